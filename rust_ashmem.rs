@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Android shared memory (ashmem) as a misc device.
+//!
+//! An [`area::Area`] is one open `/dev/ashmem`: a name, a size, a protection
+//! mask and, once mapped, a [`shmem::ShmemFile`] that holds its memory.
+//!
+//! # Rooms
+//!
+//! Dependencies run downward only; the rooms marked FFI are the only ones that
+//! call C.
+//!
+//! ```text
+//! rust_ashmem
+//!     └─ device ─┬─ area ──┬─ shmem (FFI)
+//!                │         ├─ name, prot, pages
+//!                └─ uapi, task (FFI), misc (FFI)
+//! ```
+//!
+//! # Lock order
+//!
+//! An indented lock is taken while the one above it may be held.
+//!
+//! ```text
+//! misc_mtx              held by the core around open()
+//! mmap_lock             held by the core around mmap()
+//!   Area::inner         Mutex; may be held across allocations, hence across
+//!                       memory reclaim; never across an access to user memory
+//!     shmem's own       while shmem_file_setup() makes the backing file
+//! ```
+//!
+//! A fault on user memory takes `mmap_lock`, which is why no user memory is
+//! touched under `Area::inner`.
+
+use kernel::prelude::*;
+
+use crate::misc::Registration;
+
+#[path = "src/area.rs"]
+mod area;
+#[path = "src/device.rs"]
+mod device;
+#[path = "src/misc.rs"]
+mod misc;
+#[path = "src/name.rs"]
+mod name;
+#[path = "src/pages.rs"]
+mod pages;
+#[path = "src/prot.rs"]
+mod prot;
+#[path = "src/shmem.rs"]
+mod shmem;
+#[path = "src/task.rs"]
+mod task;
+#[path = "src/uapi.rs"]
+mod uapi;
+
+module! {
+    type: Ashmem,
+    name: "rust_ashmem",
+    authors: ["The rust_ashmem authors"],
+    description: "Android shared memory (ashmem)",
+    license: "GPL",
+    alias: ["ashmem_linux"],
+}
+
+/// Everything that exists while the module is loaded.
+#[pin_data]
+struct Ashmem {
+    #[pin]
+    _device: Registration<area::Area>,
+}
+
+impl kernel::InPlaceModule for Ashmem {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // User space can open the device as soon as it is registered, so
+            // what it needs comes first.
+            _: { shmem::init()? },
+            _device <- Registration::new(),
+            _: { pr_info!("/dev/ashmem is ready\n") },
+        })
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Areas: the rules of name, size, protection mask and mapping.
+
+use kernel::{
+    mm::virt::VmaNew,
+    new_mutex,
+    prelude::*,
+    sync::{
+        Mutex,
+        SetOnce, //
+    },
+};
+
+use crate::{
+    name::Name,
+    pages,
+    prot::ProtMask,
+    shmem::ShmemFile, //
+};
+
+/// What one open `/dev/ashmem` stands for.
+///
+/// Descriptors made by `dup()`, `fork()` or `SCM_RIGHTS` share it.
+///
+/// # Invariants
+///
+/// - Once `backing` is set, neither the name nor the size changes, and the size
+///   is not 0.
+/// - `backing` is set only under `inner`.
+#[pin_data]
+pub(crate) struct Area {
+    #[pin]
+    inner: Mutex<Inner>,
+    backing: SetOnce<ShmemFile>,
+}
+
+struct Inner {
+    name: Name,
+    size: usize,
+    mask: ProtMask,
+}
+
+/// How far an area has come on its way to memory.
+pub(crate) enum State<'a> {
+    /// It has no size.
+    Empty,
+    /// It has a size and was never mapped.
+    Sized,
+    /// It was mapped; its name and size are final.
+    Mapped(&'a ShmemFile),
+}
+
+impl Area {
+    /// Makes an area without name and size whose mask allows everything.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        // INVARIANT: There is no backing.
+        pin_init!(Self {
+            inner <- new_mutex!(Inner {
+                name: Name::empty(),
+                size: 0,
+                mask: ProtMask::ALL,
+            }, "Area::inner"),
+            backing: SetOnce::new(),
+        })
+    }
+
+    /// Returns the backing file, which exists once the area was mapped.
+    pub(crate) fn backing(&self) -> Option<&ShmemFile> {
+        self.backing.as_ref()
+    }
+
+    /// Tells how far the area has come.
+    pub(crate) fn state(&self) -> State<'_> {
+        if let Some(backing) = self.backing() {
+            return State::Mapped(backing);
+        }
+        match self.size() {
+            0 => State::Empty,
+            _ => State::Sized,
+        }
+    }
+
+    /// Returns the name.
+    pub(crate) fn name(&self) -> Name {
+        self.inner.lock().name.clone()
+    }
+
+    /// Sets the name.
+    ///
+    /// Fails with `EINVAL` once the area was mapped.
+    pub(crate) fn set_name(&self, name: Name) -> Result {
+        let mut inner = self.inner.lock();
+        self.check_unmapped()?;
+        inner.name = name;
+        Ok(())
+    }
+
+    /// Returns the size in bytes, as it was set.
+    pub(crate) fn size(&self) -> usize {
+        self.inner.lock().size
+    }
+
+    /// Sets the size in bytes; whether it makes sense is for [`Area::map()`] to
+    /// say.
+    ///
+    /// Fails with `EINVAL` once the area was mapped.
+    pub(crate) fn set_size(&self, size: usize) -> Result {
+        let mut inner = self.inner.lock();
+        self.check_unmapped()?;
+        inner.size = size;
+        Ok(())
+    }
+
+    /// Returns the protection mask.
+    pub(crate) fn mask(&self) -> ProtMask {
+        self.inner.lock().mask
+    }
+
+    /// Takes from the mask what `wanted` lacks; mappings that exist keep their
+    /// rights.
+    ///
+    /// Fails with `EINVAL` if the mask would have to grow.
+    pub(crate) fn narrow_mask(&self, wanted: usize, read_implies_exec: bool) -> Result {
+        let mut inner = self.inner.lock();
+        inner.mask = inner.mask.narrow(wanted, read_implies_exec)?;
+        Ok(())
+    }
+
+    /// Maps the area; the first time makes its backing file.
+    ///
+    /// Fails with `EINVAL` if the area has no size or the mapping is longer,
+    /// with `EPERM` if the mask lacks a right that it asks for, and with
+    /// whatever keeps the file from being made. A failure leaves name and size
+    /// free to change.
+    pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+        let inner = self.inner.lock();
+        if inner.size == 0 || !pages::fits(vma.end() - vma.start(), inner.size) {
+            return Err(EINVAL);
+        }
+        inner.mask.restrict(vma)?;
+
+        if let Some(backing) = self.backing() {
+            return backing.map(vma);
+        }
+        let backing = inner
+            .name
+            .with_full(|name| ShmemFile::new(name, inner.size, vma))?;
+        backing.map(vma)?;
+        // INVARIANT: The size is not 0 and `inner` is locked.
+        self.backing.populate(backing);
+        Ok(())
+    }
+
+    /// Must be called with `inner` locked, or the answer is stale at once.
+    fn check_unmapped(&self) -> Result {
+        match self.backing() {
+            Some(_) => Err(EINVAL),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Backing files: unlinked shmem files that hold the memory of areas.
+//!
+//! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h).
+
+use core::{
+    mem::MaybeUninit,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    ffi::{
+        c_char,
+        c_int,
+        c_void, //
+    },
+    iov::IovIterDest,
+    mm::virt::{
+        flags,
+        VmaNew, //
+    },
+    module::this_module,
+    prelude::*,
+    sync::SetOnce, //
+};
+
+extern "C" {
+    // `bindings` does not include `linux/shmem_fs.h`. The result is a
+    // `struct file`, which holds types that rustc warns of in an `extern`.
+    fn shmem_file_setup(
+        name: *const c_char,
+        size: bindings::loff_t,
+        flags: bindings::vma_flags_t,
+    ) -> *mut c_void;
+}
+
+type MmapPrepare = unsafe extern "C" fn(*mut bindings::vm_area_desc) -> c_int;
+
+/// How shmem maps its files, and the operations that backing files have
+/// instead of shmem's own.
+///
+/// # Invariants
+///
+/// `mmap_prepare` is shmem's. `table` is a copy of shmem's with `mmap` refusing,
+/// `mmap_prepare` and `get_unmapped_area` empty, and this module as owner.
+struct Operations {
+    mmap_prepare: MmapPrepare,
+    table: bindings::file_operations,
+}
+
+// SAFETY: Neither field changes once it is set, and nothing they point to is
+// bound to a thread.
+unsafe impl Send for Operations {}
+// SAFETY: As above.
+unsafe impl Sync for Operations {}
+
+/// Set by [`init()`] and then out of reach of stray writes: tables of functions
+/// are a popular target.
+#[link_section = ".data..ro_after_init"]
+static OPERATIONS: SetOnce<Operations> = SetOnce::new();
+
+/// Learns shmem's file operations; must be called once, before the first
+/// [`ShmemFile`] is made.
+///
+/// shmem does not export them, so a throw-away file is asked.
+pub(crate) fn init() -> Result {
+    let probe = RawFile::new(c"dev/ashmem", 0, Default::default())?;
+
+    // SAFETY: By the invariant of `RawFile` the file is valid, and so are its
+    // operations for as long as it exists.
+    let mut table = unsafe { *(*probe.0.as_ptr()).f_op };
+
+    // Linux before 6.17 mapped shmem through `mmap`.
+    let mmap_prepare = table.mmap_prepare.ok_or(EOPNOTSUPP)?;
+    table.owner = this_module::<crate::LocalModule>().as_ptr();
+    // A mapping's `vm_file` is the backing file, and remap_file_pages() maps
+    // that again with every right the file has (CVE-2020-0009).
+    table.mmap = Some(refuse_mmap);
+    // `can_mmap_file()` warns if both hooks are set.
+    table.mmap_prepare = None;
+    // shmem's insists on shmem's own operations; without any, mremap() takes
+    // the default of the address space.
+    table.get_unmapped_area = None;
+
+    // INVARIANT: Changed as the type asks.
+    OPERATIONS.populate(Operations {
+        mmap_prepare,
+        table,
+    });
+    Ok(())
+}
+
+/// `mmap` of backing files.
+unsafe extern "C" fn refuse_mmap(
+    _file: *mut bindings::file,
+    _vma: *mut bindings::vm_area_struct,
+) -> c_int {
+    EPERM.to_errno()
+}
+
+/// A file of shmem's own.
+///
+/// # Invariants
+///
+/// A valid file from `shmem_file_setup()`, of which `self` holds one reference.
+struct RawFile(NonNull<bindings::file>);
+
+impl RawFile {
+    /// Makes an unlinked file of `size` bytes; it is accounted for as `flags`
+    /// of its first mapping say.
+    ///
+    /// Fails with `EINVAL` if the size is beyond a file's, `ENOMEM` without
+    /// memory.
+    fn new(name: &CStr, size: usize, flags: bindings::vma_flags_t) -> Result<Self> {
+        let size = size.try_into().map_err(|_| EINVAL)?;
+        // SAFETY: `name` is a C string, which shmem copies.
+        let file = unsafe { shmem_file_setup(name.as_char_ptr(), size, flags) };
+        // INVARIANT: The reference to a new file is the caller's.
+        Ok(Self(NonNull::new(from_err_ptr(file.cast())?).ok_or(ENOMEM)?))
+    }
+}
+
+impl Drop for RawFile {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant this is our reference.
+        unsafe { bindings::fput(self.0.as_ptr()) };
+    }
+}
+
+/// A backing file.
+///
+/// # Invariants
+///
+/// The file is in no descriptor table. Its operations are [`OPERATIONS`]'s
+/// table, and the file holds a reference to this module for them, which the
+/// core drops in `__fput()`: a mapping keeps the file and thereby the module.
+pub(crate) struct ShmemFile(RawFile);
+
+// SAFETY: Files are reference counted with atomics and may be used from any
+// thread.
+unsafe impl Send for ShmemFile {}
+// SAFETY: Every method makes only calls that the core allows concurrently.
+unsafe impl Sync for ShmemFile {}
+
+impl ShmemFile {
+    /// Makes a file of `size` bytes for the first mapping of an area.
+    ///
+    /// Fails with `EINVAL` if the size is beyond a file's, `ENOMEM` without
+    /// memory.
+    #[doc(alias = "shmem_file_setup")]
+    pub(crate) fn new(name: &CStr, size: usize, vma: &VmaNew) -> Result<Self> {
+        let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
+
+        // SAFETY: A `VmaNew` is a valid VMA that nobody else changes.
+        let flags = unsafe { (*vma.as_ptr()).__bindgen_anon_2.flags };
+        let file = RawFile::new(name, size, flags)?;
+
+        // SAFETY: This module is running, so one more reference is there to be
+        // had. `__fput()` drops it through `fops_put()`.
+        unsafe { module_get(operations.table.owner) };
+        // SAFETY: No one else has seen the file yet.
+        unsafe { (*file.0.as_ptr()).f_op = &operations.table };
+        // INVARIANT: Both were just done.
+        Ok(Self(file))
+    }
+
+    fn as_ptr(&self) -> *mut bindings::file {
+        self.0 .0.as_ptr()
+    }
+
+    /// Returns the number by which `/proc/PID/maps` names the memory.
+    pub(crate) fn inode_number(&self) -> u64 {
+        // SAFETY: A file's inode lives as long as the file and its number does
+        // not change.
+        let number = unsafe { (*(*self.as_ptr()).f_inode).i_ino };
+        // CAST: It has 64 bits, or those of a `long` before Linux 7.1.
+        number as u64
+    }
+
+    /// Makes this file the one that `vma` maps.
+    ///
+    /// A shared mapping shows the file's memory. A private one is zero-fill
+    /// anonymous memory and has only the file's name, as ART's heaps expect. A
+    /// shared mapping of a descriptor opened for reading alone has lost
+    /// `VM_SHARED` by now, so it is `VM_MAYSHARE` that tells.
+    ///
+    /// May sleep. If it fails, the VMA must not be used.
+    pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+        // SAFETY: The VMA is being set up and has the device as its file. The
+        // core drops whatever file it then has, should mmap() fail.
+        unsafe { bindings::vma_set_file(vma.as_ptr(), self.as_ptr()) };
+
+        if vma.flags() & flags::MAYSHARE != 0 {
+            self.set_shared(vma)
+        } else {
+            // SAFETY: The VMA is being set up, so nobody reads this field. It
+            // lacks `VM_SHARED`, and such a VMA without operations is
+            // anonymous memory, as a private mapping of /dev/zero is.
+            unsafe { (*vma.as_ptr()).vm_ops = ptr::null() };
+            Ok(())
+        }
+    }
+
+    /// Gives a VMA shmem's own operations, as `shmem_zero_setup()` does, which
+    /// is not exported.
+    fn set_shared(&self, vma: &VmaNew) -> Result {
+        let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
+        let mut desc = MaybeUninit::uninit();
+
+        // SAFETY: Fills `desc` from a valid file and VMA.
+        unsafe {
+            bindings::compat_set_desc_from_vma(desc.as_mut_ptr(), self.as_ptr(), vma.as_ptr())
+        };
+        // SAFETY: `desc` describes a VMA of a shmem file, by its own invariant
+        // what this function is for.
+        to_result(unsafe { (operations.mmap_prepare)(desc.as_mut_ptr()) })?;
+        // SAFETY: `desc` was made from this VMA, which is being set up.
+        to_result(unsafe { bindings::__compat_vma_mmap(desc.as_mut_ptr(), vma.as_ptr()) })
+    }
+
+    /// Reads from `pos` on and moves it; reading holes allocates nothing.
+    ///
+    /// Touches user memory. Fails as shmem's read does.
+    #[doc(alias = "vfs_iter_read")]
+    pub(crate) fn read(&self, to: &mut IovIterDest<'_>, pos: &mut i64) -> Result<usize> {
+        // SAFETY: The file, the iterator and the position are all valid.
+        let ret = unsafe { bindings::vfs_iter_read(self.as_ptr(), to.as_raw(), pos, 0) };
+        usize::try_from(ret).map_err(|_| errno(ret as i64))
+    }
+
+    /// Returns the position that seeking from `pos` leads to.
+    ///
+    /// The file's own position takes part in nothing that is returned: threads
+    /// may seek in it at once. Fails as shmem's llseek does: with `EINVAL` or,
+    /// for data or a hole beyond the end, `ENXIO`.
+    #[doc(alias = "vfs_llseek")]
+    pub(crate) fn seek(&self, pos: i64, offset: i64, whence: Whence) -> Result<i64> {
+        let (offset, whence) = match whence {
+            // A sum past the largest position is negative and refused below.
+            Whence::CURRENT => (pos.wrapping_add(offset), Whence::SET),
+            whence => (offset, whence),
+        };
+        // SAFETY: The file is valid.
+        let ret = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence.0) };
+        if ret < 0 {
+            return Err(errno(ret));
+        }
+        Ok(ret)
+    }
+}
+
+/// What an offset in a file is relative to, or what to seek.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Whence(pub(crate) c_int);
+
+impl Whence {
+    /// `SEEK_SET`.
+    const SET: Self = Self(0);
+    /// `SEEK_CUR`.
+    const CURRENT: Self = Self(1);
+}
+
+/// Returns the error that a negative result of C stands for.
+fn errno(ret: i64) -> Error {
+    // CAST: An errno is above -4096.
+    Error::from_errno(ret as c_int)
+}
+
+/// Takes one more reference to a module.
+///
+/// # Safety
+///
+/// `module` is null, as that of built-in code is, or a module that someone else
+/// holds a reference to.
+#[cfg(CONFIG_MODULE_UNLOAD)]
+unsafe fn module_get(module: *mut bindings::module) {
+    // SAFETY: By the caller's promise.
+    unsafe { bindings::__module_get(module) };
+}
+
+/// Does nothing where no module can be unloaded.
+#[cfg(not(CONFIG_MODULE_UNLOAD))]
+unsafe fn module_get(_module: *mut bindings::module) {}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The numbers of the ashmem ABI.
+//!
+//! C header: `include/uapi/linux/ashmem.h`.
+
+use kernel::{
+    ioctl::{
+        _IO,
+        _IOR,
+        _IOW, //
+    },
+    prelude::*,
+};
+
+/// Size of a name buffer in bytes, its NUL included.
+pub(crate) const NAME_LEN: usize = 256;
+
+/// The pages of an area may be read.
+pub(crate) const PROT_READ: usize = 0x1;
+/// The pages of an area may be written.
+pub(crate) const PROT_WRITE: usize = 0x2;
+/// The pages of an area may be executed.
+pub(crate) const PROT_EXEC: usize = 0x4;
+
+const TYPE: u32 = 0x77;
+
+pub(crate) const SET_NAME: u32 = _IOW::<[u8; NAME_LEN]>(TYPE, 1);
+pub(crate) const GET_NAME: u32 = _IOR::<[u8; NAME_LEN]>(TYPE, 2);
+pub(crate) const SET_SIZE: u32 = _IOW::<usize>(TYPE, 3);
+pub(crate) const GET_SIZE: u32 = _IO(TYPE, 4);
+pub(crate) const SET_PROT_MASK: u32 = _IOW::<usize>(TYPE, 5);
+pub(crate) const GET_PROT_MASK: u32 = _IO(TYPE, 6);
+pub(crate) const GET_FILE_ID: u32 = _IOR::<usize>(TYPE, 11);
+
+static_assert!(SET_NAME == 0x4100_7701);
+static_assert!(GET_NAME == 0x8100_7702);
+static_assert!(GET_SIZE == 0x0000_7704);
+static_assert!(GET_PROT_MASK == 0x0000_7706);
+
+#[cfg(CONFIG_64BIT)]
+static_assert!(SET_SIZE == 0x4008_7703);
+#[cfg(CONFIG_64BIT)]
+static_assert!(SET_PROT_MASK == 0x4008_7705);
+#[cfg(CONFIG_64BIT)]
+static_assert!(GET_FILE_ID == 0x8008_770b);
+
+/// The numbers that a 32-bit program uses where its `size_t` makes them differ.
+#[cfg(CONFIG_COMPAT)]
+pub(crate) mod compat {
+    use super::*;
+
+    pub(crate) const SET_SIZE: u32 = _IOW::<u32>(TYPE, 3);
+    pub(crate) const SET_PROT_MASK: u32 = _IOW::<u32>(TYPE, 5);
+    pub(crate) const GET_FILE_ID: u32 = _IOR::<u32>(TYPE, 11);
+
+    static_assert!(SET_SIZE == 0x4004_7703);
+    static_assert!(SET_PROT_MASK == 0x4004_7705);
+    static_assert!(GET_FILE_ID == 0x8004_770b);
+}
