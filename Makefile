@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# 'make help' lists the targets.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+all: modules
+
+modules modules_install:
+	@test -e $(KDIR)/Makefile || { \
+		echo "error: $(KDIR) is no kernel build directory; 'make doctor' says what is missing."; \
+		exit 1; \
+	}
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+clean:
+	rm -rf out
+	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+demo test:
+	@scripts/$@.sh $(VM)
+
+check doctor:
+	@scripts/$@.sh
+
+help:
+	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
+	@echo 'install packages):'
+	@echo '  demo             boot one and see two processes share memory'
+	@echo '  test             build and run every test'
+	@echo '                   VM=uml or VM=x86 picks one machine for either'
+	@echo '  check            rustfmt, clippy, checkpatch, shellcheck'
+	@echo
+	@echo 'For a kernel with CONFIG_RUST=y (KDIR=DIR, by default the running one):'
+	@echo '  doctor           tell whether this machine can build and load the module'
+	@echo '  modules          build rust_ashmem.ko (the default)'
+	@echo '  modules_install  install it where modprobe finds it'
+	@echo
+	@echo '  clean            remove what was built here'
+	@echo
+	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
+
+.PHONY: all modules modules_install clean demo test check doctor help

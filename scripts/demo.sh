@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Shows the module at work in a virtual machine; see --help.
+
+. "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/packages.sh"
+. "$TOP/scripts/toolchain.sh"
+. "$TOP/scripts/kernel.sh"
+. "$TOP/scripts/vm.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make demo [VM=uml|x86]
+
+		Boots a virtual machine (uml unless told otherwise), loads the module there
+		and shows two processes that share memory through /dev/ashmem.
+
+		The first run installs packages (as root) and builds a kernel into
+		$CACHE, which takes about 8 minutes on 2 CPUs; a later one
+		takes seconds.
+	EOF
+}
+
+VM=uml
+case ${1:-} in
+"") ;;
+uml | x86) VM=$1 ;;
+-h | --help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
+esac
+
+lock_cache
+need_packages util-linux
+prepare_toolchain
+prepare_source
+[[ $VM != x86 ]] || need_packages qemu-system-x86
+prepare_kernel "$VM"
+step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
+step "Building the demo" "5 s" "$OUT/selftests-64.log" build_selftests 64
+make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
+	"$OUT/selftests-64/demo:/demo"
+say "Booting Linux $KVERSION in $VM"
+say ""
+start_vm "$VM"
+tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$VM/results" | grep --line-buffered -v '^## ' &
+printer=$!
+ended=1
+wait_vm "$VM" || ended=0
+wait "$printer" || true
+say ""
+((ended)) && grep -q '^## worked' "$OUT/$VM/results" ||
+	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
+! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
+
+if "$TOP/scripts/doctor.sh" >/dev/null 2>&1; then
+	say "This machine's own kernel can load the module too: make && sudo insmod rust_ashmem.ko"
+else
+	say "This machine's own kernel ($(uname -r)) cannot load the module; 'make doctor' says why."
+fi

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Kernels for the virtual machines, and the module for them. To be sourced after
+# toolchain.sh.
+
+# The series this project has been tested with, best first.
+TESTED_SERIES=(7.3)
+
+# prepare_source: sets KSRC, the directory of a kernel source, and KVERSION.
+prepare_source() {
+	local series package
+	for series in "${TESTED_SERIES[@]}"; do
+		! cached_source "$series" || return 0
+	done
+	need_space 6
+	open_archive
+	package=$(pick_source)
+	[[ -n $package ]] ||
+		die "The archive has no linux-source-7.x." "See which kernels ${OTHER_SUITES[*]} carry now."
+	step "Fetching and unpacking $package" "20 s" "$CACHE/log/source" fetch_source "$package"
+	cached_source "${package#linux-source-}"
+}
+
+# cached_source SERIES: takes the newest of that series that is in the cache.
+cached_source() {
+	KSRC=$(find "$CACHE/source" -maxdepth 1 -name "$1-*" 2>/dev/null | sort -V | tail -n 1)
+	[[ -n $KSRC ]] || return 1
+	KVERSION=$(make -s -C "$KSRC" kernelversion)
+	say "Kernel source: Linux $KVERSION as in Debian's linux-source ${KSRC##*/"$1"-}"
+}
+
+# pick_source: prints the newest tested series there is, or else the newest.
+pick_source() {
+	local all series
+	all=$(archive apt-cache search --names-only '^linux-source-7\.[0-9]+$' | awk '{ print $1 }' | sort -V)
+	for series in "${TESTED_SERIES[@]}"; do
+		if grep -qxF "linux-source-$series" <<<"$all"; then
+			echo "linux-source-$series"
+			return
+		fi
+	done
+	tail -n 1 <<<"$all"
+	[[ -z $all ]] ||
+		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2
+}
+
+fetch_source() {
+	local package=$1 series=${1#linux-source-} tmp=$CACHE/tmp/source version
+	rm -rf "$tmp"
+	version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
+	fetch "$package=$version" "$tmp" || return 1
+	echo "unpacking $package"
+	tar -C "$tmp" -xf "$tmp/usr/src/$package.tar.xz" || return 1
+	mkdir -p "$CACHE/source"
+	# The move is what makes it whole.
+	mv "$tmp/$package" "$CACHE/source/$series-$version" || return 1
+	rm -rf "$tmp"
+}
+
+# arch_of VM: prints the kernel's name for its architecture.
+arch_of() {
+	case $1 in
+	uml) echo um ;;
+	x86) echo x86_64 ;;
+	*) die "No virtual machine is called '$1'." "There are: uml, x86." ;;
+	esac
+}
+
+# kmake VM ARGUMENT...: runs the kernel's make for that machine.
+kmake() {
+	local vm=$1
+	shift
+	make -C "$KSRC" O="$(kernel_dir "$vm")" ARCH="$(arch_of "$vm")" LLVM=-$LLVM_SERIES \
+		RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN" "$@"
+}
+
+fragments_of() {
+	echo "$TOP/scripts/configs/base.config" "$TOP/scripts/configs/$1.config"
+}
+
+# kernel_dir VM: prints where its kernel is built: a name made of all that the
+# build depends on.
+kernel_dir() {
+	local key
+	# shellcheck disable=SC2046
+	key=$({ echo "$KSRC $TOOLCHAIN" && cat $(fragments_of "$1"); } | sha256sum | cut -c 1-12)
+	echo "$CACHE/kernel/$1-$key"
+}
+
+# prepare_kernel VM: sets KDIR, where a whole kernel has been built.
+prepare_kernel() {
+	local vm=$1 usual="5 min"
+	need_packages flex bison bc libelf-dev libc6-dev gcc make perl
+	KDIR=$(kernel_dir "$vm")
+	if [[ -e $KDIR/complete ]]; then
+		touch "$KDIR/complete"
+		return
+	fi
+	need_space 2
+	mkdir -p "$KDIR"
+	step "Building Linux $KVERSION for $vm on $(nproc) CPUs" "$usual" "$CACHE/log/kernel-$vm" \
+		build_kernel "$vm"
+	touch "$KDIR/complete"
+	forget_kernels "$vm"
+}
+
+build_kernel() {
+	local vm=$1 targets=(vmlinux modules)
+	[[ $vm != uml ]] || targets=(linux modules)
+	# An interrupted build goes on with the configuration it has.
+	[[ -e $KDIR/configured ]] || configure "$vm" || return 1
+	kmake "$vm" -j"$(nproc)" "${targets[@]}"
+}
+
+configure() {
+	local vm=$1
+	kmake "$vm" tinyconfig || return 1
+	# shellcheck disable=SC2046
+	(cd "$KSRC" && scripts/kconfig/merge_config.sh -m -O "$KDIR" "$KDIR/.config" $(fragments_of "$vm")) &&
+		kmake "$vm" olddefconfig && check_config "$vm" && touch "$KDIR/configured"
+}
+
+# check_config VM: makes sure that every line of the fragments took effect.
+check_config() {
+	local line missing=0
+	while read -r line; do
+		grep -qxF "$line" "$KDIR/.config" && continue
+		[[ $line == *"is not set" ]] && ! grep -q "^$(awk '{ print $2 }' <<<"$line")=" "$KDIR/.config" && continue
+		echo "did not take effect: $line"
+		missing=1
+	done < <(
+		# shellcheck disable=SC2046
+		grep -hE '^(CONFIG|# CONFIG)_' $(fragments_of "$vm")
+	)
+	return $missing
+}
+
+# forget_kernels VM: removes kernels of that machine that nobody used for two
+# weeks.
+forget_kernels() {
+	local old
+	find "$CACHE/kernel" -mindepth 2 -maxdepth 2 -path "*/$1-*/complete" -mtime +14 |
+		while read -r old; do rm -rf "$(dirname "$old")"; done
+}
+
+# build_module VM [ARGUMENT...]: builds the module into out/VM.
+build_module() {
+	local vm=$1
+	shift
+	mkdir -p "$OUT/$vm/module"
+	kmake "$vm" M="$TOP" MO="$OUT/$vm/module" "$@" modules
+}
+
+# build_selftests BITS [COMPILER-FLAG...]: builds the suite into
+# out/selftests-BITS.
+build_selftests() {
+	local dir=$OUT/selftests-$1
+	shift
+	mkdir -p "$dir"
+	make -C "$TOP/selftests" KSFT="$KSRC/tools/testing/selftests" OUTPUT="$dir" \
+		CC="gcc $*" LDFLAGS=-static all
+}

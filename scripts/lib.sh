@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the other scripts share: words, ends, steps and places. To be sourced.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Downloads and kernels, which outlive a checkout.
+CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rust-ashmem
+# What is built of this checkout.
+OUT=$TOP/out
+
+say() {
+	printf '%s\n' "$*"
+}
+
+# die WHAT WHAT-TO-DO
+die() {
+	printf 'error: %s\n       %s\n' "$1" "$2" >&2
+	exit 1
+}
+
+# step WHAT USUAL-TIME LOG COMMAND...: runs a command that may take long, and
+# tells every 15 seconds what it is doing.
+step() {
+	local what=$1 usual=$2 log=$3 pid start=$SECONDS next=15
+	shift 3
+	say "$what (usually $usual)"
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	# A background job ignores the terminal's interrupt, so pass it on.
+	trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
+	while kill -0 "$pid" 2>/dev/null; do
+		if ((SECONDS - start >= next)); then
+			next=$((next + 15))
+			printf '  %4d s  %s\n' $((SECONDS - start)) \
+				"$(tail -n 40 "$log" | tr -d '\r' | grep -vE '\||warning|^$' | tail -n 1 | cut -c 1-100)"
+		fi
+		sleep 0.2
+	done
+	trap - INT TERM
+	if ! wait "$pid"; then
+		tail -n 30 "$log" >&2
+		if grep -q 'No space left on device' "$log"; then
+			die "$what: the disk is full." \
+				"Free some space, or set XDG_CACHE_HOME to a larger disk, and run the same command again."
+		fi
+		die "$what failed after $((SECONDS - start)) s." \
+			"The end of $log is above; the same command goes on from here."
+	fi
+}
+
+# need_space GIGABYTES: ends unless the cache's disk has room.
+need_space() {
+	local free
+	mkdir -p "$CACHE" 2>/dev/null ||
+		die "Cannot write to $CACHE." "Set XDG_CACHE_HOME to a directory of yours."
+	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+	((free >= $1)) ||
+		die "$CACHE has $free GB free and $1 are needed." \
+			"Free some space, or set XDG_CACHE_HOME to a larger disk."
+}
+
+# lock_cache: one run at a time prepares what is in the cache. The lock goes
+# with the process.
+lock_cache() {
+	mkdir -p "$CACHE" 2>/dev/null ||
+		die "Cannot write to $CACHE." "Set XDG_CACHE_HOME to a directory of yours."
+	exec 9>"$CACHE/lock"
+	flock -n 9 && return
+	say "Waiting for another run that uses $CACHE"
+	flock 9
+}
+
+unlock_cache() {
+	exec 9>&-
+}

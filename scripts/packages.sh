@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Packages of the distribution, and those of its other suites. To be sourced
+# after lib.sh.
+
+# need_packages PACKAGE...: installs what is missing.
+need_packages() {
+	local missing=() package
+	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+		die "This is not a Debian system." \
+			"The virtual machines are prepared on Debian 12 or 13; 'make doctor' tells about this machine's own kernel."
+	for package in "$@"; do
+		[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+			missing+=("$package")
+	done
+	((${#missing[@]})) || return 0
+	((EUID == 0)) ||
+		die "Packages are missing: ${missing[*]}." \
+			"Run once as root: apt-get update && apt-get install ${missing[*]}"
+	step "Installing ${#missing[@]} packages" "30 s" "$CACHE/log/packages" \
+		install_packages "${missing[@]}"
+}
+
+install_packages() {
+	export DEBIAN_FRONTEND=noninteractive
+	printf 'packages: %s\n' "$*"
+	apt-get update -qq &&
+		apt-get install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# The suites that have kernels and Rust libraries, besides the system's own.
+OTHER_SUITES=(trixie trixie-backports)
+
+# archive COMMAND...: apt with a root of its own, in which the other suites are
+# known; it leaves /etc/apt alone and needs no privilege.
+archive() {
+	local root=$CACHE/apt
+	"$1" -o Dir::Etc::sourcelist="$root/sources.list" -o Dir::Etc::sourceparts=- \
+		-o Dir::State="$root" -o Dir::State::status="$root/status" \
+		-o Dir::Cache="$root/cache" -o APT::Sandbox::User=root "${@:2}"
+}
+
+# mirror: prints the address of the Debian archive that the system uses.
+mirror() {
+	local format='$(REPO_URI) $(RELEASE) $(COMPONENT)' codename lists=()
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	if [[ -z $(apt-get indextargets 'Created-By: Packages') ]]; then
+		# The system's lists were never fetched: fetch our own.
+		lists=(-o "Dir::State::lists=$CACHE/apt/own-lists" -o APT::Sandbox::User=root)
+		mkdir -p "$CACHE/apt/own-lists/partial"
+		apt-get "${lists[@]}" update -qq >&2 || return 1
+	fi
+	apt-get indextargets "${lists[@]}" --format "$format" 'Created-By: Packages' |
+		awk -v r="$codename" '$2 == r && $3 == "main" && !found { print $1; found = 1 }'
+}
+
+# open_archive: makes the root, anew if it is older than a day.
+open_archive() {
+	local root=$CACHE/apt
+	[[ -z $(find "$root/fetched" -mmin -1440 2>/dev/null) ]] || return 0
+	step "Reading the package lists of ${OTHER_SUITES[*]}" "5 s" "$CACHE/log/archive" fetch_lists
+}
+
+fetch_lists() {
+	local root=$CACHE/apt uri suite keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	mkdir -p "$root"/{lists/partial,cache/archives/partial}
+	: >"$root/status"
+	uri=$(mirror)
+	if [[ -z $uri ]]; then
+		echo "No Debian mirror for this release in /etc/apt."
+		return 1
+	fi
+	for suite in "${OTHER_SUITES[@]}"; do
+		echo "deb [signed-by=$keyring] $uri $suite main"
+	done >"$root/sources.list"
+	archive apt-get update || return 1
+	touch "$root/fetched"
+}
+
+# fetch PACKAGE[=VERSION] DIRECTORY: unpacks a package of the other suites.
+fetch() {
+	local tmp=$CACHE/tmp/fetch
+	rm -rf "$tmp"
+	mkdir -p "$tmp"
+	(cd "$tmp" && archive apt-get download "$1") || return 1
+	dpkg-deb -x "$tmp"/*.deb "$2" || return 1
+	rm -rf "$tmp"
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of the test runner: what it makes of good and bad results and logs.
+
+. "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/vm.sh"
+
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+NUMBER=0
+BAD=0
+
+# result NAME COMMAND...: a test is that the command succeeds.
+result() {
+	local name=$1
+	shift
+	NUMBER=$((NUMBER + 1))
+	if "$@" >/dev/null; then
+		echo "ok $NUMBER $name"
+	else
+		echo "not ok $NUMBER $name"
+		BAD=1
+	fi
+}
+
+# counts RESULTS WANTED: what the report counts in these results.
+counts() {
+	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -f "$TOP/scripts/report.awk" >"$TMP/report"
+	[[ $(<"$TMP/totals") == "$2" ]]
+}
+
+finds() {
+	printf '%b\n' "$1" >"$TMP/console"
+	splats_in "$TMP/console"
+}
+
+finds_nothing() {
+	! finds "$1"
+}
+
+# ends COMMANDS WANTED: whether a machine that is this shell ends well. It
+# prints to the file named by $R.
+ends() {
+	local status=0
+	SILENCE=1
+	OUT=$TMP
+	mkdir -p "$TMP/vm"
+	: >"$TMP/vm/results"
+	: >"$TMP/vm/console"
+	R=$TMP/vm/results setsid bash -c "$1" &
+	VM_PID=$!
+	wait_vm vm >"$TMP/why" || status=$?
+	[[ $status == "$2" ]] && ! kill -0 "$VM_PID" 2>/dev/null
+}
+
+GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
+KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
+
+echo "1..20"
+result "good results are counted" counts "$GOOD" "2 0 1"
+result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
+result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
+result "suites add up" counts "$GOOD$KUNIT$GOOD" "6 0 2"
+result "a failure counts" counts '## begin a\n1..2\n# why\nnot ok 1 x\nok 2 y\n## status 1\n' "1 1 0"
+result "what came before a failure is told" grep -q '# why' "$TMP/report"
+result "a skipped suite says why" counts '## begin a\n1..0 # SKIP no device\n## status 4\n' "0 0 1"
+result "its reason is told" grep -q 'no device' "$TMP/report"
+result "a suite without a test fails" counts '## begin a\n## status 0\n' "0 1 0"
+result "a suite that lacks a test fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
+result "a suite that dies fails" counts '## begin a\n1..1\nok 1 x\n## status 139\n' "1 1 0"
+result "a suite that does not end fails" counts '## begin a\n1..1\nok 1 x\n' "1 1 0"
+result "no results are no success" counts '' "0 0 0"
+for line in 'WARNING: CPU: 0 PID: 1 at mm/shmem.c:1' 'BUG: KASAN: slab-use-after-free in x' \
+	'WARNING: possible circular locking dependency detected'; do
+	result "the log's '${line:0:24}' is found" finds "[    1.0] a\n[    1.1] $line\n[    1.2] b"
+done
+result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'
+result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
+result "a machine that ends early fails" ends 'echo half >>$R' 1
+result "a machine that hangs is stopped" ends 'sleep 1000' 1
+exit $BAD

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Virtual machines. To be sourced after kernel.sh.
+#
+# A machine has two channels: the console, which is the kernel's log, and the
+# results, which is what the programs in it print. The last line of the results
+# is END_MARK, or else the machine did not get to its end.
+
+END_MARK="## the end"
+# Seconds after which a machine that prints nothing is taken for hung, and those
+# that it may run at all.
+SILENCE=150
+LIMIT=1500
+
+# A line of the log that means that the kernel found something wrong.
+SPLAT='WARNING:|BUG:|KASAN:|UBSAN:|Oops|Kernel panic|general protection fault|unable to handle|cut here'
+SPLAT+='|Call Trace|circular locking|recursive locking|inconsistent lock state|suspicious RCU usage|lock held when'
+SPLAT+='|sleeping function called|scheduling while atomic|blocked for more than|soft lockup|hard LOCKUP|rcu.*stall'
+SPLAT+='|refcount_t:|list_(add|del) corruption|unreferenced object|suspected memory leaks|kernel stack overflow'
+
+# make_initramfs VM RUN-SCRIPT FILE...: makes out/VM/initramfs.gz, which runs the
+# script; each FILE is HOST-PATH:GUEST-PATH.
+make_initramfs() {
+	local vm=$1 run=$2 root=$OUT/$1/root file
+	shift 2
+	need_packages busybox-static cpio
+	rm -rf "$root"
+	mkdir -p "$root"/{bin,dev,proc,sys,tmp}
+	cp /bin/busybox "$root/bin/busybox"
+	cp "$TOP/scripts/guest/init" "$root/init"
+	cp "$TOP/scripts/guest/$run" "$root/run"
+	for file in "$@"; do
+		mkdir -p "$(dirname "$root/${file#*:}")"
+		cp -r "${file%%:*}" "$root/${file#*:}"
+	done
+	chmod +x "$root/init"
+	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
+}
+
+# start_vm VM: starts the machine in a process group of its own and sets VM_PID.
+start_vm() {
+	local dir=$OUT/$1
+	: >"$dir/console"
+	: >"$dir/results"
+	case $1 in
+	uml)
+		uml_mode
+		# shellcheck disable=SC2086
+		setsid "$KDIR/linux" $UML_MODE mem=512M initrd="$dir/initramfs.gz" console=tty0 \
+			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 \
+			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
+		;;
+	x86)
+		# shellcheck disable=SC2086
+		setsid qemu-system-x86_64 $(accelerator) -smp 2 -m 1024 -nodefaults -display none -no-reboot \
+			-serial file:"$dir/console" -serial file:"$dir/results" \
+			-kernel "$KDIR/vmlinux" -initrd "$dir/initramfs.gz" \
+			-append "console=ttyS0 results=/dev/ttyS1 panic=-1" </dev/null >"$dir/qemu" 2>&1 &
+		;;
+	esac
+	VM_PID=$!
+	trap stop_vm EXIT
+	trap 'exit 130' INT TERM
+}
+
+stop_vm() {
+	kill -KILL -- "-$VM_PID" 2>/dev/null || true
+	wait "$VM_PID" 2>/dev/null || true
+	trap - EXIT INT TERM
+}
+
+# wait_vm VM: waits for its end; fails, with a reason, if it does not come.
+wait_vm() {
+	local dir=$OUT/$1 size last=-1 since=$SECONDS start=$SECONDS
+	while kill -0 "$VM_PID" 2>/dev/null; do
+		size=$(stat -c %s "$dir/console" "$dir/results" | paste -sd +)
+		if [[ $size != "$last" ]]; then
+			last=$size
+			since=$SECONDS
+		fi
+		if ((SECONDS - since >= SILENCE || SECONDS - start >= LIMIT)); then
+			say "$1: hung: no word for $((SECONDS - since)) s, stopped after $((SECONDS - start)) s"
+			last_words "$1"
+			stop_vm
+			return 1
+		fi
+		sleep 0.2
+	done
+	stop_vm
+	if [[ $(tail -n 1 "$dir/results" | tr -d '\r') != "$END_MARK" ]]; then
+		say "$1: stopped before its end"
+		last_words "$1"
+		return 1
+	fi
+}
+
+last_words() {
+	local channel
+	for channel in results console; do
+		say "  its last words in out/$1/$channel:"
+		tail -n 15 "$OUT/$1/$channel" | tr -d '\r' | sed 's/^/    /'
+	done
+	[[ ! -s $OUT/$1/qemu ]] || sed 's/^/    qemu: /' "$OUT/$1/qemu"
+}
+
+# splats VM: prints what the kernel complained of; fails if there is nothing.
+splats() {
+	splats_in "$OUT/$1/console"
+}
+
+splats_in() {
+	tr -d '\r' <"$1" | grep -nE -A 12 "$SPLAT"
+}
+
+# uml_mode: sets UML_MODE: two CPUs need seccomp, which some hosts refuse.
+uml_mode() {
+	[[ -z ${UML_MODE:-} ]] || return 0
+	UML_MODE="seccomp=on ncpus=2"
+	# Without an initramfs the kernel panics as soon as it is up.
+	# shellcheck disable=SC2086
+	if timeout 20 "$KDIR/linux" $UML_MODE mem=128M panic=-1 con=null </dev/null 2>&1 |
+		grep -q 'VFS: Unable to mount root'; then
+		return
+	fi
+	say "uml: this machine lets no seccomp filter be installed, so there is one CPU, in ptrace mode"
+	UML_MODE="seccomp=off"
+}
+
+# accelerator: prints QEMU's options for KVM, if a guest really starts with it,
+# or else for TCG.
+accelerator() {
+	local probe
+	probe=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
+	if [[ ! -e $probe ]]; then
+		rm -f "$CACHE"/kvm-*
+		if kvm_works; then echo kvm; else echo tcg; fi >"$probe"
+	fi
+	case $(<"$probe") in
+	kvm) echo "-accel kvm -cpu host" ;;
+	*) echo "-accel tcg,thread=multi -cpu max" ;;
+	esac
+}
+
+# kvm_works: tells whether this kernel starts under KVM, for which a device that
+# can be opened is no proof: a host may offer it and let the guest hang.
+kvm_works() {
+	[[ -w /dev/kvm ]] || return 1
+	# Without an initramfs the kernel panics as soon as it is up.
+	timeout 20 qemu-system-x86_64 -accel kvm -cpu host -m 256 -nodefaults -display none -no-reboot \
+		-serial stdio -kernel "$KDIR/vmlinux" -append "console=ttyS0 panic=-1" </dev/null 2>&1 |
+		grep -q 'VFS: Unable to mount root'
+}
