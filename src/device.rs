@@ -77,12 +77,10 @@ impl MiscDevice for Area {
             uapi::SET_NAME => set_name(&area, arg),
             uapi::GET_NAME => get_name(&area, arg),
             uapi::SET_SIZE => area.set_size(arg).map(|()| 0),
-            // CAST: Both have the width of a `long`. A size in the last 4095 is
-            // taken for an error by user space, as with the C driver.
+            // CAST: Both have the width of a `long`. `vfs_ioctl()` makes an int
+            // of it, so that sizes from 2 GiB on look odd and some like errors.
             uapi::GET_SIZE => Ok(area.size() as isize),
-            uapi::SET_PROT_MASK => area
-                .narrow_mask(arg, task::read_implies_exec())
-                .map(|()| 0),
+            uapi::SET_PROT_MASK => area.narrow_mask(arg, task::read_implies_exec()).map(|()| 0),
             // CAST: At most 7.
             uapi::GET_PROT_MASK => Ok(area.mask().bits() as isize),
             // CAST: An inode number as an `unsigned long`, as it is everywhere.
@@ -145,7 +143,9 @@ fn get_name(area: &Area, arg: usize) -> Result<isize> {
 /// Copies out the number of the memory, once there is any.
 fn put_file_id<T: AsBytes>(area: &Area, arg: usize, id: fn(u64) -> T) -> Result<isize> {
     let backing = area.backing().ok_or(EINVAL)?;
-    user(arg, size_of::<T>()).writer().write(&id(backing.inode_number()))?;
+    user(arg, size_of::<T>())
+        .writer()
+        .write(&id(backing.inode_number()))?;
     Ok(0)
 }
 

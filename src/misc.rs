@@ -97,7 +97,9 @@ impl<T: Device> Registration<T> {
                 // SAFETY: The slot is a complete device and stays where it is
                 // until `drop` deregisters it.
                 // INVARIANT: Only a success initialises `Self`.
-                to_result(unsafe { bindings::misc_register(slot) })
+                to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|_| {
+                    pr_err!("cannot register /dev/{}: has another driver that name?\n", T::NAME)
+                })
             }),
             _device: PhantomData,
         })

@@ -101,7 +101,7 @@ pub(crate) fn init() -> Result {
 }
 
 /// `mmap` of backing files.
-unsafe extern "C" fn refuse_mmap(
+extern "C" fn refuse_mmap(
     _file: *mut bindings::file,
     _vma: *mut bindings::vm_area_struct,
 ) -> c_int {
@@ -126,7 +126,9 @@ impl RawFile {
         // SAFETY: `name` is a C string, which shmem copies.
         let file = unsafe { shmem_file_setup(name.as_char_ptr(), size, flags) };
         // INVARIANT: The reference to a new file is the caller's.
-        Ok(Self(NonNull::new(from_err_ptr(file.cast())?).ok_or(ENOMEM)?))
+        Ok(Self(
+            NonNull::new(from_err_ptr(file.cast())?).ok_or(ENOMEM)?,
+        ))
     }
 }
 
@@ -182,9 +184,7 @@ impl ShmemFile {
     pub(crate) fn inode_number(&self) -> u64 {
         // SAFETY: A file's inode lives as long as the file and its number does
         // not change.
-        let number = unsafe { (*(*self.as_ptr()).f_inode).i_ino };
-        // CAST: It has 64 bits, or those of a `long` before Linux 7.1.
-        number as u64
+        unsafe { (*(*self.as_ptr()).f_inode).i_ino }
     }
 
     /// Makes this file the one that `vma` maps.
@@ -289,5 +289,9 @@ unsafe fn module_get(module: *mut bindings::module) {
 }
 
 /// Does nothing where no module can be unloaded.
+///
+/// # Safety
+///
+/// None is needed; the other one's callers promise something.
 #[cfg(not(CONFIG_MODULE_UNLOAD))]
 unsafe fn module_get(_module: *mut bindings::module) {}
