@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeps an area alive for module_test.sh.
+ *
+ *   hold open              an open descriptor, nothing mapped
+ *   hold shared|private    a mapping, its descriptor closed
+ *
+ * It says "ready", then answers a line on its input with a line on its output:
+ * "check" looks whether the mapping is intact, "unmap" removes it. The end of
+ * the input is the end of the program.
+ */
+#include "ashmem.h"
+
+static bool is_intact(char *map, size_t len)
+{
+	if (!map || map[0] != 'a' || map[len - 1] != 'z')
+		return false;
+
+	/* A page that was never touched needs the file, or its lack, to work. */
+	map[len / 2]++;
+	return true;
+}
+
+static const char *obey(const char *command, char **map, size_t len)
+{
+	if (!strcmp(command, "check\n"))
+		return is_intact(*map, len) ? "intact" : "broken";
+	if (!strcmp(command, "unmap\n") && *map && !munmap(*map, len)) {
+		*map = NULL;
+		return "unmapped";
+	}
+	return "cannot";
+}
+
+static char *map_and_close(int fd, size_t len, int flags)
+{
+	char *map = area_map(fd, len, PROT_READ | PROT_WRITE, flags);
+
+	if (map == MAP_FAILED)
+		return NULL;
+	map[0] = 'a';
+	map[len - 1] = 'z';
+	close(fd);
+	return map;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "open";
+	size_t len = 8 * page_size();
+	char command[16], *map = NULL;
+	int fd = area_create(len);
+
+	if (fd < 0) {
+		fprintf(stderr, "hold: %s: %s\n", area_device(), strerror(-fd));
+		return 1;
+	}
+	if (strcmp(what, "open")) {
+		map = map_and_close(fd, len, strcmp(what, "private") ? MAP_SHARED : MAP_PRIVATE);
+		if (!map) {
+			perror("hold: mmap");
+			return 1;
+		}
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	puts("ready");
+	while (fgets(command, sizeof(command), stdin))
+		puts(obey(command, &map, len));
+	return 0;
+}
