@@ -44,24 +44,26 @@ check_clippy() {
 		! grep -E -A 12 '^(warning|error)' "$log"
 }
 
-# Out of a kernel tree there is no MAINTAINERS file to update. The harness's
-# macros look like macros with flow control and complex values.
+# Not asked: what holds for patches or inside the kernel only (there is no better
+# sscanf() outside, nor __printf, nor READ_ONCE()), and what the macros of the
+# test harness need: braces around a single EXPECT, fixtures made by a macro.
 check_checkpatch() {
 	local files
-	mapfile -t files < <(cd "$TOP" && git ls-files '*.rs' '*.c' '*.h' 'selftests/*.sh' Kbuild Kconfig)
+	mapfile -t files < <(cd "$TOP" && git ls-files '*.rs' '*.c' '*.h' Kbuild Kconfig)
 	(cd "$TOP" && perl "$KSRC/scripts/checkpatch.pl" --no-tree --strict --quiet --show-types \
-		--ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG --file "${files[@]}")
+		--ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,EMBEDDED_FILENAME,NAKED_SSCANF,VOLATILE \
+		--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,BRACES,MACRO_ARG_REUSE,MULTISTATEMENT_MACRO_USE_DO_WHILE \
+		--file "${files[@]}")
 }
 
 check_shellcheck() {
-	(cd "$TOP" && shellcheck -x -e SC1090,SC1091,SC2034,SC2154 scripts/*.sh scripts/guest/* selftests/*.sh .ci/run)
+	(cd "$TOP" && shellcheck -S warning -e SC1091,SC2034,SC2154 scripts/*.sh scripts/guest/* selftests/*.sh .ci/run)
 }
 
-lock_cache
 need_packages shellcheck
-prepare_toolchain
-prepare_source
-prepare_kernel uml
+with_cache prepare_toolchain
+with_cache prepare_source
+with_cache prepare_kernel uml
 mkdir -p "$OUT/check"
 failed=()
 for check in rustfmt clippy checkpatch shellcheck; do

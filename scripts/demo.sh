@@ -30,12 +30,11 @@ uml | x86) VM=$1 ;;
 *) usage >&2 && exit 2 ;;
 esac
 
-lock_cache
 need_packages util-linux
-prepare_toolchain
-prepare_source
+with_cache prepare_toolchain
+with_cache prepare_source
 [[ $VM != x86 ]] || need_packages qemu-system-x86
-prepare_kernel "$VM"
+with_cache prepare_kernel "$VM"
 step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
 step "Building the demo" "5 s" "$OUT/selftests-64.log" build_selftests 64
 make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \

@@ -55,25 +55,22 @@ step() {
 # need_space GIGABYTES: ends unless the cache's disk has room.
 need_space() {
 	local free
-	mkdir -p "$CACHE" 2>/dev/null ||
-		die "Cannot write to $CACHE." "Set XDG_CACHE_HOME to a directory of yours."
 	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
 	((free >= $1)) ||
 		die "$CACHE has $free GB free and $1 are needed." \
 			"Free some space, or set XDG_CACHE_HOME to a larger disk."
 }
 
-# lock_cache: one run at a time prepares what is in the cache. The lock goes
-# with the process.
-lock_cache() {
+# with_cache COMMAND...: runs one of the functions that prepare what is in the
+# cache, while no other run does.
+with_cache() {
 	mkdir -p "$CACHE" 2>/dev/null ||
 		die "Cannot write to $CACHE." "Set XDG_CACHE_HOME to a directory of yours."
 	exec 9>"$CACHE/lock"
-	flock -n 9 && return
-	say "Waiting for another run that uses $CACHE"
-	flock 9
-}
-
-unlock_cache() {
+	if ! flock -n 9; then
+		say "Waiting for another run that uses $CACHE"
+		flock 9
+	fi
+	"$@"
 	exec 9>&-
 }

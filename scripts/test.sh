@@ -68,9 +68,10 @@ build_for() {
 
 test_in() {
 	local vm=$1 reporter
-	prepare_kernel "$vm"
+	with_cache prepare_kernel "$vm"
 	build_for "$vm"
-	make_initramfs "$vm" test "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${SUITES[@]}"
+	make_initramfs "$vm" test "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${SUITES[@]}" \
+		"$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
 	say "Testing in $vm (usually 30 s)"
 	start_vm "$vm"
 	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" | report "$vm" &
@@ -91,10 +92,9 @@ uml | x86) VMS=("$1") ;;
 *) usage >&2 && exit 2 ;;
 esac
 
-lock_cache
 need_packages util-linux
-prepare_toolchain
-prepare_source
+with_cache prepare_toolchain
+with_cache prepare_source
 test_scripts
 for vm in "${VMS[@]}"; do
 	test_in "$vm"
