@@ -22,10 +22,9 @@ usage() {
 	EOF
 }
 
-VM=uml
-case ${1:-} in
-"") ;;
-uml | x86) VM=$1 ;;
+VM=${*:-uml}
+case $VM in
+uml | x86) ;;
 -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
@@ -48,7 +47,7 @@ ended=1
 wait_vm "$VM" || ended=0
 wait "$printer" || true
 say ""
-((ended)) && grep -q '^## worked' "$OUT/$VM/results" ||
+((ended)) ||
 	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
 ! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
 

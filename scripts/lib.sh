@@ -24,15 +24,17 @@ die() {
 # step WHAT USUAL-TIME LOG COMMAND...: runs a command that may take long, and
 # tells every 15 seconds what it is doing.
 step() {
-	local what=$1 usual=$2 log=$3 pid start=$SECONDS next=15
+	local what=$1 usual=$2 log=$3 start=$SECONDS next=15
 	shift 3
 	say "$what (usually $usual)"
 	mkdir -p "$(dirname "$log")"
+	# In a process group of its own, so that all of it can be ended.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null &
-	pid=$!
-	# A background job ignores the terminal's interrupt, so pass it on.
-	trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
-	while kill -0 "$pid" 2>/dev/null; do
+	STEP_PID=$!
+	set +m
+	trap end_step INT TERM
+	while kill -0 "$STEP_PID" 2>/dev/null; do
 		if ((SECONDS - start >= next)); then
 			next=$((next + 15))
 			printf '  %4d s  %s\n' $((SECONDS - start)) \
@@ -41,7 +43,7 @@ step() {
 		sleep 0.2
 	done
 	trap - INT TERM
-	if ! wait "$pid"; then
+	if ! wait "$STEP_PID"; then
 		tail -n 30 "$log" >&2
 		if grep -q 'No space left on device' "$log"; then
 			die "$what: the disk is full." \
@@ -50,6 +52,13 @@ step() {
 		die "$what failed after $((SECONDS - start)) s." \
 			"The end of $log is above; the same command goes on from here."
 	fi
+}
+
+end_step() {
+	trap - INT TERM
+	kill -- "-$STEP_PID" 2>/dev/null || true
+	wait "$STEP_PID" 2>/dev/null || true
+	exit 130
 }
 
 # need_space GIGABYTES: ends unless the cache's disk has room.

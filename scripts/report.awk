@@ -4,10 +4,12 @@
 # '## status EXIT-STATUS'. Prints a line per suite, and what is known about each
 # failure and skip; writes 'PASSED FAILED SKIPPED' to the file named by 'totals'.
 #
-# A suite that ends otherwise than by its plan, or that ran no test, has failed.
+# A suite that ends otherwise than by its plan, or that ran no test, has failed,
+# and so has one of those named in 'expected', a line each, that did not run.
 
 function begin(name) {
 	suite = name
+	begun[name] = 1
 	passed = failed = skipped = planned = blanket = 0
 	said = ""
 	# KUnit counts tests one level deeper, its suites on the first.
@@ -72,5 +74,11 @@ END {
 		blanket = 1
 		finish(0)
 	}
+	names = split(expected, name, "\n")
+	for (i = 1; i <= names; i++)
+		if (!(name[i] in begun)) {
+			printf "  %s: %s: FAILED: it did not run\n", leg, name[i]
+			all_failed++
+		}
 	print all_passed + 0, all_failed + 0, all_skipped + 0 > totals
 }

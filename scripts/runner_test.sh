@@ -24,9 +24,10 @@ result() {
 	fi
 }
 
-# counts RESULTS WANTED: what the report counts in these results.
+# counts RESULTS WANTED [SUITE]: what the report counts in these results.
 counts() {
-	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -f "$TOP/scripts/report.awk" >"$TMP/report"
+	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -v expected="${3:-}" \
+		-f "$TOP/scripts/report.awk" >"$TMP/report"
 	[[ $(<"$TMP/totals") == "$2" ]]
 }
 
@@ -54,10 +55,32 @@ ends() {
 	[[ $status == "$2" ]] && ! kill -0 "$VM_PID" 2>/dev/null
 }
 
+# dies PID: whether a process ends within five seconds. A dead one may be waiting
+# for its parent to notice.
+dies() {
+	local _
+	for _ in {1..50}; do
+		grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# An interrupted step must leave no process behind.
+interrupts_all() {
+	local pid status=0
+	step Testing "1 s" "$TMP/log" bash -c "sleep 1000 & echo \$! >'$TMP/pid'; wait" >/dev/null &
+	pid=$!
+	until [[ -s $TMP/pid ]]; do sleep 0.1; done
+	kill -TERM "$pid"
+	wait "$pid" || status=$?
+	[[ $status == 130 ]] && dies "$(<"$TMP/pid")"
+}
+
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..20"
+echo "1..23"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -70,6 +93,8 @@ result "a suite without a test fails" counts '## begin a\n## status 0\n' "0 1 0"
 result "a suite that lacks a test fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
 result "a suite that dies fails" counts '## begin a\n1..1\nok 1 x\n## status 139\n' "1 1 0"
 result "a suite that does not end fails" counts '## begin a\n1..1\nok 1 x\n' "1 1 0"
+result "a suite that is expected may run" counts "$GOOD" "2 0 1" a
+result "a suite that is expected and does not run fails" counts "$GOOD" "2 1 1" b
 result "no results are no success" counts '' "0 0 0"
 for line in 'WARNING: CPU: 0 PID: 1 at mm/shmem.c:1' 'BUG: KASAN: slab-use-after-free in x' \
 	'WARNING: possible circular locking dependency detected'; do
@@ -79,4 +104,5 @@ result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashm
 result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
 result "a machine that ends early fails" ends 'echo half >>$R' 1
 result "a machine that hangs is stopped" ends 'sleep 1000' 1
+result "an interrupted step leaves nothing behind" interrupts_all
 exit $BAD

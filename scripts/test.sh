@@ -11,7 +11,7 @@
 
 usage() {
 	cat <<-EOF
-		Usage: make test [VM=uml|x86]
+		Usage: make test [VM='uml x86']
 
 		Builds the module for each virtual machine, boots it and runs in it the
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
@@ -39,9 +39,13 @@ add_totals() {
 	SKIPPED=$((SKIPPED + skipped))
 }
 
-# report LEG: reads results and prints what they come to.
+# report LEG [SUITE...]: reads results and prints what they come to; all of those
+# suites must have run.
 report() {
-	awk -v leg="$1" -v totals="$OUT/$1/totals" -f "$TOP/scripts/report.awk"
+	local leg=$1
+	shift
+	awk -v leg="$leg" -v totals="$OUT/$leg/totals" -v expected="$(printf '%s\n' "$@")" \
+		-f "$TOP/scripts/report.awk"
 }
 
 test_scripts() {
@@ -54,15 +58,26 @@ test_scripts() {
 	add_totals "$OUT/scripts/totals"
 }
 
+# expect BITS: adds the programs of that word size to those that must run.
+expect() {
+	local source
+	for source in "$TOP"/selftests/*_test.c; do
+		SUITES+=("$(basename "$source" .c) ($1-bit)")
+	done
+}
+
 # build_for VM: the module and the programs that are tested in it.
 build_for() {
+	SUITES=(kunit 'mask_test, /dev noexec' unload module_test.sh kmemleak)
 	step "Building the module for $1" "10 s" "$OUT/$1/module.log" build_module "$1"
 	step "Building the selftests" "10 s" "$OUT/selftests-64.log" build_selftests 64
-	SUITES=("$OUT/selftests-64:/selftests-64")
+	PROGRAMS=("$OUT/selftests-64:/selftests-64")
+	expect 64
 	if [[ $1 == x86 ]]; then
 		need_packages qemu-system-x86 gcc-multilib
 		step "Building the 32-bit selftests" "10 s" "$OUT/selftests-32.log" build_selftests 32 -m32
-		SUITES+=("$OUT/selftests-32:/selftests-32")
+		PROGRAMS+=("$OUT/selftests-32:/selftests-32")
+		expect 32
 	fi
 }
 
@@ -70,11 +85,12 @@ test_in() {
 	local vm=$1 reporter
 	with_cache prepare_kernel "$vm"
 	build_for "$vm"
-	make_initramfs "$vm" test "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${SUITES[@]}" \
+	make_initramfs "$vm" test "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}" \
 		"$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
 	say "Testing in $vm (usually 30 s)"
 	start_vm "$vm"
-	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" | report "$vm" &
+	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" |
+		report "$vm" "${SUITES[@]}" &
 	reporter=$!
 	wait_vm "$vm" || FAILED=$((FAILED + 1))
 	wait "$reporter"
@@ -85,12 +101,15 @@ test_in() {
 	fi
 }
 
-case ${1:-} in
-"") VMS=(uml x86) ;;
-uml | x86) VMS=("$1") ;;
--h | --help) usage && exit ;;
-*) usage >&2 && exit 2 ;;
-esac
+VMS=("$@")
+(($#)) || VMS=(uml x86)
+for vm in "${VMS[@]}"; do
+	case $vm in
+	uml | x86) ;;
+	-h | --help) usage && exit ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+done
 
 need_packages util-linux
 with_cache prepare_toolchain

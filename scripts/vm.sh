@@ -40,7 +40,7 @@ make_initramfs() {
 
 # start_vm VM: starts the machine in a process group of its own and sets VM_PID.
 start_vm() {
-	local dir=$OUT/$1
+	local dir=$OUT/$1 accelerator
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
@@ -52,8 +52,9 @@ start_vm() {
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
 	x86)
-		# shellcheck disable=SC2046
-		setsid qemu-system-x86_64 $(accelerator) -smp 2 -m 1024 -nodefaults -display none -no-reboot \
+		accelerator=$(accelerator)
+		# shellcheck disable=SC2086
+		setsid qemu-system-x86_64 $accelerator -smp 2 -m 1024 -nodefaults -display none -no-reboot \
 			-serial file:"$dir/console" -serial file:"$dir/results" \
 			-kernel "$KDIR/vmlinux" -initrd "$dir/initramfs.gz" \
 			-append "console=ttyS0 results=/dev/ttyS1 panic=-1" </dev/null >"$dir/qemu" 2>&1 &
@@ -65,6 +66,8 @@ start_vm() {
 }
 
 stop_vm() {
+	# Both, as setsid may not have come to make the group yet.
+	kill -KILL "$VM_PID" 2>/dev/null || true
 	kill -KILL -- "-$VM_PID" 2>/dev/null || true
 	wait "$VM_PID" 2>/dev/null || true
 	trap - EXIT INT TERM
@@ -133,7 +136,8 @@ accelerator() {
 	probe=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
 	if [[ ! -e $probe ]]; then
 		rm -f "$CACHE"/kvm-*
-		if kvm_works; then echo kvm; else echo tcg; fi >"$probe"
+		if kvm_works; then echo kvm; else echo tcg; fi >"$probe.new"
+		mv "$probe.new" "$probe"
 	fi
 	case $(<"$probe") in
 	kvm) echo "-accel kvm -cpu host" ;;
