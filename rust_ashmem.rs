@@ -3,7 +3,9 @@
 //! Android shared memory (ashmem) as a misc device.
 //!
 //! An [`area::Area`] is one open `/dev/ashmem`: a name, a size, a protection
-//! mask and, once mapped, a [`shmem::ShmemFile`] that holds its memory.
+//! mask and, once mapped, a [`reclaim::Backing`]. That is the shmem file with
+//! the memory, and the set of its pages that are unpinned. The oldest of those,
+//! of all areas, go first when memory is short.
 //!
 //! # Rooms
 //!
@@ -12,8 +14,11 @@
 //!
 //! ```text
 //! rust_ashmem
-//!     └─ device ─┬─ area ──┬─ shmem (FFI)
-//!                │         ├─ name, prot, pages
+//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ── pages
+//!                │           │           ├─ lru (FFI)
+//!                │           │           └─ shrinker (FFI)
+//!                │           ├─ shmem (FFI)
+//!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI)
 //! ```
 //!
@@ -22,11 +27,16 @@
 //! An indented lock is taken while the one above it may be held.
 //!
 //! ```text
-//! misc_mtx              held by the core around open()
-//! mmap_lock             held by the core around mmap()
-//!   Area::inner         Mutex; may be held across allocations, hence across
-//!                       memory reclaim; never across an access to user memory
-//!     shmem's own       while shmem_file_setup() makes the backing file
+//! misc_mtx                  held by the core around open()
+//! mmap_lock                 held by the core around mmap()
+//!   Area::inner             Mutex; may be held across allocations, never across
+//!                           an access to user memory
+//!     ---------------------- memory reclaim may begin here ----------------------
+//!       Backing::unpinned   Mutex; never held across an allocation of ours;
+//!                           reclaim only tries it
+//!         shmem's own       i_mmap_rwsem, folio locks: while pages are purged
+//!         lists of Lru      spinlocks of list_lru; under one of them
+//!                           Backing::unpinned is tried, too
 //! ```
 //!
 //! A fault on user memory takes `mmap_lock`, which is why no user memory is
@@ -34,12 +44,17 @@
 
 use kernel::prelude::*;
 
-use crate::misc::Registration;
+use crate::{
+    misc::Registration,
+    reclaim::Reclaim, //
+};
 
 #[path = "src/area.rs"]
 mod area;
 #[path = "src/device.rs"]
 mod device;
+#[path = "src/lru.rs"]
+mod lru;
 #[path = "src/misc.rs"]
 mod misc;
 #[path = "src/name.rs"]
@@ -48,12 +63,18 @@ mod name;
 mod pages;
 #[path = "src/prot.rs"]
 mod prot;
+#[path = "src/reclaim.rs"]
+mod reclaim;
 #[path = "src/shmem.rs"]
 mod shmem;
+#[path = "src/shrinker.rs"]
+mod shrinker;
 #[path = "src/task.rs"]
 mod task;
 #[path = "src/uapi.rs"]
 mod uapi;
+#[path = "src/unpinned.rs"]
+mod unpinned;
 
 module! {
     type: Ashmem,
@@ -77,7 +98,7 @@ impl kernel::InPlaceModule for Ashmem {
             // User space can open the device as soon as it is registered, so
             // what it needs comes first.
             _: { shmem::init()? },
-            _device <- Registration::new(),
+            _device <- Registration::new(Reclaim::register()?),
             _: { pr_info!("/dev/ashmem is ready\n") },
         })
     }

@@ -101,6 +101,68 @@ static inline long get_file_id(int fd, unsigned long *id)
 	return area_ioctl(fd, ASHMEM_GET_FILE_ID, (unsigned long)id);
 }
 
+/* The pin requests in bytes; a length of 0 reaches to the end. */
+static inline long pin_call(int fd, unsigned long cmd, __u32 offset, __u32 len)
+{
+	struct ashmem_pin range = { .offset = offset, .len = len };
+
+	return area_ioctl(fd, cmd, (unsigned long)&range);
+}
+
+static inline long pin_bytes(int fd, __u32 offset, __u32 len)
+{
+	return pin_call(fd, ASHMEM_PIN, offset, len);
+}
+
+static inline long unpin_bytes(int fd, __u32 offset, __u32 len)
+{
+	return pin_call(fd, ASHMEM_UNPIN, offset, len);
+}
+
+static inline long pin_status_bytes(int fd, __u32 offset, __u32 len)
+{
+	return pin_call(fd, ASHMEM_GET_PIN_STATUS, offset, len);
+}
+
+/* The pin requests in pages; a count of 0 reaches to the end. */
+static inline long pin(int fd, size_t page, size_t count)
+{
+	return pin_bytes(fd, page * page_size(), count * page_size());
+}
+
+static inline long unpin(int fd, size_t page, size_t count)
+{
+	return unpin_bytes(fd, page * page_size(), count * page_size());
+}
+
+static inline long pin_status(int fd, size_t page, size_t count)
+{
+	return pin_status_bytes(fd, page * page_size(), count * page_size());
+}
+
+/* The pages of an area, P for a pinned one and a dot for an unpinned one. */
+static inline const char *picture(int fd, size_t pages)
+{
+	static char text[64 + 3];
+	size_t i;
+
+	text[0] = '|';
+	for (i = 0; i < pages && i < 64; i++) {
+		long status = pin_status(fd, i, 1);
+
+		text[i + 1] = status == ASHMEM_IS_PINNED ? 'P' : status ? '?' : '.';
+	}
+	text[i + 1] = '|';
+	text[i + 2] = '\0';
+	return text;
+}
+
+/* How many pages of the whole system that purged; any area will do for @fd. */
+static inline long purge_all(int fd)
+{
+	return area_ioctl(fd, ASHMEM_PURGE_ALL_CACHES, 0);
+}
+
 /* An area of @size bytes that nobody has mapped yet. */
 static inline int area_create(size_t size)
 {
@@ -169,6 +231,38 @@ static inline bool is_filled(const char *buf, size_t len, char byte)
 		if (buf[i] != byte)
 			return false;
 	return true;
+}
+
+/* What map_filled() fills a page with. */
+static inline char letter_of(size_t page)
+{
+	return 'a' + page % 26;
+}
+
+/* Maps the first pages of an area, each filled with a letter of its own. */
+static inline char *map_filled(int fd, size_t pages)
+{
+	size_t len = page_size();
+	char *map = area_map(fd, pages * len, PROT_READ | PROT_WRITE, MAP_SHARED);
+
+	for (size_t i = 0; map != MAP_FAILED && i < pages; i++)
+		memset(map + i * len, letter_of(i), len);
+	return map;
+}
+
+static inline bool are_intact(const char *map, size_t page, size_t count)
+{
+	size_t len = page_size();
+
+	for (size_t i = page; i < page + count; i++)
+		if (!is_filled(map + i * len, len, letter_of(i)))
+			return false;
+	return true;
+}
+
+static inline bool are_zero(const char *map, size_t page, size_t count)
+{
+	return is_filled(map + page * page_size(), count * page_size(), 0);
 }
 
 /* Reads one byte in a child: 0, or the signal that the child died of. */
@@ -292,7 +386,8 @@ static inline int __area_open_or_skip(struct __test_metadata *_metadata, int fla
 {
 	int fd = area_open(flags);
 
-	switch (-fd) {
+	/* ASHMEM_REQUIRED says that the device must be there. */
+	switch (getenv("ASHMEM_REQUIRED") ? 0 : -fd) {
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
@@ -302,6 +397,19 @@ static inline int __area_open_or_skip(struct __test_metadata *_metadata, int fla
 	}
 	ASSERT_LE(0, fd);
 	return fd;
+}
+
+#define purge_or_skip(fd) __purge_or_skip(_metadata, fd)
+
+/* Leaves nothing to purge in the system, so that later answers are exact. */
+static inline bool __purge_or_skip(struct __test_metadata *_metadata, int fd)
+{
+	long ret = purge_all(fd);
+
+	if (ret == -EPERM)
+		SKIP(return false, "purging needs CAP_SYS_ADMIN");
+	ASSERT_LE(0, ret);
+	return true;
 }
 
 /* The fixture most files use: one open area in its default state. */

@@ -313,4 +313,91 @@ TEST_F(io, position_is_not_shared_by_another_open)
 	close(other);
 }
 
+/*
+ * The position belongs to the descriptor, and several processes move it at once.
+ * Each word of the region is its own index, so a read tells where it was made.
+ */
+#define WORDS		16384
+#define READERS		3
+#define READER_TURNS	2000
+
+FIXTURE(crowd)
+{
+	int fd;
+	off_t size;
+};
+
+FIXTURE_SETUP(crowd)
+{
+	__u32 *map;
+
+	self->size = WORDS * sizeof(*map);
+	self->fd = area_open_or_skip(O_RDWR);
+	if (self->fd < 0)
+		return;
+	ASSERT_EQ(0, set_size(self->fd, self->size));
+	map = (__u32 *)area_map(self->fd, self->size, PROT_RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, map);
+	for (__u32 i = 0; i < WORDS; i++)
+		map[i] = i;
+}
+
+FIXTURE_TEARDOWN(crowd)
+{
+	if (self->fd >= 0)
+		close(self->fd);
+}
+
+/* Is this what a read of @len bytes from one position gives, short at the end only? */
+static bool is_one_read(const __u32 *words, ssize_t got, size_t len)
+{
+	size_t count = got / sizeof(*words);
+
+	if (got < 0 || got % sizeof(*words))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (words[i] != words[0] + i)
+			return false;
+	return got == len || got == 0 || words[count - 1] == WORDS - 1;
+}
+
+static bool is_within(off_t position, off_t size)
+{
+	return position >= 0 && position <= size && position % sizeof(__u32) == 0;
+}
+
+static bool read_and_seek(int fd, off_t size, unsigned int turn)
+{
+	__u32 words[300];
+	size_t len = (1 + turn * 7 % 300) * sizeof(*words);
+	off_t target = turn * 1237 % WORDS * sizeof(*words), back;
+
+	if (!is_one_read(words, try_read(fd, words, len), len))
+		return false;
+	if (!is_within(try_seek(fd, 0, SEEK_CUR), size))
+		return false;
+	back = try_seek(fd, -4, SEEK_CUR);
+	if (back != -EINVAL && !is_within(back, size))
+		return false;
+	return turn % 5 || try_seek(fd, target, SEEK_SET) == target;
+}
+
+TEST_F_TIMEOUT(crowd, reads_and_seeks_do_not_mix, 120)
+{
+	pid_t children[READERS];
+
+	for (int i = 0; i < READERS; i++) {
+		children[i] = fork();
+		for (unsigned int turn = i; children[i] == 0 && turn < READER_TURNS; turn++)
+			if (!read_and_seek(self->fd, self->size, turn))
+				_exit(1);
+		if (children[i] == 0)
+			_exit(0);
+	}
+	for (int i = 0; i < READERS; i++) {
+		EXPECT_EQ(0, exit_status_of(children[i]));
+	}
+	EXPECT_TRUE(is_within(try_seek(self->fd, 0, SEEK_CUR), self->size));
+}
+
 TEST_HARNESS_MAIN

@@ -232,6 +232,22 @@ TEST_F(map, survives_close)
 	EXPECT_EQ('s', map[self->page]);
 }
 
+/* The kernel grows a neighbour, if it can, rather than make a mapping. */
+TEST_F(map, remap_file_pages_into_neighbour_fails)
+{
+	char *base, *map;
+
+	ASSERT_EQ(0, set_size(self->fd, 4 * self->page));
+	base = area_map(self->fd, 4 * self->page, PROT_READ, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, base);
+	ASSERT_EQ(0, set_mask(self->fd, PROT_READ));
+	map = mmap(base + 2 * self->page, 2 * self->page, PROT_READ, MAP_SHARED | MAP_FIXED,
+		   self->fd, 2 * self->page);
+	ASSERT_EQ(base + 2 * self->page, map);
+	EXPECT_EQ(-EPERM, answer(syscall(SYS_remap_file_pages, map, 2 * self->page, 0, 2, 0)));
+	EXPECT_NE(0, try_mprotect(map, 2 * self->page, PROT_RW));
+}
+
 /*
  * The kernel asks the file only after it has taken the old mapping away, and
  * leaves a gap when the file refuses.
@@ -263,6 +279,33 @@ TEST_F(map, remap_file_pages_does_not_undo_mask)
 	ASSERT_NE(MAP_FAILED, map);
 	EXPECT_EQ(-EPERM, answer(syscall(SYS_remap_file_pages, map, self->page, 0, 0, 0)));
 	EXPECT_NE(0, try_mprotect(map, self->page, PROT_RW));
+}
+
+#define HUGE_PAGE	(2UL << 20)
+
+/* Maps at a place that is aligned only if somebody sees to it. */
+static bool is_huge_aligned(int fd, int flags)
+{
+	char *map;
+
+	if (mmap(NULL, page_size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+		return false;
+	map = mmap(NULL, 2 * HUGE_PAGE, PROT_RW, flags | MAP_NORESERVE, fd, 0);
+	return map != MAP_FAILED && (unsigned long)map % HUGE_PAGE == 0;
+}
+
+/* Once may be chance. */
+static bool is_always_huge_aligned(int fd, int flags)
+{
+	return is_huge_aligned(fd, flags) && is_huge_aligned(fd, flags);
+}
+
+TEST_F(map, is_aligned_for_huge_pages_like_anonymous_memory)
+{
+	if (!is_always_huge_aligned(-1, MAP_SHARED | MAP_ANONYMOUS))
+		SKIP(return, "this kernel aligns no shared memory to 2 MiB (see shmem_enabled)");
+	ASSERT_EQ(0, set_size(self->fd, 2 * HUGE_PAGE));
+	EXPECT_TRUE(is_always_huge_aligned(self->fd, MAP_SHARED));
 }
 
 TEST_HARNESS_MAIN

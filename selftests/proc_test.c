@@ -300,6 +300,21 @@ TEST_F(proc, file_id_to_bad_memory_fails)
 	EXPECT_EQ(0, get_file_id(self->fd, bad - 1));
 }
 
+TEST_F(proc, file_id_fills_its_place_and_no_more)
+{
+	struct {
+		unsigned long id, after;
+	} answer = { .id = -1UL, .after = -1UL };
+	unsigned long long inode;
+
+	ASSERT_EQ(0, set_size(self->fd, self->page));
+	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
+	ASSERT_EQ(0, get_file_id(self->fd, &answer.id));
+	ASSERT_EQ(1, sscanf(area_fdinfo(self->fd), "inode:\t%llu\n", &inode));
+	EXPECT_EQ(inode & ID_MASK, answer.id);
+	EXPECT_EQ(-1UL, answer.after);
+}
+
 TEST_F(proc, file_id_is_one_per_area)
 {
 	unsigned long one, again, two;

@@ -8,7 +8,7 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define AREAS	48
+#define AREAS	256
 #define TRIES	5000
 #define PAGES	4
 

@@ -7,6 +7,7 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        Arc,
         Mutex,
         SetOnce, //
     },
@@ -16,6 +17,10 @@ use crate::{
     name::Name,
     pages,
     prot::ProtMask,
+    reclaim::{
+        Backing,
+        Reclaim, //
+    },
     shmem::ShmemFile, //
 };
 
@@ -28,11 +33,12 @@ use crate::{
 /// - Once `backing` is set, neither the name nor the size changes, and the size
 ///   is not 0.
 /// - `backing` is set only under `inner`.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub(crate) struct Area {
     #[pin]
     inner: Mutex<Inner>,
-    backing: SetOnce<ShmemFile>,
+    backing: SetOnce<Arc<Backing>>,
+    reclaim: Arc<Reclaim>,
 }
 
 struct Inner {
@@ -48,12 +54,12 @@ pub(crate) enum State<'a> {
     /// It has a size and was never mapped.
     Sized,
     /// It was mapped; its name and size are final.
-    Mapped(&'a ShmemFile),
+    Mapped(&'a Arc<Backing>),
 }
 
 impl Area {
     /// Makes an area without name and size whose mask allows everything.
-    pub(crate) fn new() -> impl PinInit<Self> {
+    pub(crate) fn new(reclaim: Arc<Reclaim>) -> impl PinInit<Self> {
         // INVARIANT: There is no backing.
         pin_init!(Self {
             inner <- new_mutex!(Inner {
@@ -62,11 +68,17 @@ impl Area {
                 mask: ProtMask::ALL,
             }, "Area::inner"),
             backing: SetOnce::new(),
+            reclaim,
         })
     }
 
+    /// Returns what can be purged, of all areas.
+    pub(crate) fn reclaim(&self) -> &Reclaim {
+        &self.reclaim
+    }
+
     /// Returns the backing file, which exists once the area was mapped.
-    pub(crate) fn backing(&self) -> Option<&ShmemFile> {
+    pub(crate) fn backing(&self) -> Option<&Arc<Backing>> {
         self.backing.as_ref()
     }
 
@@ -135,19 +147,21 @@ impl Area {
     /// free to change.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
         let inner = self.inner.lock();
-        if inner.size == 0 || !pages::fits(vma.end() - vma.start(), inner.size) {
+        let pages = pages::count(inner.size).ok_or(EINVAL)?;
+        if !pages::fits(vma.end() - vma.start(), pages) {
             return Err(EINVAL);
         }
         inner.mask.restrict(vma)?;
 
         if let Some(backing) = self.backing() {
-            return backing.map(vma);
+            return backing.file().map(vma);
         }
-        let backing = inner
+        let file = inner
             .name
             .with_full(|name| ShmemFile::new(name, inner.size, vma))?;
-        backing.map(vma)?;
-        // INVARIANT: The size is not 0 and `inner` is locked.
+        let backing = Backing::new(file, pages, self.reclaim.clone())?;
+        backing.file().map(vma)?;
+        // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
         self.backing.populate(backing);
         Ok(())
     }
@@ -157,6 +171,16 @@ impl Area {
         match self.backing() {
             Some(_) => Err(EINVAL),
             None => Ok(()),
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Area {
+    /// Mappings keep the file, but not what was unpinned.
+    fn drop(self: Pin<&mut Self>) {
+        if let Some(backing) = self.backing() {
+            backing.forget();
         }
     }
 }

@@ -19,6 +19,7 @@ use kernel::{
         seq_print,
         SeqFile, //
     },
+    sync::Arc,
     transmute::AsBytes,
     uaccess::{
         UserPtr,
@@ -31,14 +32,28 @@ use crate::{
         Area,
         State, //
     },
-    misc,
+    misc::{
+        self,
+        AddressRequest, //
+    },
     name::Name,
-    shmem::Whence,
+    pages::PageRange,
+    reclaim::{
+        Backing,
+        Reclaim, //
+    },
+    shmem::{
+        self,
+        Whence, //
+    },
+    shrinker::Registration,
     task,
     uapi, //
 };
 
 impl misc::Device for Area {
+    type Context = Registration<Reclaim>;
+
     const NAME: &'static CStr = c"ashmem";
     const MODE: u16 = 0o666;
 
@@ -46,7 +61,15 @@ impl misc::Device for Area {
         match area.state() {
             State::Empty => Err(EINVAL),
             State::Sized => Err(EBADF),
-            State::Mapped(backing) => backing.seek(pos, offset, Whence(whence)),
+            State::Mapped(backing) => backing.file().seek(pos, offset, Whence(whence)),
+        }
+    }
+
+    fn get_unmapped_area(request: &AddressRequest) -> Result<usize> {
+        if request.is_shared() {
+            shmem::unmapped_area(request)
+        } else {
+            request.anywhere()
         }
     }
 }
@@ -55,8 +78,9 @@ impl misc::Device for Area {
 impl MiscDevice for Area {
     type Ptr = Pin<KBox<Self>>;
 
-    fn open(_file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        KBox::pin_init(Area::new(), GFP_KERNEL_ACCOUNT)
+    fn open(_file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        let reclaim = misc::Registration::context(device).state().clone();
+        KBox::pin_init(Area::new(reclaim), GFP_KERNEL_ACCOUNT)
     }
 
     fn mmap(area: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {
@@ -68,7 +92,7 @@ impl MiscDevice for Area {
         match kiocb.file().state() {
             State::Empty => Ok(0),
             State::Sized => Err(EBADF),
-            State::Mapped(backing) => backing.read(to, kiocb.ki_pos_mut()),
+            State::Mapped(backing) => backing.file().read(to, kiocb.ki_pos_mut()),
         }
     }
 
@@ -83,6 +107,10 @@ impl MiscDevice for Area {
             uapi::SET_PROT_MASK => area.narrow_mask(arg, task::read_implies_exec()).map(|()| 0),
             // CAST: At most 7.
             uapi::GET_PROT_MASK => Ok(area.mask().bits() as isize),
+            uapi::PIN => pin(&area, arg),
+            uapi::UNPIN => unpin(&area, arg),
+            uapi::GET_PIN_STATUS => pin_status(&area, arg),
+            uapi::PURGE_ALL_CACHES => purge_all(&area),
             // CAST: An inode number as an `unsigned long`, as it is everywhere.
             uapi::GET_FILE_ID => put_file_id(&area, arg, |number| number as usize),
             _ => Err(ENOTTY),
@@ -106,9 +134,11 @@ impl MiscDevice for Area {
     }
 
     fn show_fdinfo(area: Pin<&Self>, m: &SeqFile, _file: &File) {
+        // In this order: if there is a backing, what is read after it is final.
+        let backing = area.backing();
         let name = area.name();
-        if let Some(backing) = area.backing() {
-            seq_print!(m, "inode:\t{}\n", backing.inode_number());
+        if let Some(backing) = backing {
+            seq_print!(m, "inode:\t{}\n", backing.file().inode_number());
         }
         if !name.as_bytes().is_empty() {
             misc::seq_write(m, b"name:\t");
@@ -145,8 +175,60 @@ fn put_file_id<T: AsBytes>(area: &Area, arg: usize, id: fn(u64) -> T) -> Result<
     let backing = area.backing().ok_or(EINVAL)?;
     user(arg, size_of::<T>())
         .writer()
-        .write(&id(backing.inode_number()))?;
+        .write(&id(backing.file().inode_number()))?;
     Ok(0)
+}
+
+/// Pins pages; tells whether some may be zeros now.
+fn pin(area: &Area, arg: usize) -> Result<isize> {
+    let (backing, pages) = pin_argument(area, arg)?;
+    let Some(pages) = pages else {
+        return Ok(uapi::NOT_PURGED);
+    };
+    Ok(if backing.pin(pages)? {
+        uapi::WAS_PURGED
+    } else {
+        uapi::NOT_PURGED
+    })
+}
+
+/// Unpins pages.
+fn unpin(area: &Area, arg: usize) -> Result<isize> {
+    let (backing, pages) = pin_argument(area, arg)?;
+    if let Some(pages) = pages {
+        backing.unpin(pages)?;
+    }
+    Ok(0)
+}
+
+/// Tells whether all of the pages are pinned.
+fn pin_status(area: &Area, arg: usize) -> Result<isize> {
+    let (backing, pages) = pin_argument(area, arg)?;
+    Ok(if pages.is_none_or(|pages| backing.is_pinned(pages)) {
+        uapi::IS_PINNED
+    } else {
+        uapi::IS_UNPINNED
+    })
+}
+
+/// Copies in which pages are meant; there may be none. A bad pointer wins over an
+/// area that was never mapped.
+fn pin_argument(area: &Area, arg: usize) -> Result<(&Arc<Backing>, Option<PageRange>)> {
+    let [offset, len] = user(arg, size_of::<uapi::Pin>())
+        .reader()
+        .read::<uapi::Pin>()?;
+    let backing = area.backing().ok_or(EINVAL)?;
+    Ok((backing, PageRange::new(offset, len, backing.pages())?))
+}
+
+/// Purges everything that is unpinned, of all areas; returns how many pages it
+/// was.
+fn purge_all(area: &Area) -> Result<isize> {
+    if !task::may_administer() {
+        return Err(EPERM);
+    }
+    // CAST: Both have the width of a `long`.
+    Ok(area.reclaim().purge_all() as isize)
 }
 
 /// Gives access to `len` bytes at the address `arg` of the caller.

@@ -16,7 +16,8 @@ use kernel::{
     ffi::c_int,
     miscdevice::{
         MiscDevice,
-        MiscDeviceOptions, //
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
     },
     module::this_module,
     prelude::*,
@@ -29,6 +30,9 @@ use kernel::{
 
 /// A misc device with the hooks that [`MiscDevice`] lacks.
 pub(crate) trait Device: MiscDevice {
+    /// What all files of the device share.
+    type Context: Send + Sync;
+
     /// The name below `/dev`.
     const NAME: &'static CStr;
 
@@ -42,6 +46,55 @@ pub(crate) trait Device: MiscDevice {
         offset: i64,
         whence: c_int,
     ) -> Result<i64>;
+
+    /// Returns where a mapping may go.
+    fn get_unmapped_area(request: &AddressRequest) -> Result<usize>;
+}
+
+/// `MAP_SHARED`, which is a macro to C.
+const MAP_SHARED: usize = 1;
+
+/// What an address is wanted for.
+pub(crate) struct AddressRequest {
+    pub(crate) hint: usize,
+    pub(crate) len: usize,
+    pub(crate) page_offset: usize,
+    /// `MAP_*`.
+    pub(crate) flags: usize,
+}
+
+impl AddressRequest {
+    /// Tells whether the mapping is to be shared.
+    pub(crate) fn is_shared(&self) -> bool {
+        // `MAP_SHARED_VALIDATE` has this bit, too.
+        self.flags & MAP_SHARED != 0
+    }
+
+    /// Returns where the address space would put a mapping of no file.
+    ///
+    /// Fails with `ENOMEM` if there is no room.
+    #[doc(alias = "mm_get_unmapped_area")]
+    pub(crate) fn anywhere(&self) -> Result<usize> {
+        // SAFETY: No file is needed; the address space is the caller's.
+        address_or_error(unsafe {
+            bindings::mm_get_unmapped_area(
+                ptr::null_mut(),
+                self.hint,
+                self.len,
+                self.page_offset,
+                self.flags,
+            )
+        })
+    }
+}
+
+/// Tells an address from an error, which C returns as one of the last 4095.
+pub(crate) fn address_or_error(address: usize) -> Result<usize> {
+    match address.wrapping_neg() {
+        // CAST: An errno is below 4096.
+        errno @ 1..4096 => Err(Error::from_errno(-(errno as c_int))),
+        _ => Ok(address),
+    }
 }
 
 /// The registration of a [`Device`].
@@ -50,19 +103,20 @@ pub(crate) trait Device: MiscDevice {
 ///
 /// `inner` is registered by `misc_register()` from the end of the initialiser
 /// until the drop.
-#[repr(transparent)]
+#[repr(C)]
 #[pin_data(PinnedDrop)]
 pub(crate) struct Registration<T: Device> {
-    // Pinned and transparent, as `MiscDeviceRegistration` is: `MiscDevice::open`
-    // gets this very field as one of those.
+    // The first field: `MiscDevice::open` gets it as a `MiscDeviceRegistration`,
+    // which is transparent, and from there `context()` comes back.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
+    context: T::Context,
     _device: PhantomData<T>,
 }
 
 // SAFETY: `misc_deregister()` may be called from any thread.
 unsafe impl<T: Device> Send for Registration<T> {}
-// SAFETY: There is no method that takes `&self`.
+// SAFETY: Shared, it gives away the context alone, which is `Sync`.
 unsafe impl<T: Device> Sync for Registration<T> {}
 
 impl<T: Device> Registration<T> {
@@ -75,6 +129,7 @@ impl<T: Device> Registration<T> {
     const OPERATIONS: bindings::file_operations = bindings::file_operations {
         owner: this_module::<crate::LocalModule>().as_ptr(),
         llseek: Some(Self::llseek),
+        get_unmapped_area: Some(Self::get_unmapped_area),
         // SAFETY: `into_raw()` points to a constant.
         ..unsafe { *Self::OPTIONS.into_raw::<T>().fops }
     };
@@ -84,8 +139,10 @@ impl<T: Device> Registration<T> {
     /// Fails with `EEXIST` if the name is taken, `EBUSY` if there are no more
     /// minor numbers, or `ENOMEM`.
     #[doc(alias = "misc_register")]
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    pub(crate) fn new(context: T::Context) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            // Before the device can be opened.
+            context,
             inner <- Opaque::try_ffi_init(|slot: *mut bindings::miscdevice| {
                 let device = bindings::miscdevice {
                     fops: &Self::OPERATIONS,
@@ -103,6 +160,38 @@ impl<T: Device> Registration<T> {
             }),
             _device: PhantomData,
         })
+    }
+
+    /// Returns the context of a device that is being opened.
+    pub(crate) fn context(device: &MiscDeviceRegistration<T>) -> &T::Context {
+        // SAFETY: The device is registered by this type and no other, so it is
+        // the first field of one of these.
+        unsafe { &(*ptr::from_ref(device).cast::<Self>()).context }
+    }
+
+    /// `get_unmapped_area` of the device's files.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core on behalf of a task that maps a file of this device.
+    unsafe extern "C" fn get_unmapped_area(
+        _file: *mut bindings::file,
+        hint: usize,
+        len: usize,
+        page_offset: usize,
+        flags: usize,
+    ) -> usize {
+        let request = AddressRequest {
+            hint,
+            len,
+            page_offset,
+            flags,
+        };
+        match T::get_unmapped_area(&request) {
+            Ok(address) => address,
+            // CAST: The form in which C returns errors as addresses.
+            Err(err) => err.to_errno() as usize,
+        }
     }
 
     /// `llseek` of the device's files.

@@ -3,43 +3,254 @@
 //! Pages of an area: the only arithmetic on numbers that a user chose.
 
 use kernel::{
-    page::page_align,
-    prelude::*, //
+    page::{
+        page_align,
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
 };
 
-/// Tells whether a mapping of `len` bytes fits an area of `size` bytes.
+/// Returns how many pages an area of `size` bytes has; the last one counts
+/// whole.
 ///
-/// The last page counts whole. A size that cannot be rounded up to pages fits
-/// nothing, where the C driver's rounding wraps to zero with the same result.
-pub(crate) fn fits(len: usize, size: usize) -> bool {
-    page_align(size).is_some_and(|span| len <= span)
+/// Returns [`None`] for a size that cannot be rounded up, where the C driver's
+/// rounding wraps to zero.
+pub(crate) fn count(size: usize) -> Option<usize> {
+    page_align(size).map(|span| span >> PAGE_SHIFT)
+}
+
+/// Tells whether a mapping of `len` bytes fits an area of so many pages.
+pub(crate) fn fits(len: usize, pages: usize) -> bool {
+    len.div_ceil(PAGE_SIZE) <= pages
+}
+
+/// A run of pages; it has at least one.
+///
+/// # Invariants
+///
+/// `first <= last < usize::MAX`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PageRange {
+    first: usize,
+    last: usize,
+}
+
+impl PageRange {
+    /// Makes a range of what a `struct ashmem_pin` names in an area of `pages`
+    /// pages. A length of zero means everything from the offset on.
+    ///
+    /// Returns [`None`] for the nothing that is left at the very end. The C
+    /// driver makes an inverted range of it.
+    ///
+    /// Fails with `EINVAL` unless offset and length are multiples of the page
+    /// size and end within the area and 4 GiB.
+    pub(crate) fn new(offset: u32, len: u32, pages: usize) -> Result<Option<Self>> {
+        // CAST: A page has fewer than 2^32 bytes, and a `usize` fits 64 bits.
+        let (page, pages) = (PAGE_SIZE as u64, pages as u64);
+        // OVERFLOW: The sum of two 32-bit numbers fits 64 bits.
+        let end = u64::from(offset) + u64::from(len);
+        if u64::from(offset) % page != 0 || end % page != 0 || end > 1 << 32 {
+            return Err(EINVAL);
+        }
+        let first = u64::from(offset) / page;
+        let end = if len == 0 { pages } else { end / page };
+        if end > pages || first > end {
+            return Err(EINVAL);
+        }
+        // CAST: Both are at most `pages`, which was a `usize`.
+        Ok(Self::between(first as usize, end as usize))
+    }
+
+    /// Returns the pages from `first` up to and without `end`, if any.
+    fn between(first: usize, end: usize) -> Option<Self> {
+        // INVARIANT: `first <= end - 1`, which is below `usize::MAX`.
+        (first < end).then(|| Self {
+            first,
+            last: end - 1,
+        })
+    }
+
+    /// Returns the range whose first and last pages these are.
+    ///
+    /// Both must come from ranges, in this order.
+    pub(crate) fn from_ends(first: usize, last: usize) -> Self {
+        debug_assert!(first <= last);
+        // INVARIANT: By the caller's promise.
+        Self { first, last }
+    }
+
+    /// Returns the first page.
+    pub(crate) fn first(self) -> usize {
+        self.first
+    }
+
+    /// Returns the last page.
+    pub(crate) fn last(self) -> usize {
+        self.last
+    }
+
+    /// Returns the number of pages.
+    pub(crate) fn len(self) -> usize {
+        self.last - self.first + 1
+    }
+
+    /// Returns the bytes: the first one and the last one.
+    pub(crate) fn bytes(self) -> (u64, u64) {
+        // CAST: A `usize` fits 64 bits. OVERFLOW: An area ends within a file.
+        let (first, end) = (self.first as u64, self.last as u64 + 1);
+        (first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1)
+    }
+
+    /// Tells whether the two have a page in common.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Tells whether every page of `other` is one of this range.
+    pub(crate) fn contains(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+
+    /// Returns the smallest range that contains both.
+    pub(crate) fn hull(self, other: Self) -> Self {
+        // INVARIANT: Each end is one of the two's, and in order.
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+
+    /// Returns the pages of this range that come before `other`.
+    pub(crate) fn before(self, other: Self) -> Option<Self> {
+        Self::between(self.first, other.first.min(self.last + 1))
+    }
+
+    /// Returns the pages of this range that come after `other`.
+    pub(crate) fn after(self, other: Self) -> Option<Self> {
+        Self::between(self.first.max(other.last + 1), self.last + 1)
+    }
 }
 
 #[kunit_tests(rust_ashmem_pages)]
 mod tests {
     use super::*;
-    use kernel::page::PAGE_SIZE;
+
+    const PAGE: u32 = PAGE_SIZE as u32;
 
     #[test]
     fn last_page_counts_whole() {
-        for pages in 0..4 {
+        for pages in 1..4 {
             let span = pages * PAGE_SIZE;
-            for size in [span.saturating_sub(PAGE_SIZE - 1), span] {
-                assert!(fits(span, size) || size == 0);
-                assert!(!fits(span + PAGE_SIZE, size) || size > span);
+            for size in [span - PAGE_SIZE + 1, span - 1, span] {
+                assert_eq!(count(size), Some(pages));
             }
+            assert!(fits(1, pages));
+            assert!(fits(span, pages));
+            assert!(!fits(span + 1, pages));
         }
+        assert_eq!(count(0), Some(0));
         assert!(!fits(1, 0));
-        assert!(fits(PAGE_SIZE, 1));
-        assert!(!fits(PAGE_SIZE + 1, PAGE_SIZE));
     }
 
     #[test]
-    fn a_size_at_the_end_of_the_numbers_fits_nothing() {
+    fn a_size_at_the_end_of_the_numbers_has_no_pages() {
         for off in 0..PAGE_SIZE - 1 {
-            assert!(!fits(PAGE_SIZE, usize::MAX - off));
+            assert_eq!(count(usize::MAX - off), None);
         }
         let largest = usize::MAX - (PAGE_SIZE - 1);
-        assert!(fits(largest, largest));
+        assert_eq!(count(largest), Some(largest >> PAGE_SHIFT));
+    }
+
+    /// What a user names, in pages, as the first page and the one after the
+    /// last.
+    fn named(offset: u32, len: u32, pages: usize) -> Option<(usize, usize)> {
+        let range = PageRange::new(offset * PAGE, len * PAGE, pages);
+        let empty = (offset as usize, offset as usize);
+        range
+            .ok()
+            .map(|range| range.map_or(empty, |range| (range.first(), range.last() + 1)))
+    }
+
+    #[test]
+    fn every_small_range_is_as_named() {
+        for pages in 0..7_usize {
+            for offset in 0..9_u32 {
+                for len in 0..9_u32 {
+                    let first = offset as usize;
+                    let end = if len == 0 {
+                        pages
+                    } else {
+                        first + len as usize
+                    };
+                    let want = (first <= end && end <= pages).then_some((first, end));
+                    assert_eq!(named(offset, len, pages), want);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ends_off_the_pages_are_refused() {
+        for off in [1, PAGE / 2, PAGE - 1] {
+            assert!(PageRange::new(off, PAGE, 8).is_err());
+            assert!(PageRange::new(off, PAGE - off, 8).is_err());
+            assert!(PageRange::new(off, 0, 8).is_err());
+            assert!(PageRange::new(PAGE, off, 8).is_err());
+        }
+    }
+
+    #[test]
+    fn four_gigabytes_are_the_end() {
+        let huge = usize::MAX >> PAGE_SHIFT;
+        let last = u32::MAX - (PAGE - 1);
+        assert!(PageRange::new(last, PAGE, huge).is_ok());
+        assert!(PageRange::new(last, 2 * PAGE, huge).is_err());
+        assert!(PageRange::new(u32::MAX, u32::MAX, huge).is_err());
+        // Nothing is too large for 'everything'.
+        let all = PageRange::new(0, 0, huge);
+        assert!(matches!(all, Ok(Some(range)) if range.len() == huge));
+        let rest = PageRange::new(last, 0, huge);
+        assert!(matches!(rest, Ok(Some(range)) if range.last() == huge - 1));
+    }
+
+    /// Every range within six pages.
+    fn all() -> impl Iterator<Item = PageRange> {
+        (0..6).flat_map(|first| (first..6).map(move |last| PageRange::from_ends(first, last)))
+    }
+
+    fn has(range: PageRange, page: usize) -> bool {
+        range.first() <= page && page <= range.last()
+    }
+
+    fn is(range: Option<PageRange>, member: impl Fn(usize) -> bool) -> bool {
+        (0..6).all(|page| range.is_some_and(|range| has(range, page)) == member(page))
+    }
+
+    #[test]
+    fn relations_are_those_of_sets() {
+        for a in all() {
+            assert_eq!(a.len(), (0..6).filter(|&page| has(a, page)).count());
+            for b in all() {
+                let both = |page| has(a, page) && has(b, page);
+                assert_eq!(a.overlaps(b), (0..6).any(both));
+                assert_eq!(a.contains(b), (0..6).all(|p| has(a, p) || !has(b, p)));
+                let hull = a.hull(b);
+                assert!(hull.contains(a) && hull.contains(b));
+                assert!(hull.len() <= 6);
+                assert!(is(a.before(b), |page| has(a, page) && page < b.first()));
+                assert!(is(a.after(b), |page| has(a, page) && page > b.last()));
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_pages() {
+        // CAST: As in the tested code.
+        let page = PAGE_SIZE as u64;
+        assert_eq!(PageRange::from_ends(0, 0).bytes(), (0, page - 1));
+        assert_eq!(PageRange::from_ends(2, 4).bytes(), (2 * page, 5 * page - 1));
+        let last = (usize::MAX >> PAGE_SHIFT) - 1;
+        assert!(PageRange::from_ends(0, last).bytes().1 > 0);
     }
 }

@@ -22,6 +22,7 @@ use kernel::{
     ffi::{
         c_char,
         c_int,
+        c_ulong,
         c_void, //
     },
     iov::IovIterDest,
@@ -34,6 +35,14 @@ use kernel::{
     sync::SetOnce, //
 };
 
+use crate::{
+    misc::{
+        address_or_error,
+        AddressRequest, //
+    },
+    pages::PageRange, //
+};
+
 extern "C" {
     // `bindings` does not include `linux/shmem_fs.h`. The result is a
     // `struct file`, which holds types that rustc warns of in an `extern`.
@@ -42,19 +51,25 @@ extern "C" {
         size: bindings::loff_t,
         flags: bindings::vma_flags_t,
     ) -> *mut c_void;
+
+    fn shmem_truncate_range(inode: *mut c_void, first: u64, last: u64);
 }
 
 type MmapPrepare = unsafe extern "C" fn(*mut bindings::vm_area_desc) -> c_int;
+
+type GetUnmappedArea =
+    unsafe extern "C" fn(*mut bindings::file, c_ulong, c_ulong, c_ulong, c_ulong) -> c_ulong;
 
 /// How shmem maps its files, and the operations that backing files have
 /// instead of shmem's own.
 ///
 /// # Invariants
 ///
-/// `mmap_prepare` is shmem's. `table` is a copy of shmem's with `mmap` refusing,
-/// `mmap_prepare` and `get_unmapped_area` empty, and this module as owner.
+/// The first two are shmem's. `table` is a copy of shmem's with `mmap_prepare`
+/// refusing, `get_unmapped_area` empty, and this module as owner.
 struct Operations {
     mmap_prepare: MmapPrepare,
+    get_unmapped_area: GetUnmappedArea,
     table: bindings::file_operations,
 }
 
@@ -82,12 +97,12 @@ pub(crate) fn init() -> Result {
 
     // Linux before 6.17 mapped shmem through `mmap`.
     let mmap_prepare = table.mmap_prepare.ok_or(EOPNOTSUPP)?;
+    let get_unmapped_area = table.get_unmapped_area.ok_or(EOPNOTSUPP)?;
     table.owner = this_module::<crate::LocalModule>().as_ptr();
     // A mapping's `vm_file` is the backing file, and remap_file_pages() maps
-    // that again with every right the file has (CVE-2020-0009).
-    table.mmap = Some(refuse_mmap);
-    // `can_mmap_file()` warns if both hooks are set.
-    table.mmap_prepare = None;
+    // that again with every right the file has (CVE-2020-0009). `mmap` could not
+    // refuse: `__mmap_region()` first tries to grow a neighbour.
+    table.mmap_prepare = Some(refuse_mmap);
     // shmem's insists on shmem's own operations; without any, mremap() takes
     // the default of the address space.
     table.get_unmapped_area = None;
@@ -95,16 +110,34 @@ pub(crate) fn init() -> Result {
     // INVARIANT: Changed as the type asks.
     OPERATIONS.populate(Operations {
         mmap_prepare,
+        get_unmapped_area,
         table,
     });
     Ok(())
 }
 
-/// `mmap` of backing files.
-extern "C" fn refuse_mmap(
-    _file: *mut bindings::file,
-    _vma: *mut bindings::vm_area_struct,
-) -> c_int {
+/// Returns where a shared mapping may go: aligned for huge pages, where shmem
+/// has them.
+///
+/// Fails as shmem's does: `ENOMEM` if there is no room.
+pub(crate) fn unmapped_area(request: &AddressRequest) -> Result<usize> {
+    let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
+    // SAFETY: shmem takes no file for a mapping that is to get one, as those of
+    // /dev/zero are.
+    let address = unsafe {
+        (operations.get_unmapped_area)(
+            ptr::null_mut(),
+            request.hint,
+            request.len,
+            request.page_offset,
+            request.flags,
+        )
+    };
+    address_or_error(address)
+}
+
+/// `mmap_prepare` of backing files.
+extern "C" fn refuse_mmap(_desc: *mut bindings::vm_area_desc) -> c_int {
     EPERM.to_errno()
 }
 
@@ -226,6 +259,18 @@ impl ShmemFile {
         to_result(unsafe { (operations.mmap_prepare)(desc.as_mut_ptr()) })?;
         // SAFETY: `desc` was made from this VMA, which is being set up.
         to_result(unsafe { bindings::__compat_vma_mmap(desc.as_mut_ptr(), vma.as_ptr()) })
+    }
+
+    /// Punches a hole: the pages are freed and read as zeros from then on.
+    ///
+    /// May be called from memory reclaim: it takes no inode lock, which tasks
+    /// hold across allocations, unlike `fallocate()`. Mappings of other sorts
+    /// than the file's own pages, private ones that is, keep theirs.
+    #[doc(alias = "shmem_truncate_range")]
+    pub(crate) fn punch(&self, pages: PageRange) {
+        let (first, last) = pages.bytes();
+        // SAFETY: The file is valid, and its inode is shmem's.
+        unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
     }
 
     /// Reads from `pos` on and moves it; reading holes allocates nothing.

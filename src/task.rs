@@ -3,11 +3,15 @@
 //! Questions about the calling task.
 //!
 //! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
+//! [`include/linux/capability.h`](srctree/include/linux/capability.h),
 //! [`include/uapi/linux/personality.h`](srctree/include/uapi/linux/personality.h).
 
 use kernel::{
-    current,
-    ffi::c_uint, //
+    bindings, current,
+    ffi::{
+        c_int,
+        c_uint, //
+    },
 };
 
 /// `READ_IMPLIES_EXEC`, which `bindings` does not always carry.
@@ -19,4 +23,13 @@ pub(crate) fn read_implies_exec() -> bool {
     // personality, so nothing races with this read.
     let personality = unsafe { (*current!().as_ptr()).personality };
     personality & READ_IMPLIES_EXEC != 0
+}
+
+/// Tells whether the caller may administer the whole system: a capability of the
+/// first user namespace.
+#[doc(alias = "capable")]
+pub(crate) fn may_administer() -> bool {
+    // SAFETY: A capability that there is; this runs in a task's context.
+    // CAST: A small number.
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
 }

@@ -16,12 +16,25 @@ use kernel::{
 /// Size of a name buffer in bytes, its NUL included.
 pub(crate) const NAME_LEN: usize = 256;
 
+/// What pinning answers: the pages hold what they held.
+pub(crate) const NOT_PURGED: isize = 0;
+/// What pinning answers: some of the pages may be zeros now.
+pub(crate) const WAS_PURGED: isize = 1;
+
+/// What asking for the status answers: some of the pages may be purged.
+pub(crate) const IS_UNPINNED: isize = 0;
+/// What asking for the status answers: none of the pages may be purged.
+pub(crate) const IS_PINNED: isize = 1;
+
 /// The pages of an area may be read.
 pub(crate) const PROT_READ: usize = 0x1;
 /// The pages of an area may be written.
 pub(crate) const PROT_WRITE: usize = 0x2;
 /// The pages of an area may be executed.
 pub(crate) const PROT_EXEC: usize = 0x4;
+
+/// `struct ashmem_pin`: an offset and a length, in bytes.
+pub(crate) type Pin = [u32; 2];
 
 const TYPE: u32 = 0x77;
 
@@ -31,12 +44,21 @@ pub(crate) const SET_SIZE: u32 = _IOW::<usize>(TYPE, 3);
 pub(crate) const GET_SIZE: u32 = _IO(TYPE, 4);
 pub(crate) const SET_PROT_MASK: u32 = _IOW::<usize>(TYPE, 5);
 pub(crate) const GET_PROT_MASK: u32 = _IO(TYPE, 6);
+pub(crate) const PIN: u32 = _IOW::<Pin>(TYPE, 7);
+pub(crate) const UNPIN: u32 = _IOW::<Pin>(TYPE, 8);
+/// Takes a [`Pin`], although its number says that it takes nothing.
+pub(crate) const GET_PIN_STATUS: u32 = _IO(TYPE, 9);
+pub(crate) const PURGE_ALL_CACHES: u32 = _IO(TYPE, 10);
 pub(crate) const GET_FILE_ID: u32 = _IOR::<usize>(TYPE, 11);
 
 static_assert!(SET_NAME == 0x4100_7701);
 static_assert!(GET_NAME == 0x8100_7702);
 static_assert!(GET_SIZE == 0x0000_7704);
 static_assert!(GET_PROT_MASK == 0x0000_7706);
+static_assert!(PIN == 0x4008_7707);
+static_assert!(UNPIN == 0x4008_7708);
+static_assert!(GET_PIN_STATUS == 0x0000_7709);
+static_assert!(PURGE_ALL_CACHES == 0x0000_770a);
 
 #[cfg(CONFIG_64BIT)]
 static_assert!(SET_SIZE == 0x4008_7703);

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Regions that are used while another process purges all the time. What PIN says
+ * must fit what is there, and after PIN nothing may change.
+ */
+#include <sched.h>
+
+#include "kselftest_harness.h"
+#include "ashmem.h"
+
+#define PROT_RW	(PROT_READ | PROT_WRITE)
+#define PAGES	16
+#define WORKERS	3
+#define SHARE	(PAGES / WORKERS)
+#define ROUNDS	300
+
+/* What may go wrong in a child, as its exit status. */
+enum trouble {
+	CALL_FAILED = 1,
+	DATA_LOST,	/* PIN said that nothing was purged */
+	DATA_STRANGE,	/* neither as it was nor zero */
+	DATA_CHANGED,	/* after PIN */
+};
+
+/* Pages of one worker's own, and how often it was told that they were purged. */
+struct share {
+	int fd;
+	size_t first, count;
+	char *map;
+	int *purged;
+};
+
+/* Looks at unpinned pages, which may vanish at any moment, but into zeros only. */
+static bool were_strange(const volatile char *map, size_t len, char old)
+{
+	for (size_t i = 0; i < len; i += 64) {
+		char byte = map[i];
+
+		if (byte != old && byte)
+			return true;
+	}
+	return false;
+}
+
+/* What PIN said must fit what is there; a page is purged whole or not at all. */
+static enum trouble judge(const struct share *share, char old, long answer)
+{
+	size_t page = page_size();
+
+	if (answer != ASHMEM_NOT_PURGED && answer != ASHMEM_WAS_PURGED)
+		return CALL_FAILED;
+	*share->purged += answer;
+	for (size_t i = 0; i < share->count; i++) {
+		const char *at = share->map + i * page;
+
+		if (is_filled(at, page, old))
+			continue;
+		if (!is_filled(at, page, 0))
+			return DATA_STRANGE;
+		if (answer == ASHMEM_NOT_PURGED)
+			return DATA_LOST;
+	}
+	return 0;
+}
+
+static enum trouble use_once(const struct share *share, int round)
+{
+	size_t len = share->count * page_size();
+	char old = 'a' + round % 26;
+	enum trouble trouble;
+
+	memset(share->map, old, len);
+	if (unpin(share->fd, share->first, share->count))
+		return CALL_FAILED;
+	if (round % 2)
+		sched_yield();
+	if (round % 3 == 0 && were_strange(share->map, len, old))
+		return DATA_STRANGE;
+	trouble = judge(share, old, pin(share->fd, share->first, share->count));
+	if (trouble)
+		return trouble;
+
+	/* Now it is ours again. */
+	memset(share->map, 'A', len);
+	sched_yield();
+	return is_filled(share->map, len, 'A') ? 0 : DATA_CHANGED;
+}
+
+/* A region that goes while it is purged; its memory stays for as long as it is mapped. */
+static enum trouble close_once(const struct share *share, int round)
+{
+	size_t page = page_size();
+	int fd = area_create(PAGES * page);
+	char *map = map_filled(fd, PAGES);
+	bool strange = false;
+
+	if (map == MAP_FAILED || unpin(fd, round % 8, 0))
+		return CALL_FAILED;
+	sched_yield();
+	if (close(fd))
+		return CALL_FAILED;
+	for (size_t i = 0; i < PAGES; i++)
+		strange |= were_strange(map + i * page, page, letter_of(i));
+	*share->purged += !map[(PAGES - 1) * page];
+	munmap(map, PAGES * page);
+	return strange ? DATA_STRANGE : 0;
+}
+
+static pid_t repeat_in_child(const struct share *share,
+			     enum trouble (*once)(const struct share *share, int round))
+{
+	pid_t child = fork();
+	int trouble = 0;
+
+	if (child == 0) {
+		for (int round = 0; round < ROUNDS && !trouble; round++)
+			trouble = once(share, round);
+		_exit(trouble);
+	}
+	return child;
+}
+
+/* Purges until all the children are gone, which must not have found trouble. */
+static void purge_meanwhile(struct __test_metadata *_metadata, int fd, const pid_t *children)
+{
+	int status;
+
+	for (int i = 0; i < WORKERS; i++) {
+		pid_t gone;
+
+		ASSERT_LT(0, children[i]);
+		while (!(gone = waitpid(children[i], &status, WNOHANG))) {
+			ASSERT_LE(0, purge_all(fd));
+		}
+		ASSERT_EQ(children[i], gone);
+		ASSERT_TRUE(WIFEXITED(status));
+		EXPECT_EQ(0, WEXITSTATUS(status));
+	}
+}
+
+static void log_purged(struct __test_metadata *_metadata, const int *purged)
+{
+	for (int i = 0; i < WORKERS; i++)
+		TH_LOG("worker %d: purged in %d of %d rounds", i, purged[i], ROUNDS);
+}
+
+/* Each worker has a region of its own. */
+FIXTURE(busy)
+{
+	int fds[WORKERS];
+	size_t page;
+	struct share shares[WORKERS];
+	pid_t children[WORKERS];
+	int *purged;
+};
+
+FIXTURE_SETUP(busy)
+{
+	self->page = page_size();
+	self->purged = mmap(NULL, self->page, PROT_RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->purged);
+	for (int i = 0; i < WORKERS; i++) {
+		struct share *share = &self->shares[i];
+
+		self->fds[i] = area_open_or_skip(O_RDWR);
+		if (self->fds[i] < 0 || !purge_or_skip(self->fds[i]))
+			return;
+		ASSERT_EQ(0, set_size(self->fds[i], PAGES * self->page));
+		share->fd = self->fds[i];
+		share->count = SHARE;
+		share->map = map_filled(share->fd, PAGES);
+		share->purged = self->purged + i;
+		ASSERT_NE(MAP_FAILED, share->map);
+	}
+}
+
+FIXTURE_TEARDOWN(busy)
+{
+	for (int i = 0; i < WORKERS; i++)
+		close(self->fds[i]);
+}
+
+TEST_F_TIMEOUT(busy, regions_are_what_pin_says, 300)
+{
+	for (int i = 0; i < WORKERS; i++)
+		self->children[i] = repeat_in_child(&self->shares[i], use_once);
+	purge_meanwhile(_metadata, self->fds[0], self->children);
+	log_purged(_metadata, self->purged);
+}
+
+TEST_F_TIMEOUT(busy, parts_of_a_region_are_what_pin_says, 300)
+{
+	for (int i = 0; i < WORKERS; i++) {
+		struct share *share = &self->shares[i];
+
+		share->fd = self->fds[0];
+		share->first = i * SHARE;
+		share->map = self->shares[0].map + i * SHARE * self->page;
+		self->children[i] = repeat_in_child(share, use_once);
+	}
+	purge_meanwhile(_metadata, self->fds[0], self->children);
+	log_purged(_metadata, self->purged);
+}
+
+TEST_F_TIMEOUT(busy, closed_regions_stay_mapped, 300)
+{
+	for (int i = 0; i < WORKERS; i++)
+		self->children[i] = repeat_in_child(&self->shares[i], close_once);
+	purge_meanwhile(_metadata, self->fds[0], self->children);
+	log_purged(_metadata, self->purged);
+	EXPECT_EQ(0, purge_all(self->fds[0]));
+}
+
+TEST_HARNESS_MAIN

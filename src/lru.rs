@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A list of items, oldest first, for each memory cgroup and node.
+//!
+//! C headers: [`include/linux/list_lru.h`](srctree/include/linux/list_lru.h),
+//! [`include/linux/slab.h`](srctree/include/linux/slab.h).
+
+use core::{
+    cell::Cell,
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint,
+        c_ulong,
+        c_void, //
+    },
+    prelude::*,
+    types::Opaque,
+};
+
+/// A memory cgroup and a node: one of the lists.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    node: c_int,
+    memcg: *mut bindings::mem_cgroup,
+}
+
+impl Place {
+    /// Returns the place that a call of a shrinker is about.
+    ///
+    /// # Safety
+    ///
+    /// `control` is valid, and the result is used only while it is.
+    pub(crate) unsafe fn of(control: *const bindings::shrink_control) -> Self {
+        // SAFETY: By the caller's promise.
+        let control = unsafe { &*control };
+        Self {
+            node: control.nid,
+            memcg: control.memcg,
+        }
+    }
+}
+
+#[repr(C)]
+struct Node<T> {
+    links: bindings::list_head,
+    data: T,
+}
+
+/// An item; it is on no list when it is dropped.
+///
+/// # Invariants
+///
+/// An object of [`Lru::cache`] that is initialised and this value's own, but
+/// that its links belong to the list it is on.
+pub(crate) struct Item<T>(NonNull<Node<T>>);
+
+// SAFETY: An item is a box; the links are only used under the list's lock.
+unsafe impl<T: Send + Sync> Send for Item<T> {}
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for Item<T> {}
+
+impl<T> Deref for Item<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: By the invariant the object is initialised.
+        unsafe { &self.0.as_ref().data }
+    }
+}
+
+impl<T> Item<T> {
+    fn links(&self) -> *mut bindings::list_head {
+        // SAFETY: By the invariant the object exists.
+        unsafe { &raw mut (*self.0.as_ptr()).links }
+    }
+}
+
+impl<T> Drop for Item<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the object is initialised and ours.
+        unsafe { ptr::drop_in_place(&raw mut (*self.0.as_ptr()).data) };
+        // SAFETY: kfree() takes the objects of every cache.
+        unsafe { bindings::kfree(self.0.as_ptr().cast()) };
+    }
+}
+
+/// What a visitor wants next.
+#[derive(PartialEq)]
+pub(crate) enum Visit {
+    /// The next item.
+    Next,
+    /// No more.
+    Stop,
+}
+
+/// The lists.
+///
+/// # Invariants
+///
+/// `list` is initialised; everything on it is the [`Node::links`] of an
+/// [`Item<T>`] that exists. `cache` makes objects of the size of a [`Node<T>`].
+#[pin_data(PinnedDrop)]
+pub(crate) struct Lru<T> {
+    #[pin]
+    list: Opaque<bindings::list_lru>,
+    cache: Cache<T>,
+}
+
+// SAFETY: The C side has a lock for each list.
+unsafe impl<T: Send + Sync> Send for Lru<T> {}
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for Lru<T> {}
+
+impl<T> Lru<T> {
+    /// Makes empty lists whose items `shrinker` will be asked to free.
+    ///
+    /// # Safety
+    ///
+    /// `shrinker` was allocated by `shrinker_alloc()`.
+    pub(crate) unsafe fn new(
+        name: &'static CStr,
+        shrinker: *mut bindings::shrinker,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            cache: Cache::new(name)?,
+            list <- Opaque::try_ffi_init(move |list: *mut bindings::list_lru| {
+                // SAFETY: The initialiser may write to its slot.
+                unsafe { list.write(pin_init::zeroed()) };
+                // SAFETY: The list is zeroed, the shrinker the caller's promise.
+                to_result(unsafe { bindings::__list_lru_init(list, true, shrinker) })
+            }),
+        })
+    }
+
+    /// Makes an item, charged to the caller's memory cgroup.
+    ///
+    /// Fails with `ENOMEM`.
+    #[doc(alias = "kmem_cache_alloc_lru")]
+    pub(crate) fn item(&self, data: T) -> Result<Item<T>> {
+        // SAFETY: Both are valid by the invariant.
+        let node = unsafe {
+            bindings::kmem_cache_alloc_lru_noprof(
+                self.cache.as_ptr(),
+                self.list.get(),
+                bindings::GFP_KERNEL_ACCOUNT,
+            )
+        };
+        let node = NonNull::new(node.cast::<Node<T>>()).ok_or(ENOMEM)?;
+        // SAFETY: The object has the size and the alignment of a node.
+        let links = unsafe { &raw mut (*node.as_ptr()).links };
+        let unlinked = bindings::list_head {
+            next: links,
+            prev: links,
+        };
+        // SAFETY: As above.
+        unsafe { links.write(unlinked) };
+        // SAFETY: As above.
+        unsafe { (&raw mut (*node.as_ptr()).data).write(data) };
+        // INVARIANT: It is initialised now.
+        Ok(Item(node))
+    }
+
+    /// Puts an item behind the others of its place.
+    ///
+    /// # Safety
+    ///
+    /// The item is removed before it is dropped.
+    #[doc(alias = "list_lru_add_obj")]
+    pub(crate) unsafe fn add(&self, item: &Item<T>) {
+        // SAFETY: The list is initialised, the item exists. INVARIANT: It will
+        // for as long as it is on the list, by the caller's promise.
+        unsafe { bindings::list_lru_add_obj(self.list.get(), item.links()) };
+    }
+
+    /// Takes an item off its list; it may be on none.
+    #[doc(alias = "list_lru_del_obj")]
+    pub(crate) fn remove(&self, item: &Item<T>) {
+        // SAFETY: The list is initialised, the item exists.
+        unsafe { bindings::list_lru_del_obj(self.list.get(), item.links()) };
+    }
+
+    /// Returns the number of items in a place.
+    pub(crate) fn count(&self, place: Place) -> usize {
+        // SAFETY: The list is initialised, and the place exists.
+        unsafe { bindings::list_lru_count_one(self.list.get(), place.node, place.memcg) }
+    }
+
+    /// Shows the items of a place to `visit`, oldest first.
+    ///
+    /// `visit` must not sleep, and must not come back to this list.
+    pub(crate) fn walk(&self, place: Place, visit: &mut dyn FnMut(&T) -> Visit) {
+        self.walk_with(visit, |list, walk, left| {
+            // SAFETY: The list is initialised, and the place exists.
+            unsafe {
+                bindings::list_lru_walk_one(
+                    list,
+                    place.node,
+                    place.memcg,
+                    Some(Self::visit),
+                    walk,
+                    left,
+                )
+            };
+        });
+    }
+
+    /// Shows the items of all places to `visit`, oldest first in each, as
+    /// [`Lru::walk()`] does.
+    pub(crate) fn walk_all(&self, visit: &mut dyn FnMut(&T) -> Visit) {
+        // CAST: There are few nodes.
+        let nodes = 0..node_ids() as c_int;
+        self.walk_with(visit, |list, walk, left| {
+            for node in nodes {
+                // SAFETY: The list is initialised and has so many nodes.
+                unsafe { bindings::list_lru_walk_node(list, node, Some(Self::visit), walk, left) };
+            }
+        });
+    }
+
+    fn walk_with(
+        &self,
+        visit: &mut dyn FnMut(&T) -> Visit,
+        walk: impl FnOnce(*mut bindings::list_lru, *mut c_void, *mut c_ulong),
+    ) {
+        let left = Cell::new(c_ulong::MAX);
+        let mut state = Walk { visit, left: &left };
+        walk(self.list.get(), (&raw mut state).cast(), left.as_ptr());
+    }
+
+    /// Shows one item.
+    ///
+    /// # Safety
+    ///
+    /// `links` are an item's on a list whose lock is held, and `state` is a
+    /// [`Walk<T>`].
+    unsafe extern "C" fn visit(
+        links: *mut bindings::list_head,
+        _list: *mut bindings::list_lru_one,
+        state: *mut c_void,
+    ) -> bindings::lru_status {
+        // SAFETY: By the caller's promise.
+        let state = unsafe { &mut *state.cast::<Walk<'_, T>>() };
+        // SAFETY: The links are the first field of the item, which exists while
+        // it is on the list: see `add()`.
+        let node = unsafe { &*links.cast::<Node<T>>() };
+        if (state.visit)(&node.data) == Visit::Stop {
+            // The walk ends when there is nothing left to do, and then unlocks
+            // the list; at `LRU_STOP` it does not.
+            state.left.set(0);
+        }
+        bindings::lru_status::LRU_SKIP
+    }
+}
+
+#[pinned_drop]
+impl<T> PinnedDrop for Lru<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: The list is initialised; the items, each of which had to be
+        // removed, are gone.
+        unsafe { bindings::list_lru_destroy(self.list.get()) };
+    }
+}
+
+struct Walk<'a, T> {
+    visit: &'a mut dyn FnMut(&T) -> Visit,
+    left: &'a Cell<c_ulong>,
+}
+
+/// Returns the number of nodes that there can be.
+fn node_ids() -> c_uint {
+    #[cfg(CONFIG_NUMA)]
+    // SAFETY: Set at boot and never changed after.
+    return unsafe { bindings::nr_node_ids };
+    #[cfg(not(CONFIG_NUMA))]
+    bindings::nr_node_ids
+}
+
+/// A slab cache of nodes whose memory is charged to memory cgroups.
+struct Cache<T>(NonNull<bindings::kmem_cache>, core::marker::PhantomData<T>);
+
+impl<T> Cache<T> {
+    fn new(name: &'static CStr) -> Result<Self> {
+        let mut args = bindings::kmem_cache_args {
+            // CAST: The alignment of a few words.
+            align: align_of::<Node<T>>() as c_uint,
+            ..pin_init::zeroed()
+        };
+        // SAFETY: The name and the arguments are valid.
+        let cache = unsafe {
+            bindings::__kmem_cache_create_args(
+                name.as_char_ptr(),
+                // CAST: The size of a few words.
+                size_of::<Node<T>>() as c_uint,
+                &raw mut args,
+                1 << bindings::_slab_flag_bits__SLAB_ACCOUNT,
+            )
+        };
+        let cache = NonNull::new(from_err_ptr(cache)?).ok_or(ENOMEM)?;
+        Ok(Self(cache, core::marker::PhantomData))
+    }
+
+    fn as_ptr(&self) -> *mut bindings::kmem_cache {
+        self.0.as_ptr()
+    }
+}
+
+impl<T> Drop for Cache<T> {
+    fn drop(&mut self) {
+        // SAFETY: All its objects are gone: items do not outlive the lists.
+        unsafe { bindings::kmem_cache_destroy(self.as_ptr()) };
+    }
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reclaim: backing files whose unpinned pages can be purged.
+
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+};
+
+use crate::{
+    lru::{
+        Item,
+        Lru,
+        Place,
+        Visit, //
+    },
+    pages::PageRange,
+    shmem::ShmemFile,
+    shrinker::{
+        Registration,
+        Scan,
+        Shrinker,
+        Unregistered, //
+    },
+    unpinned::{
+        Order,
+        Spare,
+        SpareNeeded,
+        Unpinned, //
+    },
+};
+
+/// Stands for a range that can be purged.
+struct Token {
+    backing: Arc<Backing>,
+    /// A page of the range. Changes under `Backing::unpinned`; who reads it under
+    /// the list's lock alone gets a hint.
+    page: Atomic<usize>,
+    /// When it was unpinned, counted in calls of [`Reclaim::purge_all()`].
+    epoch: Atomic<usize>,
+}
+
+/// A backing file, and which of its pages are unpinned.
+///
+/// # Invariants
+///
+/// While `unpinned` is unlocked, a range's token is on the list of `reclaim`, and
+/// `reclaim` has counted its pages.
+///
+/// Tokens refer to the backing they are part of, so [`Backing::forget()`] must be
+/// called for it to be freed.
+#[pin_data]
+pub(crate) struct Backing {
+    file: ShmemFile,
+    pages: usize,
+    reclaim: Arc<Reclaim>,
+    #[pin]
+    unpinned: Mutex<Unpinned<Item<Token>>>,
+}
+
+impl Backing {
+    /// Adds what reclaim needs to a file of so many pages, all pinned.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(file: ShmemFile, pages: usize, reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
+        // INVARIANT: There is no range.
+        Arc::pin_init(
+            pin_init!(Self {
+                file,
+                pages,
+                reclaim,
+                unpinned <- new_mutex!(Unpinned::new(), "Backing::unpinned"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &ShmemFile {
+        &self.file
+    }
+
+    /// Returns the number of pages.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Pins pages and tells whether any of them was purged. Waits until no purge
+    /// of this file is under way.
+    ///
+    /// Fails with `ENOMEM`, before any change, if it has to split a range.
+    pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
+        let mut spare = None;
+        loop {
+            let given = spare.take();
+            match self.change(|unpinned, order| unpinned.pin(pages, given, order)) {
+                Ok(purged) => return Ok(purged),
+                Err(SpareNeeded) => spare = Some(self.spare()?),
+            }
+        }
+    }
+
+    /// Unpins pages, which may be purged from now on.
+    ///
+    /// Fails with `ENOMEM` before any change.
+    pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
+        let spare = self.spare()?;
+        self.change(|unpinned, order| unpinned.unpin(pages, spare, order));
+        Ok(())
+    }
+
+    /// Tells whether all the pages are pinned.
+    pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
+        self.unpinned.lock().is_pinned(pages)
+    }
+
+    /// Pins all pages for good and lets go of the tokens.
+    pub(crate) fn forget(&self) {
+        self.change(|unpinned, order| unpinned.clear(order));
+    }
+
+    /// Allocates for one more range; charged to the caller.
+    fn spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
+        let token = Token {
+            backing: self.clone(),
+            page: Atomic::new(0),
+            epoch: Atomic::new(self.reclaim.epoch.load(Relaxed)),
+        };
+        let item = self.reclaim.lru.item(token)?;
+        Spare::new(item, GFP_KERNEL_ACCOUNT)
+    }
+
+    /// Locks the ranges, lets `f` change them and counts what changed.
+    fn change<R>(&self, f: impl FnOnce(&mut Unpinned<Item<Token>>, &mut Listed<'_>) -> R) -> R {
+        let mut unpinned = self.unpinned.lock();
+        self.change_locked(&mut unpinned, f)
+    }
+
+    fn change_locked<R>(
+        &self,
+        unpinned: &mut Unpinned<Item<Token>>,
+        f: impl FnOnce(&mut Unpinned<Item<Token>>, &mut Listed<'_>) -> R,
+    ) -> R {
+        let before = unpinned.evictable();
+        let result = f(unpinned, &mut Listed(&self.reclaim.lru));
+        self.reclaim.settle(before, unpinned.evictable());
+        result
+    }
+
+    /// Purges the range that `page` is in, if it can be; returns its pages.
+    fn purge(&self, unpinned: &mut Unpinned<Item<Token>>, page: usize) -> usize {
+        let Some(range) = self.change_locked(unpinned, |u, order| u.purge(page, order)) else {
+            return 0;
+        };
+        // Under the lock, so that no pin returns while its pages vanish.
+        self.file.punch(range);
+        range.len()
+    }
+}
+
+/// Keeps the list in step with the ranges.
+struct Listed<'a>(&'a Lru<Token>);
+
+impl Order<Item<Token>> for Listed<'_> {
+    fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
+        token.page.store(range.first(), Relaxed);
+        if let Some(origin) = origin {
+            // Splitting does not hide a part from a purge of everything.
+            token.epoch.store(origin.epoch.load(Relaxed), Relaxed);
+        }
+        // SAFETY: A token leaves its range through `remove()` alone.
+        unsafe { self.0.add(token) };
+    }
+
+    fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
+        token.page.store(range.first(), Relaxed);
+    }
+
+    fn remove(&mut self, token: Item<Token>) {
+        self.0.remove(&token);
+    }
+}
+
+/// All that can be purged, of all areas.
+#[pin_data]
+pub(crate) struct Reclaim {
+    #[pin]
+    lru: Lru<Token>,
+    /// The pages of all ranges on the lists, and the number of these ranges.
+    pages: Atomic<usize>,
+    ranges: Atomic<usize>,
+    epoch: Atomic<usize>,
+}
+
+impl Reclaim {
+    /// Makes an empty one and lets memory reclaim call it.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn register() -> Result<Registration<Self>> {
+        let shrinker = Unregistered::new(c"ashmem")?;
+        // SAFETY: The shrinker is allocated.
+        let lru = unsafe { Lru::new(c"ashmem_unpinned", shrinker.as_ptr()) };
+        let reclaim = Arc::pin_init(
+            try_pin_init!(Self {
+                lru <- lru,
+                pages: Atomic::new(0),
+                ranges: Atomic::new(0),
+                epoch: Atomic::new(0),
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(shrinker.register(reclaim))
+    }
+
+    /// Purges everything that can be purged when it is called, and returns how
+    /// many pages that was.
+    ///
+    /// Sleeps for the locks that it needs, unlike [`Shrinker::scan()`].
+    pub(crate) fn purge_all(&self) -> usize {
+        // What is unpinned from now on is of the next epoch, or this would go on
+        // for as long as somebody unpins.
+        let epoch = self.epoch.fetch_add(1, Relaxed);
+        let mut purged = 0;
+        while let Some((backing, page)) =
+            self.oldest(None, |token| token.epoch.load(Relaxed) <= epoch)
+        {
+            purged += backing.purge(&mut backing.unpinned.lock(), page);
+        }
+        purged
+    }
+
+    /// Returns the oldest token's backing and page, of those that `wanted`
+    /// accepts.
+    fn oldest(
+        &self,
+        place: Option<Place>,
+        wanted: impl Fn(&Token) -> bool,
+    ) -> Option<(Arc<Backing>, usize)> {
+        let mut found = None;
+        let mut visit = |token: &Token| {
+            if !wanted(token) {
+                return Visit::Next;
+            }
+            found = Some((token.backing.clone(), token.page.load(Relaxed)));
+            Visit::Stop
+        };
+        match place {
+            Some(place) => self.lru.walk(place, &mut visit),
+            None => self.lru.walk_all(&mut visit),
+        }
+        found
+    }
+
+    /// Counts what became of a file's ranges.
+    fn settle(&self, before: (usize, usize), after: (usize, usize)) {
+        if before != after {
+            // OVERFLOW: The sum is right when all have settled.
+            self.pages.add(after.0.wrapping_sub(before.0), Relaxed);
+            self.ranges.add(after.1.wrapping_sub(before.1), Relaxed);
+        }
+    }
+}
+
+impl Shrinker for Reclaim {
+    const SEEKS: i32 = 2 * 4;
+
+    /// Returns the pages in that place, taking all ranges there for average.
+    fn count(&self, place: Place) -> usize {
+        let here = self.lru.count(place);
+        let pages = self.pages.load(Relaxed);
+        let ranges = self.ranges.load(Relaxed);
+        match pages.checked_div(ranges) {
+            // All are here.
+            _ if here >= ranges => pages,
+            Some(average) => here.saturating_mul(average),
+            None => 0,
+        }
+    }
+
+    fn scan(&self, place: Place, wanted: usize) -> Scan {
+        let mut purged = 0;
+        while purged < wanted {
+            // Whoever holds a lock may be the one that needs memory.
+            let free = |token: &Token| token.backing.unpinned.try_lock().is_some();
+            let Some((backing, page)) = self.oldest(Some(place), free) else {
+                break;
+            };
+            let Some(mut unpinned) = backing.unpinned.try_lock() else {
+                break;
+            };
+            purged += backing.purge(&mut unpinned, page);
+        }
+        match purged {
+            0 => Scan::Stop,
+            pages => Scan::Freed(pages),
+        }
+    }
+}

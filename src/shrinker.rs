@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Shrinkers: what memory reclaim calls when it needs pages.
+//!
+//! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h).
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings,
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
+    prelude::*,
+    sync::Arc,
+};
+
+use crate::lru::Place;
+
+/// What a scan came to.
+pub(crate) enum Scan {
+    /// So many objects were freed.
+    Freed(usize),
+    /// Nothing can be done now.
+    Stop,
+}
+
+/// Something that can give memory back, per memory cgroup and node.
+pub(crate) trait Shrinker: Send + Sync {
+    /// How much dearer its objects are to make again than a page cache page to
+    /// read, in units of which 2 is par.
+    const SEEKS: c_int;
+
+    /// Returns how many objects could be freed. Must not sleep.
+    fn count(&self, place: Place) -> usize;
+
+    /// Frees about `wanted` objects.
+    ///
+    /// May be called from any allocation that lets file systems work, so locks
+    /// that are held across allocations can only be tried.
+    fn scan(&self, place: Place, wanted: usize) -> Scan;
+}
+
+/// A shrinker that is not called yet.
+///
+/// # Invariants
+///
+/// From `shrinker_alloc()`, and not registered.
+pub(crate) struct Unregistered(NonNull<bindings::shrinker>);
+
+impl Unregistered {
+    /// Allocates a shrinker that is aware of memory cgroups and nodes.
+    ///
+    /// Fails with `ENOMEM`.
+    #[doc(alias = "shrinker_alloc")]
+    pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+        // SAFETY: A format, and what it asks for.
+        let shrinker = unsafe {
+            bindings::shrinker_alloc(
+                AWARE_OF_NODES | AWARE_OF_MEMCGS,
+                c"%s".as_char_ptr(),
+                name.as_char_ptr(),
+            )
+        };
+        // INVARIANT: Just allocated.
+        Ok(Self(NonNull::new(shrinker).ok_or(ENOMEM)?))
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut bindings::shrinker {
+        self.0.as_ptr()
+    }
+
+    /// Lets memory reclaim call `state`.
+    #[doc(alias = "shrinker_register")]
+    pub(crate) fn register<S: Shrinker>(self, state: Arc<S>) -> Registration<S> {
+        let shrinker = self.0;
+        core::mem::forget(self);
+        // SAFETY: The shrinker is not registered, so it is ours to change.
+        let fields = unsafe { &mut *shrinker.as_ptr() };
+        fields.count_objects = Some(count::<S>);
+        fields.scan_objects = Some(scan::<S>);
+        fields.seeks = S::SEEKS;
+        fields.private_data = Arc::as_ptr(&state).cast_mut().cast();
+        // SAFETY: All its fields are set, and `state` stays until it is freed.
+        unsafe { bindings::shrinker_register(shrinker.as_ptr()) };
+        // INVARIANT: Registered, with that state.
+        Registration { shrinker, state }
+    }
+}
+
+impl Drop for Unregistered {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant it is allocated and ours.
+        unsafe { bindings::shrinker_free(self.as_ptr()) };
+    }
+}
+
+/// A shrinker that memory reclaim calls until this is dropped.
+///
+/// # Invariants
+///
+/// `shrinker` is registered and its private data is `state`.
+pub(crate) struct Registration<S: Shrinker> {
+    shrinker: NonNull<bindings::shrinker>,
+    state: Arc<S>,
+}
+
+// SAFETY: `shrinker_free()` may be called from any thread.
+unsafe impl<S: Shrinker> Send for Registration<S> {}
+// SAFETY: Shared, it gives away `state` alone.
+unsafe impl<S: Shrinker> Sync for Registration<S> {}
+
+impl<S: Shrinker> Registration<S> {
+    /// Returns what is called.
+    pub(crate) fn state(&self) -> &Arc<S> {
+        &self.state
+    }
+}
+
+impl<S: Shrinker> Drop for Registration<S> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant. It waits until no call is under way, so
+        // that `state` can go after.
+        unsafe { bindings::shrinker_free(self.shrinker.as_ptr()) };
+    }
+}
+
+const AWARE_OF_NODES: u32 = 1 << 2;
+const AWARE_OF_MEMCGS: u32 = 1 << 3;
+/// `SHRINK_STOP`.
+const STOP: c_ulong = !0;
+/// `SHRINK_EMPTY`, which lets reclaim forget a memory cgroup until there is
+/// something again.
+const EMPTY: c_ulong = !0 - 1;
+
+/// # Safety
+///
+/// Called by memory reclaim for a [`Registration<S>`].
+unsafe extern "C" fn count<S: Shrinker>(
+    shrinker: *mut bindings::shrinker,
+    control: *mut bindings::shrink_control,
+) -> c_ulong {
+    // SAFETY: The private data of a registered shrinker.
+    let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
+    // SAFETY: `control` is valid during the call.
+    match state.count(unsafe { Place::of(control) }) {
+        0 => EMPTY,
+        // Half of all numbers are taken for negative ones.
+        objects => objects.min(c_ulong::MAX / 2),
+    }
+}
+
+/// # Safety
+///
+/// Called by memory reclaim for a [`Registration<S>`].
+unsafe extern "C" fn scan<S: Shrinker>(
+    shrinker: *mut bindings::shrinker,
+    control: *mut bindings::shrink_control,
+) -> c_ulong {
+    // SAFETY: `control` is valid during the call, and this call's alone.
+    let (flags, wanted) = unsafe { ((*control).gfp_mask, (*control).nr_to_scan) };
+    // A purge takes locks of the file system shmem.
+    if flags & (1 << bindings::___GFP_FS_BIT) == 0 {
+        return STOP;
+    }
+    // SAFETY: The private data of a registered shrinker.
+    let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
+    // SAFETY: `control` is valid during the call.
+    match state.scan(unsafe { Place::of(control) }, wanted) {
+        Scan::Stop => STOP,
+        Scan::Freed(objects) => {
+            // SAFETY: As above.
+            unsafe { (*control).nr_scanned = objects };
+            objects
+        }
+    }
+}
