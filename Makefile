@@ -20,7 +20,7 @@ clean:
 demo test:
 	@scripts/$@.sh $(VM)
 
-check doctor:
+check doctor oracle:
 	@scripts/$@.sh
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo '  demo             boot one and see two processes share memory'
 	@echo '  test             build and run every test'
 	@echo '                   VM=uml or VM=x86 picks one machine for either'
+	@echo '  oracle           run the selftests on the C driver, on an old kernel'
 	@echo '  check            rustfmt, clippy, checkpatch, shellcheck'
 	@echo
 	@echo 'For a kernel with CONFIG_RUST=y (KDIR=DIR, by default the running one):'
@@ -40,4 +41,4 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test check doctor help
+.PHONY: all modules modules_install clean demo test oracle check doctor help

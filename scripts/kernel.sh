@@ -88,11 +88,14 @@ kernel_dir() {
 	echo "$CACHE/kernel/$1-$key"
 }
 
-# prepare_kernel VM: sets KDIR, where a whole kernel has been built.
+# prepare_kernel VM: sets KDIR, where a whole kernel has been built, and KERNEL,
+# the file to boot.
 prepare_kernel() {
 	local vm=$1 usual="5 min"
 	need_packages flex bison bc libelf-dev libc6-dev gcc make perl
 	KDIR=$(kernel_dir "$vm")
+	KERNEL=$KDIR/vmlinux
+	[[ $vm != uml ]] || KERNEL=$KDIR/linux
 	if [[ -e $KDIR/complete ]]; then
 		touch "$KDIR/complete"
 		return
@@ -160,4 +163,21 @@ build_selftests() {
 	mkdir -p "$dir"
 	make -C "$TOP/selftests" KSFT="$KSRC/tools/testing/selftests" OUTPUT="$dir" \
 		CC="gcc $*" LDFLAGS=-static all
+}
+
+# build_suites BITS...: builds the suites of these widths. Sets PROGRAMS, which
+# says to make_initramfs where they are and where they go, and adds their names
+# to SUITES.
+build_suites() {
+	local bits source
+	PROGRAMS=()
+	for bits in "$@"; do
+		((bits == 64)) || need_packages gcc-multilib
+		step "Building the $bits-bit selftests" "10 s" "$OUT/selftests-$bits.log" \
+			build_selftests "$bits" "-m$bits"
+		PROGRAMS+=("$OUT/selftests-$bits:/selftests-$bits")
+		for source in "$TOP"/selftests/*_test.c; do
+			SUITES+=("$(basename "$source" .c) ($bits-bit)")
+		done
+	done
 }

@@ -29,22 +29,33 @@ install_packages() {
 		apt-get install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 "$@"
 }
 
-# The suites that have kernels and Rust libraries, besides the system's own.
+# The suites that have kernels and Rust libraries, besides the system's own, and
+# the root in which they are known.
 OTHER_SUITES=(trixie trixie-backports)
+ARCHIVE=$CACHE/apt
+
+# in_bullseye COMMAND...: runs one of the functions below on the suites of
+# Debian 11. They have a root of their own, as mirrors will not keep them for ever.
+in_bullseye() {
+	local OTHER_SUITES=(bullseye bullseye-security) ARCHIVE=$CACHE/apt-bullseye
+	"$@"
+}
 
 # archive COMMAND...: apt with a root of its own, in which the other suites are
 # known; it leaves /etc/apt alone and needs no privilege.
 archive() {
-	local root=$CACHE/apt
+	local root=$ARCHIVE
 	"$1" -o Dir::Etc::sourcelist="$root/sources.list" -o Dir::Etc::sourceparts=- \
 		-o Dir::State="$root" -o Dir::State::status="$root/status" \
 		-o Dir::Cache="$root/cache" -o APT::Sandbox::User=root "${@:2}"
 }
 
-# mirror: prints the address of the Debian archive that the system uses.
+# mirror SUITE: prints the address of the archive that the system uses for the
+# suite of that kind: its own release, or the security updates of it.
 mirror() {
 	local format='$(REPO_URI) $(RELEASE) $(COMPONENT)' codename lists=()
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	[[ $1 != *-security ]] || codename+=-security
 	if [[ -z $(apt-get indextargets 'Created-By: Packages') ]]; then
 		# The system's lists were never fetched: fetch our own.
 		lists=(-o "Dir::State::lists=$CACHE/apt/own-lists" -o APT::Sandbox::User=root)
@@ -57,25 +68,30 @@ mirror() {
 
 # open_archive: makes the root, anew if it is older than a day.
 open_archive() {
-	local root=$CACHE/apt
+	local root=$ARCHIVE
 	[[ -z $(find "$root/fetched" -mmin -1440 2>/dev/null) ]] || return 0
 	step "Reading the package lists of ${OTHER_SUITES[*]}" "5 s" "$CACHE/log/archive" fetch_lists
 }
 
 fetch_lists() {
-	local root=$CACHE/apt uri suite keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	local root=$ARCHIVE uri suite keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	mkdir -p "$root"/{lists/partial,cache/archives/partial}
 	: >"$root/status"
-	uri=$(mirror)
-	if [[ -z $uri ]]; then
+	for suite in "${OTHER_SUITES[@]}"; do
+		uri=$(mirror "$suite")
+		[[ -z $uri ]] || echo "deb [signed-by=$keyring] $uri $suite main"
+	done >"$root/sources.list"
+	if [[ ! -s $root/sources.list ]]; then
 		echo "No Debian mirror for this release in /etc/apt."
 		return 1
 	fi
-	for suite in "${OTHER_SUITES[@]}"; do
-		echo "deb [signed-by=$keyring] $uri $suite main"
-	done >"$root/sources.list"
-	archive apt-get update || return 1
-	touch "$root/fetched"
+	if LC_ALL=C archive apt-get update -o APT::Update::Error-Mode=any; then
+		touch "$root/fetched"
+		return
+	fi
+	# The others are read even if one suite has left the mirror; who misses
+	# something of that will say so.
+	grep -q 'does not have a Release file' "$CACHE/log/archive"
 }
 
 # fetch PACKAGE[=VERSION] DIRECTORY: unpacks a package of the other suites.

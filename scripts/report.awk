@@ -6,35 +6,110 @@
 #
 # A suite that ends otherwise than by its plan, or that ran no test, has failed,
 # and so has one of those named in 'expected', a line each, that did not run.
+#
+# With 'corrections', a file of lines 'SUITE TEST REASON', the driver is one that
+# is meant to fail these tests. Those that it does fail are corrected rather than
+# failed, and their number is a fourth one in the totals; a line that does not
+# prove true is a failure.
 
+BEGIN {
+	good = "passed"
+	bad = "failed"
+	if (corrections != "") {
+		good = "same"
+		bad = "unexplained"
+		read_corrections()
+	}
+}
+
+function read_corrections(  line, word) {
+	while ((getline line < corrections) > 0) {
+		if (line ~ /^#/ || split(line, word) < 3)
+			continue
+		sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+/, "", line)
+		reason[word[1], word[2]] = line
+	}
+}
+
+# The suite's name without the width that a section adds, which is no part of it.
 function begin(name) {
-	suite = name
+	suite = base = name
 	begun[name] = 1
-	passed = failed = skipped = planned = blanket = 0
+	sub(/ .*/, "", base)
+	passed = failed = skipped = corrected = planned = blanket = 0
 	said = ""
+	split("", seen)
+	ran[base]
 	# KUnit counts tests one level deeper, its suites on the first.
 	indent = name == "kunit" ? "    " : ""
 }
 
 function problem(text) {
 	failed++
-	printf "  %s: %s: FAILED: %s\n%s", leg, suite, text, said
+	printf "  %s: %s: %s: %s\n%s", leg, suite, toupper(bad), text, said
 	said = ""
 }
 
-function finish(status) {
-	if (!blanket && passed + failed + skipped == 0)
+# The test of a line of results, which names it after its number.
+function test_of(line) {
+	sub(/^ *(not )?ok [0-9]+ */, "", line)
+	sub(/ *#.*/, "", line)
+	seen[line]
+	return line
+}
+
+function failure(line,  test) {
+	test = test_of(line)
+	if (!((base, test) in reason)) {
+		problem(substr(line, index(line, "not ok ")))
+		return
+	}
+	corrected++
+	printf "  %s: %s: corrected: %s: %s\n", leg, suite, test, reason[base, test]
+	said = ""
+}
+
+function success(line,  test) {
+	test = test_of(line)
+	if ((base, test) in reason) {
+		said = ""
+		problem(test " passes, which it is said not to do: " reason[base, test])
+		return
+	}
+	passed++
+	said = ""
+}
+
+# Complains of corrections of a suite that has no such test.
+function find_stale(  key, part) {
+	said = ""
+	for (key in reason) {
+		split(key, part, SUBSEP)
+		if (part[1] == base && !(part[2] in seen))
+			problem("no test is called " part[2])
+	}
+}
+
+function finish(status,  ran_all) {
+	ran_all = passed + failed + skipped + corrected
+	if (!blanket && ran_all == 0)
 		problem("it ran no test")
-	else if (!blanket && passed + failed + skipped != planned)
+	else if (!blanket && ran_all != planned)
 		problem(planned " tests were planned")
-	# 4 is kselftest's word for 'skipped'.
-	if (status != 0 && status != 4 && failed == 0)
+	else if (!blanket)
+		find_stale()
+	# 4 is kselftest's word for 'skipped', and 1 for 'failed'.
+	if (status != 0 && status != 4 && failed == 0 && !(status == 1 && corrected))
 		problem("it ended with status " status)
-	printf "%s: %s: %d passed, %d failed, %d skipped\n", leg, suite, passed, failed, skipped
+	printf "%s: %s: %d %s, ", leg, suite, passed, good
+	if (corrections != "")
+		printf "%d corrected, ", corrected
+	printf "%d %s, %d skipped\n", failed, bad, skipped
 	fflush()
 	all_passed += passed
 	all_failed += failed
 	all_skipped += skipped
+	all_corrected += corrected
 	suite = ""
 }
 
@@ -56,13 +131,14 @@ $0 ~ "^" indent "ok [0-9]+" {
 	if (/# SKIP/) {
 		skipped++
 		printf "  %s: %s: skipped: %s\n", leg, suite, substr($0, index($0, "ok ") + 3)
+		test_of($0)
+		said = ""
 	} else {
-		passed++
+		success($0)
 	}
-	said = ""
 	next
 }
-$0 ~ "^" indent "not ok [0-9]+" { problem(substr($0, index($0, "not ok "))); next }
+$0 ~ "^" indent "not ok [0-9]+" { failure($0); next }
 
 # What came before a failure may say why.
 { said = substr(said "    " $0 "\n", length(said) > 8000 ? length($0) : 1) }
@@ -80,5 +156,16 @@ END {
 			printf "  %s: %s: FAILED: it did not run\n", leg, name[i]
 			all_failed++
 		}
-	print all_passed + 0, all_failed + 0, all_skipped + 0 > totals
+	for (key in reason) {
+		split(key, part, SUBSEP)
+		if (!(part[1] in ran)) {
+			suite = part[1]
+			problem("it did not run, and is said to fail " part[2])
+			all_failed++
+		}
+	}
+	counts = all_passed + 0 " " all_failed + 0 " " all_skipped + 0
+	if (corrections != "")
+		counts = counts " " all_corrected + 0
+	print counts > totals
 }

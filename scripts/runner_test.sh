@@ -31,6 +31,15 @@ counts() {
 	[[ $(<"$TMP/totals") == "$2" ]]
 }
 
+# counts_corrected RESULTS WANTED: the same, on a driver that is meant to fail the
+# test x of the suite a.
+counts_corrected() {
+	printf '# %s\n\na x  for a reason\n' "what is meant" >"$TMP/corrections"
+	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -v corrections="$TMP/corrections" \
+		-f "$TOP/scripts/report.awk" >"$TMP/report"
+	[[ $(<"$TMP/totals") == "$2" ]]
+}
+
 finds() {
 	printf '%b\n' "$1" >"$TMP/console"
 	splats_in "$TMP/console"
@@ -80,7 +89,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..23"
+echo "1..32"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -96,6 +105,23 @@ result "a suite that does not end fails" counts '## begin a\n1..1\nok 1 x\n' "1 
 result "a suite that is expected may run" counts "$GOOD" "2 0 1" a
 result "a suite that is expected and does not run fails" counts "$GOOD" "2 1 1" b
 result "no results are no success" counts '' "0 0 0"
+result "a failure that is meant is corrected" counts_corrected \
+	'## begin a (64-bit)\n1..2\nnot ok 1 x\nok 2 y\n## status 1\n' "1 0 0 1"
+result "its reason is told" grep -q 'corrected: x: for a reason' "$TMP/report"
+result "a failure that is not meant is unexplained" counts_corrected \
+	'## begin a\n1..2\nnot ok 1 x\nnot ok 2 y\n## status 1\n' "0 1 0 1"
+result "a success that is not meant is unexplained" counts_corrected \
+	'## begin a\n1..2\nok 1 x\nok 2 y\n## status 0\n' "1 1 0 0"
+result "a skip of a failure that is meant is a skip" counts_corrected \
+	'## begin a\n1..2\nok 1 x # SKIP why\nok 2 y\n## status 0\n' "1 0 1 0"
+result "a correction of a test that is not there is unexplained" counts_corrected \
+	'## begin a\n1..1\nok 1 y\n## status 0\n' "1 1 0 0"
+result "a correction of a suite that is not there is unexplained" counts_corrected \
+	'## begin b\n1..1\nok 1 x\n## status 0\n' "1 1 0 0"
+result "a correction is for one suite only" counts_corrected \
+	'## begin a\n1..1\nnot ok 1 x\n## status 1\n## begin b\n1..1\nnot ok 1 x\n## status 1\n' "0 1 0 1"
+result "a suite that dies fails in spite of a correction" counts_corrected \
+	'## begin a\n1..1\nnot ok 1 x\n## status 139\n' "0 1 0 1"
 for line in 'WARNING: CPU: 0 PID: 1 at mm/shmem.c:1' 'BUG: KASAN: slab-use-after-free in x' \
 	'WARNING: possible circular locking dependency detected'; do
 	result "the log's '${line:0:24}' is found" finds "[    1.0] a\n[    1.1] $line\n[    1.2] b"

@@ -39,15 +39,6 @@ add_totals() {
 	SKIPPED=$((SKIPPED + skipped))
 }
 
-# report LEG [SUITE...]: reads results and prints what they come to; all of those
-# suites must have run.
-report() {
-	local leg=$1
-	shift
-	awk -v leg="$leg" -v totals="$OUT/$leg/totals" -v expected="$(printf '%s\n' "$@")" \
-		-f "$TOP/scripts/report.awk"
-}
-
 test_scripts() {
 	local test
 	mkdir -p "$OUT/scripts"
@@ -58,42 +49,28 @@ test_scripts() {
 	add_totals "$OUT/scripts/totals"
 }
 
-# expect BITS: adds the programs of that word size to those that must run.
-expect() {
-	local source
-	for source in "$TOP"/selftests/*_test.c; do
-		SUITES+=("$(basename "$source" .c) ($1-bit)")
-	done
-}
-
 # build_for VM: the module and the programs that are tested in it.
 build_for() {
 	SUITES=(kunit 'mask_test, /dev noexec' unload module_test.sh kmemleak)
 	step "Building the module for $1" "10 s" "$OUT/$1/module.log" build_module "$1"
-	step "Building the selftests" "10 s" "$OUT/selftests-64.log" build_selftests 64
-	PROGRAMS=("$OUT/selftests-64:/selftests-64")
-	expect 64
-	if [[ $1 == x86 ]]; then
-		need_packages qemu-system-x86 gcc-multilib
-		step "Building the 32-bit selftests" "10 s" "$OUT/selftests-32.log" build_selftests 32 -m32
-		PROGRAMS+=("$OUT/selftests-32:/selftests-32")
-		expect 32
-	fi
+	case $1 in
+	uml) build_suites 64 ;;
+	x86)
+		need_packages qemu-system-x86
+		build_suites 64 32
+		SUITES+=({mmap,pin,purge,random}_test', huge pages')
+		;;
+	esac
 }
 
 test_in() {
-	local vm=$1 reporter
+	local vm=$1
 	with_cache prepare_kernel "$vm"
 	build_for "$vm"
 	make_initramfs "$vm" test "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}" \
 		"$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
 	say "Testing in $vm (usually 30 s)"
-	start_vm "$vm"
-	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" |
-		report "$vm" "${SUITES[@]}" &
-	reporter=$!
-	wait_vm "$vm" || FAILED=$((FAILED + 1))
-	wait "$reporter"
+	run_vm "$vm" || FAILED=$((FAILED + 1))
 	add_totals "$OUT/$vm/totals"
 	if splats "$vm"; then
 		say "$vm: FAILED: the kernel complained, see above and out/$vm/console"

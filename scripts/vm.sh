@@ -30,6 +30,7 @@ make_initramfs() {
 	cp /bin/busybox "$root/bin/busybox"
 	cp "$TOP/scripts/guest/init" "$root/init"
 	cp "$TOP/scripts/guest/$run" "$root/run"
+	cp "$TOP/scripts/guest/suites" "$root/suites"
 	for file in "$@"; do
 		mkdir -p "$(dirname "$root/${file#*:}")"
 		cp -r "${file%%:*}" "$root/${file#*:}"
@@ -38,7 +39,7 @@ make_initramfs() {
 	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
 }
 
-# start_vm VM: starts the machine in a process group of its own and sets VM_PID.
+# start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
 	local dir=$OUT/$1 accelerator
 	: >"$dir/console"
@@ -47,16 +48,16 @@ start_vm() {
 	uml)
 		uml_mode
 		# shellcheck disable=SC2086
-		setsid "$KDIR/linux" $UML_MODE mem=512M initrd="$dir/initramfs.gz" console=tty0 \
+		setsid "$KERNEL" $UML_MODE mem=512M initrd="$dir/initramfs.gz" console=tty0 \
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86)
+	x86 | oracle)
 		accelerator=$(accelerator)
 		# shellcheck disable=SC2086
 		setsid qemu-system-x86_64 $accelerator -smp 2 -m 1024 -nodefaults -display none -no-reboot \
 			-serial file:"$dir/console" -serial file:"$dir/results" \
-			-kernel "$KDIR/vmlinux" -initrd "$dir/initramfs.gz" \
+			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
 			-append "console=ttyS0 results=/dev/ttyS1 panic=-1" </dev/null >"$dir/qemu" 2>&1 &
 		;;
 	esac
@@ -98,6 +99,27 @@ wait_vm() {
 	fi
 }
 
+# run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES
+# as they come; fails if it does not come to its end.
+run_vm() {
+	local reporter ended=0
+	rm -f "$OUT/$1/totals"
+	start_vm "$1"
+	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$1/results" |
+		report "$@" -v expected="$(printf '%s\n' "${SUITES[@]}")" &
+	reporter=$!
+	wait_vm "$1" || ended=1
+	wait "$reporter"
+	return $ended
+}
+
+# report LEG [AWK-OPTION...]: reads results and prints what they come to.
+report() {
+	local leg=$1
+	shift
+	awk -v leg="$leg" -v totals="$OUT/$leg/totals" "$@" -f "$TOP/scripts/report.awk"
+}
+
 last_words() {
 	local channel
 	for channel in results console; do
@@ -123,7 +145,7 @@ uml_mode() {
 	UML_MODE="seccomp=on ncpus=2"
 	# It says so first thing, and then panics without an initramfs.
 	# shellcheck disable=SC2086
-	words=$(timeout 20 "$KDIR/linux" $UML_MODE mem=128M panic=-1 con=null </dev/null 2>&1 || true)
+	words=$(timeout 20 "$KERNEL" $UML_MODE mem=128M panic=-1 con=null </dev/null 2>&1 || true)
 	[[ $words != *"seccomp filters can be installed...OK"* ]] || return 0
 	say "uml: this machine lets no seccomp filter be installed, so there is one CPU, in ptrace mode"
 	UML_MODE="seccomp=off"
@@ -152,7 +174,7 @@ kvm_works() {
 	[[ -w /dev/kvm ]] || return 1
 	# Without an initramfs the kernel panics as soon as it is up.
 	words=$(timeout 20 qemu-system-x86_64 -accel kvm -cpu host -m 256 -nodefaults -display none \
-		-no-reboot -serial stdio -kernel "$KDIR/vmlinux" -append "console=ttyS0 panic=-1" \
+		-no-reboot -serial stdio -kernel "$KERNEL" -append "console=ttyS0 panic=-1" \
 		</dev/null 2>&1 || true)
 	[[ $words == *"Unable to mount root"* ]]
 }

@@ -69,12 +69,16 @@ static long map_it(int fd)
 
 TEST_F(compat, native_numbers_work)
 {
-	unsigned long id = 0;
-
 	EXPECT_EQ(0, area_ioctl(self->fd, ASHMEM_SET_SIZE, self->page));
 	EXPECT_EQ(0, area_ioctl(self->fd, ASHMEM_SET_PROT_MASK, PROT_READ));
 	EXPECT_EQ(self->page, area_ioctl(self->fd, ASHMEM_GET_SIZE, 0));
 	EXPECT_EQ(PROT_READ, area_ioctl(self->fd, ASHMEM_GET_PROT_MASK, 0));
+}
+
+TEST_F(compat, native_file_id_works)
+{
+	unsigned long id = 0;
+
 	ASSERT_EQ(0, map_it(self->fd));
 	EXPECT_EQ(0, area_ioctl(self->fd, ASHMEM_GET_FILE_ID, (unsigned long)&id));
 	EXPECT_NE(0, id);

@@ -132,6 +132,15 @@ static inline bool model_is_one_range(const struct model *model, size_t first, s
 	return true;
 }
 
+/*
+ * Whether it is the C driver that is asked, where pages that were joined to purged
+ * ones cannot be purged, and nothing at the end of a region is something.
+ */
+static inline bool model_of_c_driver(void)
+{
+	return getenv("ASHMEM_C_DRIVER");
+}
+
 /* Pages of one unpinned range stay as they are, others become one with what they touch. */
 static inline long model_unpin(struct model *model, size_t first, size_t end)
 {
@@ -151,6 +160,8 @@ static inline long model_unpin(struct model *model, size_t first, size_t end)
 		joined.purged |= model->range[page] && old->purged;
 		joined.purgeable |= !model->range[page] || old->purgeable;
 	}
+	if (model_of_c_driver())
+		joined.purgeable = !joined.purged;
 	for (size_t page = first; page < end; page++)
 		model->range[page] = range;
 	model->ranges[range] = joined;

@@ -90,6 +90,8 @@ static void draw_request(struct run *run, struct area *area, struct ashmem_pin *
 		range->len = -page * (1 + below(run, 3));
 		break;
 	}
+	if (model_of_c_driver() && !range->len && range->offset == pages * page)
+		range->offset = 0;
 }
 
 static long predict(struct area *area, unsigned long cmd, const struct ashmem_pin *range)
