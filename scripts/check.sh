@@ -23,16 +23,16 @@ case ${1:-} in
 *) usage >&2 && exit 2 ;;
 esac
 
-# tool NAME: prints the tool that belongs to the compiler.
-tool() {
-	local beside
-	beside=$(dirname "$RUSTC")/$1
-	[[ -x $beside ]] && echo "$beside" && return
-	die "$1 is not installed for $RUSTC." "Install it: 'rustup component add ${1%-driver}', or Debian's rustfmt and rust-clippy."
+# beside_rustc TOOL: prints the tool that belongs to the compiler.
+beside_rustc() {
+	local tool
+	tool=$(dirname "$RUSTC")/$1
+	[[ -x $tool ]] || die "$1 is not installed for $RUSTC." "Install it: rustup component add ${1%-driver}"
+	echo "$tool"
 }
 
 check_rustfmt() {
-	(cd "$TOP" && "$(tool rustfmt)" --check --config-path .rustfmt.toml rust_ashmem.rs)
+	(cd "$TOP" && "$RUSTFMT" --check --config-path .rustfmt.toml rust_ashmem.rs)
 }
 
 check_clippy() {
@@ -40,7 +40,7 @@ check_clippy() {
 	# What was compiled before is not looked at again.
 	rm -rf "$OUT/check/module"
 	mkdir -p "$OUT/check/module"
-	kmake uml M="$TOP" MO="$OUT/check/module" CLIPPY=1 CLIPPY_DRIVER="$(tool clippy-driver)" modules >"$log" 2>&1 &&
+	kmake uml M="$TOP" MO="$OUT/check/module" CLIPPY=1 CLIPPY_DRIVER="$CLIPPY" modules >"$log" 2>&1 &&
 		! grep -E -A 12 '^(warning|error)' "$log"
 }
 
@@ -60,8 +60,16 @@ check_shellcheck() {
 	(cd "$TOP" && shellcheck -S warning -e SC1091,SC2034,SC2154 scripts/*.sh scripts/guest/* selftests/*.sh .ci/run)
 }
 
+need_machine_packages
 need_packages shellcheck
 with_cache prepare_toolchain
+# rustup brings its own.
+case $(dpkg-query -S "$RUSTC" 2>/dev/null) in
+rustc:*) need_packages rustfmt rust-clippy ;;
+rustc-web:*) need_packages rustfmt-web rust-web-clippy ;;
+esac
+RUSTFMT=$(beside_rustc rustfmt)
+CLIPPY=$(beside_rustc clippy-driver)
 with_cache prepare_source
 with_cache prepare_kernel uml
 mkdir -p "$OUT/check"

@@ -17,8 +17,8 @@ usage() {
 		and shows two processes that share memory through /dev/ashmem.
 
 		The first run installs packages (as root) and builds a kernel into
-		$CACHE, which takes about 8 minutes on 2 CPUs; a later one
-		takes seconds.
+		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
+		one takes seconds.
 	EOF
 }
 
@@ -26,13 +26,12 @@ VM=${*:-uml}
 case $VM in
 uml | x86) ;;
 -h | --help) usage && exit ;;
-*) usage >&2 && exit 2 ;;
+*) die "No virtual machine is called '$VM'." "There are: uml, x86." ;;
 esac
 
-need_packages util-linux
+need_machine_packages "$VM"
 with_cache prepare_toolchain
 with_cache prepare_source
-[[ $VM != x86 ]] || need_packages qemu-system-x86
 with_cache prepare_kernel "$VM"
 step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
 step "Building the demo" "5 s" "$OUT/selftests-64.log" build_selftests 64

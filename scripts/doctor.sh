@@ -81,11 +81,12 @@ check_series() {
 	fi
 	IFS=.-+ read -r major minor _ <<<"$rel"
 	case $major$minor in
-	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; 7.2 and 7.3 are tested"; return ;;
+	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; 7.3 is tested"; return ;;
 	esac
 	case $((major * 1000 + ${minor:-0})) in
-	7002 | 7003) ok "kernel $rel: series $major.$minor is tested (from $from)" ;;
-	[0-6]??? | 700[01]) missing both "kernel $rel is older than 7.2, too old for the Rust APIs used (from $from)" "boot a 7.2 or 7.3 kernel" ;;
+	7002) note "kernel $rel is older than 7.3: untested (from $from)" ;;
+	7003) ok "kernel $rel: series $major.$minor is tested (from $from)" ;;
+	[0-6]??? | 700[01]) missing both "kernel $rel is older than 7.2, too old for the Rust APIs used (from $from)" "boot a 7.3 kernel" ;;
 	*) note "kernel $rel is newer than 7.3: untested (from $from)" ;;
 	esac
 }

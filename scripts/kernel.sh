@@ -92,7 +92,6 @@ kernel_dir() {
 # the file to boot.
 prepare_kernel() {
 	local vm=$1 usual="5 min"
-	need_packages flex bison bc libelf-dev libc6-dev gcc make perl
 	KDIR=$(kernel_dir "$vm")
 	KERNEL=$KDIR/vmlinux
 	[[ $vm != uml ]] || KERNEL=$KDIR/linux
@@ -172,7 +171,6 @@ build_suites() {
 	local bits source
 	PROGRAMS=()
 	for bits in "$@"; do
-		((bits == 64)) || need_packages gcc-multilib
 		step "Building the $bits-bit selftests" "10 s" "$OUT/selftests-$bits.log" \
 			build_selftests "$bits" "-m$bits"
 		PROGRAMS+=("$OUT/selftests-$bits:/selftests-$bits")

@@ -11,6 +11,13 @@ CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rust-ashmem
 # What is built of this checkout.
 OUT=$TOP/out
 
+case $CACHE in
+[!/]* | *[[:space:]]*)
+	echo "error: XDG_CACHE_HOME is '${CACHE%/rust-ashmem}': make wants a path from / on, without spaces." >&2
+	exit 1
+	;;
+esac
+
 say() {
 	printf '%s\n' "$*"
 }
@@ -20,6 +27,10 @@ die() {
 	printf 'error: %s\n       %s\n' "$1" "$2" >&2
 	exit 1
 }
+
+# How apt and cargo say that there is no network.
+NO_NETWORK='Temporary failure resolving|Could not (resolve|connect)|[Uu]nable to connect|[Cc]ould not resolve'
+NO_NETWORK+='|Network is unreachable|Connection (timed out|refused)'
 
 # step WHAT USUAL-TIME LOG COMMAND...: runs a command that may take long, and
 # tells every 15 seconds what it is doing.
@@ -33,21 +44,25 @@ step() {
 	"$@" >"$log" 2>&1 </dev/null &
 	STEP_PID=$!
 	set +m
-	trap end_step INT TERM
+	trap end_step INT TERM HUP
 	while kill -0 "$STEP_PID" 2>/dev/null; do
 		if ((SECONDS - start >= next)); then
 			next=$((next + 15))
 			printf '  %4d s  %s\n' $((SECONDS - start)) \
-				"$(tail -n 40 "$log" | tr -d '\r' | grep -vE '\||warning|^$' | tail -n 1 | cut -c 1-100)"
+				"$(tail -n 40 "$log" | tr -d '\r' | grep -vE '\||warning|^(In file|#|make|$)' | tail -n 1 | cut -c 1-100)"
 		fi
 		sleep 0.2
 	done
-	trap - INT TERM
+	trap - INT TERM HUP
 	if ! wait "$STEP_PID"; then
 		tail -n 30 "$log" >&2
 		if grep -q 'No space left on device' "$log"; then
 			die "$what: the disk is full." \
 				"Free some space, or set XDG_CACHE_HOME to a larger disk, and run the same command again."
+		fi
+		if grep -qE "$NO_NETWORK" "$log"; then
+			die "$what: the package mirror cannot be reached." \
+				"Connect to the network (a proxy is named in /etc/apt/apt.conf.d) and run the same command again."
 		fi
 		die "$what failed after $((SECONDS - start)) s." \
 			"The end of $log is above; the same command goes on from here."
@@ -55,7 +70,7 @@ step() {
 }
 
 end_step() {
-	trap - INT TERM
+	trap - INT TERM HUP
 	kill -- "-$STEP_PID" 2>/dev/null || true
 	wait "$STEP_PID" 2>/dev/null || true
 	exit 130

@@ -75,7 +75,7 @@ case ${1:-} in
 *) usage >&2 && exit 2 ;;
 esac
 
-need_packages util-linux make gcc libc6-dev qemu-system-x86
+need_packages busybox-static cpio gcc gcc-multilib libc6-dev make qemu-system-x86 util-linux xz-utils
 DRIVER=
 with_cache prepare_driver
 if [[ -z $DRIVER ]]; then

@@ -18,8 +18,17 @@ need_packages() {
 	((EUID == 0)) ||
 		die "Packages are missing: ${missing[*]}." \
 			"Run once as root: apt-get update && apt-get install ${missing[*]}"
-	step "Installing ${#missing[@]} packages" "30 s" "$CACHE/log/packages" \
+	step "Installing ${missing[*]}" "30 s" "$CACHE/log/packages" \
 		install_packages "${missing[@]}"
+}
+
+# need_machine_packages VM...: the same with all that building for and running
+# these machines takes, so that whoever lacks them is told once.
+need_machine_packages() {
+	local packages=(bc bison busybox-static cpio flex gcc libc6-dev libelf-dev make perl util-linux xz-utils)
+	packages+=({clang,lld,llvm}-"$LLVM_SERIES" "libclang-$LLVM_SERIES-dev")
+	[[ " $* " != *" x86 "* ]] || packages+=(gcc-multilib qemu-system-x86)
+	need_packages "${packages[@]}"
 }
 
 install_packages() {

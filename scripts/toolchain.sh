@@ -23,7 +23,6 @@ version_of() {
 # prepare_toolchain: sets RUSTC, RUST_LIB_SRC, BINDGEN, LIBCLANG_PATH and
 # TOOLCHAIN, which names them.
 prepare_toolchain() {
-	need_packages clang-$LLVM_SERIES lld-$LLVM_SERIES llvm-$LLVM_SERIES libclang-$LLVM_SERIES-dev
 	LIBCLANG_PATH=/usr/lib/llvm-$LLVM_SERIES/lib
 	rustup_pair || distribution_pair
 	prepare_bindgen

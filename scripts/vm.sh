@@ -24,7 +24,6 @@ SPLAT+='|refcount_t:|list_(add|del) corruption|unreferenced object|kernel stack 
 make_initramfs() {
 	local vm=$1 run=$2 root=$OUT/$1/root file
 	shift 2
-	need_packages busybox-static cpio
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,dev,proc,sys,tmp}
 	cp /bin/busybox "$root/bin/busybox"

@@ -9,7 +9,7 @@
 #include "ashmem.h"
 
 #define AREAS	256
-#define TRIES	5000
+#define TRIES	1000
 #define PAGES	4
 
 FIXTURE(race)
@@ -45,31 +45,32 @@ static void flip_until_final(int fd, int ready, long (*flip)(int fd, int turn))
 	}
 }
 
-/* Starts a child that says through @ready which area it is busy with. */
+/* Starts a child that flips the next area each time that is_busy() asks for it. */
 static pid_t flip_in_child(const int *fds, int *ready, long (*flip)(int fd, int turn))
 {
-	int pipes[2];
+	int sockets[2];
 	pid_t child;
+	char byte;
 
-	if (pipe(pipes))
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets))
 		return -1;
 	child = fork();
 	if (child == 0) {
-		close(pipes[0]);
-		for (int i = 0; i < AREAS; i++)
-			flip_until_final(fds[i], pipes[1], flip);
+		close(sockets[0]);
+		for (int i = 0; i < AREAS && read(sockets[1], &byte, 1) == 1; i++)
+			flip_until_final(fds[i], sockets[1], flip);
 		_exit(0);
 	}
-	close(pipes[1]);
-	*ready = pipes[0];
+	close(sockets[1]);
+	*ready = sockets[0];
 	return child;
 }
 
 static bool is_busy(int ready)
 {
-	char byte;
+	char byte = 0;
 
-	return read(ready, &byte, 1) == 1;
+	return write(ready, &byte, 1) == 1 && read(ready, &byte, 1) == 1;
 }
 
 static long flip_size(int fd, int turn)

@@ -81,7 +81,10 @@ unsafe impl Sync for Operations {}
 
 /// Set by [`init()`] and then out of reach of stray writes: tables of functions
 /// are a popular target.
-#[link_section = ".data..ro_after_init"]
+///
+/// User-mode Linux protects no section. Its modules may lie above 2 GiB, where
+/// LLVM 19 still takes 32 bits for the address of data in a section so named.
+#[cfg_attr(not(CONFIG_UML), link_section = ".data..ro_after_init")]
 static OPERATIONS: SetOnce<Operations> = SetOnce::new();
 
 /// Learns shmem's file operations; must be called once, before the first
