@@ -15,8 +15,7 @@
 //! ```text
 //! rust_ashmem
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ── pages
-//!                │           │           ├─ lru (FFI)
-//!                │           │           └─ shrinker (FFI)
+//!                │           │           └─ lru (FFI) ── shrinker (FFI)
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI)

@@ -177,7 +177,8 @@ FIXTURE_SETUP(busy)
 FIXTURE_TEARDOWN(busy)
 {
 	for (int i = 0; i < WORKERS; i++)
-		close(self->fds[i]);
+		if (self->fds[i] > 0)
+			close(self->fds[i]);
 }
 
 TEST_F_TIMEOUT(busy, regions_are_what_pin_says, 300)

@@ -391,7 +391,8 @@ FIXTURE_SETUP(random)
 FIXTURE_TEARDOWN(random)
 {
 	for (int i = 0; i < AREAS; i++)
-		close(self->run.areas[i].fd);
+		if (self->run.areas[i].fd > 0)
+			close(self->run.areas[i].fd);
 }
 
 TEST_F_TIMEOUT(random, answers_match_the_model, 600)

@@ -30,28 +30,10 @@ use kernel::{
     types::Opaque,
 };
 
-/// A memory cgroup and a node: one of the lists.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    node: c_int,
-    memcg: *mut bindings::mem_cgroup,
-}
-
-impl Place {
-    /// Returns the place that a call of a shrinker is about.
-    ///
-    /// # Safety
-    ///
-    /// `control` is valid, and the result is used only while it is.
-    pub(crate) unsafe fn of(control: *const bindings::shrink_control) -> Self {
-        // SAFETY: By the caller's promise.
-        let control = unsafe { &*control };
-        Self {
-            node: control.nid,
-            memcg: control.memcg,
-        }
-    }
-}
+use crate::shrinker::{
+    Place,
+    Unregistered, //
+};
 
 #[repr(C)]
 struct Node<T> {
@@ -59,7 +41,7 @@ struct Node<T> {
     data: T,
 }
 
-/// An item; it is on no list when it is dropped.
+/// An item. One that is dropped while it is on a list is never freed.
 ///
 /// # Invariants
 ///
@@ -90,6 +72,13 @@ impl<T> Item<T> {
 
 impl<T> Drop for Item<T> {
     fn drop(&mut self) {
+        let links = self.links();
+        // SAFETY: By the invariant the object is initialised. On a list, the
+        // value may change meanwhile, to another that is not the item itself.
+        if unsafe { (&raw const (*links).next).read_volatile() } != links {
+            pr_err!("an item was dropped that is on a list\n");
+            return;
+        }
         // SAFETY: By the invariant the object is initialised and ours.
         unsafe { ptr::drop_in_place(&raw mut (*self.0.as_ptr()).data) };
         // SAFETY: kfree() takes the objects of every cache.
@@ -127,19 +116,18 @@ unsafe impl<T: Send + Sync> Sync for Lru<T> {}
 impl<T> Lru<T> {
     /// Makes empty lists whose items `shrinker` will be asked to free.
     ///
-    /// # Safety
-    ///
-    /// `shrinker` was allocated by `shrinker_alloc()`.
-    pub(crate) unsafe fn new(
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new<'a>(
         name: &'static CStr,
-        shrinker: *mut bindings::shrinker,
-    ) -> impl PinInit<Self, Error> {
+        shrinker: &'a Unregistered,
+    ) -> impl PinInit<Self, Error> + use<'a, T> {
+        let shrinker = shrinker.as_ptr();
         try_pin_init!(Self {
             cache: Cache::new(name)?,
             list <- Opaque::try_ffi_init(move |list: *mut bindings::list_lru| {
                 // SAFETY: The initialiser may write to its slot.
                 unsafe { list.write(pin_init::zeroed()) };
-                // SAFETY: The list is zeroed, the shrinker the caller's promise.
+                // SAFETY: The list is zeroed, and the shrinker is allocated.
                 to_result(unsafe { bindings::__list_lru_init(list, true, shrinker) })
             }),
         })
@@ -173,15 +161,12 @@ impl<T> Lru<T> {
         Ok(Item(node))
     }
 
-    /// Puts an item behind the others of its place.
-    ///
-    /// # Safety
-    ///
-    /// The item is removed before it is dropped.
+    /// Puts an item behind the others of its place; it must be removed before it
+    /// is dropped.
     #[doc(alias = "list_lru_add_obj")]
-    pub(crate) unsafe fn add(&self, item: &Item<T>) {
+    pub(crate) fn add(&self, item: &Item<T>) {
         // SAFETY: The list is initialised, the item exists. INVARIANT: It will
-        // for as long as it is on the list, by the caller's promise.
+        // for as long as it is on the list: see its `drop`.
         unsafe { bindings::list_lru_add_obj(self.list.get(), item.links()) };
     }
 
@@ -193,22 +178,22 @@ impl<T> Lru<T> {
     }
 
     /// Returns the number of items in a place.
-    pub(crate) fn count(&self, place: Place) -> usize {
+    pub(crate) fn count(&self, place: &Place<'_>) -> usize {
         // SAFETY: The list is initialised, and the place exists.
-        unsafe { bindings::list_lru_count_one(self.list.get(), place.node, place.memcg) }
+        unsafe { bindings::list_lru_count_one(self.list.get(), place.node(), place.memcg()) }
     }
 
     /// Shows the items of a place to `visit`, oldest first.
     ///
     /// `visit` must not sleep, and must not come back to this list.
-    pub(crate) fn walk(&self, place: Place, visit: &mut dyn FnMut(&T) -> Visit) {
+    pub(crate) fn walk(&self, place: &Place<'_>, visit: &mut dyn FnMut(&T) -> Visit) {
         self.walk_with(visit, |list, walk, left| {
             // SAFETY: The list is initialised, and the place exists.
             unsafe {
                 bindings::list_lru_walk_one(
                     list,
-                    place.node,
-                    place.memcg,
+                    place.node(),
+                    place.memcg(),
                     Some(Self::visit),
                     walk,
                     left,
@@ -254,7 +239,7 @@ impl<T> Lru<T> {
         // SAFETY: By the caller's promise.
         let state = unsafe { &mut *state.cast::<Walk<'_, T>>() };
         // SAFETY: The links are the first field of the item, which exists while
-        // it is on the list: see `add()`.
+        // it is on the list.
         let node = unsafe { &*links.cast::<Node<T>>() };
         if (state.visit)(&node.data) == Visit::Stop {
             // The walk ends when there is nothing left to do, and then unlocks

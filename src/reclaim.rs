@@ -19,12 +19,12 @@ use crate::{
     lru::{
         Item,
         Lru,
-        Place,
         Visit, //
     },
     pages::PageRange,
     shmem::ShmemFile,
     shrinker::{
+        Place,
         Registration,
         Scan,
         Shrinker,
@@ -176,8 +176,7 @@ impl Order<Item<Token>> for Listed<'_> {
             // Splitting does not hide a part from a purge of everything.
             token.epoch.store(origin.epoch.load(Relaxed), Relaxed);
         }
-        // SAFETY: A token leaves its range through `remove()` alone.
-        unsafe { self.0.add(token) };
+        self.0.add(token);
     }
 
     fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
@@ -206,8 +205,7 @@ impl Reclaim {
     /// Fails with `ENOMEM`.
     pub(crate) fn register() -> Result<Registration<Self>> {
         let shrinker = Unregistered::new(c"ashmem")?;
-        // SAFETY: The shrinker is allocated.
-        let lru = unsafe { Lru::new(c"ashmem_unpinned", shrinker.as_ptr()) };
+        let lru = Lru::new(c"ashmem_unpinned", &shrinker);
         let reclaim = Arc::pin_init(
             try_pin_init!(Self {
                 lru <- lru,
@@ -241,7 +239,7 @@ impl Reclaim {
     /// accepts.
     fn oldest(
         &self,
-        place: Option<Place>,
+        place: Option<&Place<'_>>,
         wanted: impl Fn(&Token) -> bool,
     ) -> Option<(Arc<Backing>, usize)> {
         let mut found = None;
@@ -273,7 +271,7 @@ impl Shrinker for Reclaim {
     const SEEKS: i32 = 2 * 4;
 
     /// Returns the pages in that place, taking all ranges there for average.
-    fn count(&self, place: Place) -> usize {
+    fn count(&self, place: &Place<'_>) -> usize {
         let here = self.lru.count(place);
         let pages = self.pages.load(Relaxed);
         let ranges = self.ranges.load(Relaxed);
@@ -285,7 +283,7 @@ impl Shrinker for Reclaim {
         }
     }
 
-    fn scan(&self, place: Place, wanted: usize) -> Scan {
+    fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {
         let mut purged = 0;
         while purged < wanted {
             // Whoever holds a lock may be the one that needs memory.

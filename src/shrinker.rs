@@ -16,7 +16,24 @@ use kernel::{
     sync::Arc,
 };
 
-use crate::lru::Place;
+/// A memory cgroup and a node: what a call of a shrinker is about.
+///
+/// # Invariants
+///
+/// Both exist during that call, which this does not outlive.
+pub(crate) struct Place<'a> {
+    control: &'a bindings::shrink_control,
+}
+
+impl Place<'_> {
+    pub(crate) fn node(&self) -> c_int {
+        self.control.nid
+    }
+
+    pub(crate) fn memcg(&self) -> *mut bindings::mem_cgroup {
+        self.control.memcg
+    }
+}
 
 /// What a scan came to.
 pub(crate) enum Scan {
@@ -33,13 +50,13 @@ pub(crate) trait Shrinker: Send + Sync {
     const SEEKS: c_int;
 
     /// Returns how many objects could be freed. Must not sleep.
-    fn count(&self, place: Place) -> usize;
+    fn count(&self, place: &Place<'_>) -> usize;
 
     /// Frees about `wanted` objects.
     ///
     /// May be called from any allocation that lets file systems work, so locks
     /// that are held across allocations can only be tried.
-    fn scan(&self, place: Place, wanted: usize) -> Scan;
+    fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan;
 }
 
 /// A shrinker that is not called yet.
@@ -144,7 +161,9 @@ unsafe extern "C" fn count<S: Shrinker>(
     // SAFETY: The private data of a registered shrinker.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
     // SAFETY: `control` is valid during the call.
-    match state.count(unsafe { Place::of(control) }) {
+    let control = unsafe { &*control };
+    // INVARIANT: A call is under way.
+    match state.count(&Place { control }) {
         0 => EMPTY,
         // Half of all numbers are taken for negative ones.
         objects => objects.min(c_ulong::MAX / 2),
@@ -159,19 +178,18 @@ unsafe extern "C" fn scan<S: Shrinker>(
     control: *mut bindings::shrink_control,
 ) -> c_ulong {
     // SAFETY: `control` is valid during the call, and this call's alone.
-    let (flags, wanted) = unsafe { ((*control).gfp_mask, (*control).nr_to_scan) };
+    let control = unsafe { &mut *control };
     // A purge takes locks of the file system shmem.
-    if flags & (1 << bindings::___GFP_FS_BIT) == 0 {
+    if control.gfp_mask & (1 << bindings::___GFP_FS_BIT) == 0 {
         return STOP;
     }
     // SAFETY: The private data of a registered shrinker.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
-    // SAFETY: `control` is valid during the call.
-    match state.scan(unsafe { Place::of(control) }, wanted) {
+    // INVARIANT: A call is under way.
+    match state.scan(&Place { control }, control.nr_to_scan) {
         Scan::Stop => STOP,
         Scan::Freed(objects) => {
-            // SAFETY: As above.
-            unsafe { (*control).nr_scanned = objects };
+            control.nr_scanned = objects;
             objects
         }
     }
