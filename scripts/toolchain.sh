@@ -107,6 +107,6 @@ prepare_bindgen() {
 find_cargo() {
 	CARGO=$(dirname "$RUSTC")/cargo
 	[[ ! -x $CARGO ]] || return 0
-	need_packages cargo-web
+	need_packages ca-certificates cargo-web
 	CARGO=/usr/bin/cargo
 }
