@@ -10,6 +10,8 @@
 
 #include <linux/capability.h>
 
+#include <limits.h>
+
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
@@ -576,6 +578,23 @@ TEST_F(purge, happens_when_caches_are_dropped)
 	EXPECT_EQ(0, purge_all(self->fd));
 	EXPECT_EQ(ASHMEM_NOT_PURGED, pin(self->fd, 0, 4));
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
+}
+
+TEST_F(purge, more_pages_than_an_int_count_as_the_largest)
+{
+	int fd;
+
+	if (sizeof(size_t) == 4)
+		SKIP(return, "size_t has 32 bits");
+	fd = area_open(O_RDWR);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, set_size(fd, (size_t)-1 / 2));
+	if (try_map(fd, page_size(), PROT_READ, MAP_SHARED | MAP_NORESERVE))
+		SKIP(return, "vm.overcommit_memory ignores MAP_NORESERVE");
+	EXPECT_EQ(0, unpin(fd, 0, 0));
+	EXPECT_EQ(INT_MAX, purge_all(fd));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(fd, 0, 0));
+	EXPECT_EQ(0, close(fd));
 }
 
 TEST_HARNESS_MAIN

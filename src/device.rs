@@ -227,8 +227,8 @@ fn purge_all(area: &Area) -> Result<isize> {
     if !task::may_administer() {
         return Err(EPERM);
     }
-    // CAST: Both have the width of a `long`.
-    Ok(area.reclaim().purge_all() as isize)
+    // CAST: `vfs_ioctl()` makes an int of it, which must not look like an error.
+    Ok(area.reclaim().purge_all().min(i32::MAX as usize) as isize)
 }
 
 /// Gives access to `len` bytes at the address `arg` of the caller.

@@ -95,6 +95,9 @@ pub(crate) enum Visit {
     Stop,
 }
 
+/// How many items a walk of one place shows at most: it holds a spinlock.
+const MOST: c_ulong = 1024;
+
 /// The lists.
 ///
 /// # Invariants
@@ -183,11 +186,11 @@ impl<T> Lru<T> {
         unsafe { bindings::list_lru_count_one(self.list.get(), place.node(), place.memcg()) }
     }
 
-    /// Shows the items of a place to `visit`, oldest first.
+    /// Shows the items of a place to `visit`, oldest first, up to a thousand or so.
     ///
     /// `visit` must not sleep, and must not come back to this list.
     pub(crate) fn walk(&self, place: &Place<'_>, visit: &mut dyn FnMut(&T) -> Visit) {
-        self.walk_with(visit, |list, walk, left| {
+        self.walk_with(visit, MOST, |list, walk, left| {
             // SAFETY: The list is initialised, and the place exists.
             unsafe {
                 bindings::list_lru_walk_one(
@@ -207,8 +210,13 @@ impl<T> Lru<T> {
     pub(crate) fn walk_all(&self, visit: &mut dyn FnMut(&T) -> Visit) {
         // CAST: There are few nodes.
         let nodes = 0..node_ids() as c_int;
-        self.walk_with(visit, |list, walk, left| {
+        self.walk_with(visit, c_ulong::MAX, |list, walk, left| {
             for node in nodes {
+                // A node that cannot be has zeros in place of a list.
+                // SAFETY: The list is initialised and has so many nodes.
+                if unsafe { bindings::list_lru_count_node(list, node) } == 0 {
+                    continue;
+                }
                 // SAFETY: The list is initialised and has so many nodes.
                 unsafe { bindings::list_lru_walk_node(list, node, Some(Self::visit), walk, left) };
             }
@@ -218,9 +226,10 @@ impl<T> Lru<T> {
     fn walk_with(
         &self,
         visit: &mut dyn FnMut(&T) -> Visit,
+        most: c_ulong,
         walk: impl FnOnce(*mut bindings::list_lru, *mut c_void, *mut c_ulong),
     ) {
-        let left = Cell::new(c_ulong::MAX);
+        let left = Cell::new(most);
         let mut state = Walk { visit, left: &left };
         walk(self.list.get(), (&raw mut state).cast(), left.as_ptr());
     }
@@ -273,6 +282,13 @@ fn node_ids() -> c_uint {
     bindings::nr_node_ids
 }
 
+/// `SLAB_ACCOUNT`.
+#[cfg(CONFIG_MEMCG)]
+const ACCOUNT: bindings::slab_flags_t = 1 << bindings::_slab_flag_bits__SLAB_ACCOUNT;
+/// Nothing is accounted without memory cgroups.
+#[cfg(not(CONFIG_MEMCG))]
+const ACCOUNT: bindings::slab_flags_t = 0;
+
 /// A slab cache of nodes whose memory is charged to memory cgroups.
 struct Cache<T>(NonNull<bindings::kmem_cache>, core::marker::PhantomData<T>);
 
@@ -290,7 +306,7 @@ impl<T> Cache<T> {
                 // CAST: The size of a few words.
                 size_of::<Node<T>>() as c_uint,
                 &raw mut args,
-                1 << bindings::_slab_flag_bits__SLAB_ACCOUNT,
+                ACCOUNT,
             )
         };
         let cache = NonNull::new(from_err_ptr(cache)?).ok_or(ENOMEM)?;

@@ -150,7 +150,13 @@ impl Backing {
         f: impl FnOnce(&mut Unpinned<Item<Token>>, &mut Listed<'_>) -> R,
     ) -> R {
         let before = unpinned.evictable();
-        let result = f(unpinned, &mut Listed(&self.reclaim.lru));
+        let result = f(
+            unpinned,
+            &mut Listed {
+                lru: &self.reclaim.lru,
+                epoch: usize::MAX,
+            },
+        );
         self.reclaim.settle(before, unpinned.evictable());
         result
     }
@@ -164,19 +170,36 @@ impl Backing {
         self.file.punch(range);
         range.len()
     }
+
+    /// Purges as [`Backing::purge()`] does, but not if that had to wait for a lock
+    /// that the calling task may hold: that of the ranges, or of one of the pages.
+    fn try_purge(&self, page: usize) -> Option<usize> {
+        let mut unpinned = self.unpinned.try_lock()?;
+        // A task that swaps in a page, or collapses several to a huge one, has
+        // them locked while it allocates.
+        let range = unpinned.range_of(page);
+        if range.is_some_and(|range| !self.file.is_idle(range)) {
+            return None;
+        }
+        Some(self.purge(&mut unpinned, page))
+    }
 }
 
 /// Keeps the list in step with the ranges.
-struct Listed<'a>(&'a Lru<Token>);
+struct Listed<'a> {
+    lru: &'a Lru<Token>,
+    /// The oldest epoch of what was removed.
+    epoch: usize,
+}
 
 impl Order<Item<Token>> for Listed<'_> {
     fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
         token.page.store(range.first(), Relaxed);
-        if let Some(origin) = origin {
-            // Splitting does not hide a part from a purge of everything.
-            token.epoch.store(origin.epoch.load(Relaxed), Relaxed);
-        }
-        self.0.add(token);
+        // Neither splitting nor joining hides a part from a purge of everything.
+        let own = token.epoch.load(Relaxed).min(self.epoch);
+        let epoch = origin.map_or(own, |origin| origin.epoch.load(Relaxed));
+        token.epoch.store(epoch, Relaxed);
+        self.lru.add(token);
     }
 
     fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
@@ -184,7 +207,8 @@ impl Order<Item<Token>> for Listed<'_> {
     }
 
     fn remove(&mut self, token: Item<Token>) {
-        self.0.remove(&token);
+        self.epoch = self.epoch.min(token.epoch.load(Relaxed));
+        self.lru.remove(&token);
     }
 }
 
@@ -230,7 +254,8 @@ impl Reclaim {
         while let Some((backing, page)) =
             self.oldest(None, |token| token.epoch.load(Relaxed) <= epoch)
         {
-            purged += backing.purge(&mut backing.unpinned.lock(), page);
+            let pages = backing.purge(&mut backing.unpinned.lock(), page);
+            purged = pages.saturating_add(purged);
         }
         purged
     }
@@ -275,26 +300,37 @@ impl Shrinker for Reclaim {
         let here = self.lru.count(place);
         let pages = self.pages.load(Relaxed);
         let ranges = self.ranges.load(Relaxed);
-        match pages.checked_div(ranges) {
+        let pages = match pages.checked_div(ranges) {
+            _ if here == 0 => return 0,
             // All are here.
             _ if here >= ranges => pages,
             Some(average) => here.saturating_mul(average),
             None => 0,
-        }
+        };
+        // What is not settled yet must not look like nothing: reclaim then asks
+        // no more until the list has been empty.
+        pages.max(here)
     }
 
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {
         let mut purged = 0;
+        let mut busy: Option<Arc<Backing>> = None;
         while purged < wanted {
-            // Whoever holds a lock may be the one that needs memory.
-            let free = |token: &Token| token.backing.unpinned.try_lock().is_some();
+            let free = |token: &Token| {
+                let is_busy = busy
+                    .as_ref()
+                    .is_some_and(|busy| Arc::ptr_eq(busy, &token.backing));
+                // Whoever holds the lock may be the one that needs memory.
+                !is_busy && token.backing.unpinned.try_lock().is_some()
+            };
             let Some((backing, page)) = self.oldest(Some(place), free) else {
                 break;
             };
-            let Some(mut unpinned) = backing.unpinned.try_lock() else {
-                break;
-            };
-            purged += backing.purge(&mut unpinned, page);
+            match backing.try_purge(page) {
+                Some(pages) => purged = pages.saturating_add(purged),
+                None if busy.is_some() => break,
+                None => busy = Some(backing),
+            }
         }
         match purged {
             0 => Scan::Stop,

@@ -276,6 +276,40 @@ impl ShmemFile {
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
     }
 
+    /// Tells whether [`ShmemFile::punch()`] would not have to wait for pages that
+    /// someone has locked now.
+    ///
+    /// It waits for a page's lock, so a task that holds one must not punch. What
+    /// is locked later may be waited for: whoever comes to punch with it asks
+    /// first, too.
+    #[doc(alias = "filemap_get_folios")]
+    pub(crate) fn is_idle(&self, pages: PageRange) -> bool {
+        // SAFETY: The file is valid, and so is its mapping for as long.
+        let mapping = unsafe { (*self.as_ptr()).f_mapping };
+        // CAST: Both have the width of a `long`.
+        let (mut next, last) = (pages.first() as c_ulong, pages.last() as c_ulong);
+        if is_end_in_swap(mapping, next, last) {
+            return false;
+        }
+        let mut batch: bindings::folio_batch = pin_init::zeroed();
+        loop {
+            // SAFETY: All are valid, and the batch is empty.
+            let count =
+                unsafe { bindings::filemap_get_folios(mapping, &mut next, last, &mut batch) };
+            if count == 0 {
+                return true;
+            }
+            // CAST: A batch has few folios.
+            let mut folios = batch.folios.iter().take(count as usize);
+            let is_locked = folios.any(|&folio| is_locked(folio));
+            // SAFETY: The batch holds references, which this drops.
+            unsafe { bindings::__folio_batch_release(&mut batch) };
+            if is_locked {
+                return false;
+            }
+        }
+    }
+
     /// Reads from `pos` on and moves it; reading holes allocates nothing.
     ///
     /// Touches user memory. Fails as shmem's read does.
@@ -305,6 +339,42 @@ impl ShmemFile {
         }
         Ok(ret)
     }
+}
+
+/// Tells whether a folio is locked, now.
+fn is_locked(folio: *mut bindings::folio) -> bool {
+    let page = folio.cast::<bindings::page>();
+    // SAFETY: The caller has a reference to the folio, which begins with a page.
+    let flags = unsafe { &raw const (*page).flags };
+    // SAFETY: As above. The flags are one word that others may change.
+    let flags = unsafe { flags.cast::<c_ulong>().read_volatile() };
+    flags & (1 << bindings::pageflags_PG_locked) != 0
+}
+
+/// Tells whether several pages that were swapped out as one lie across an end of
+/// `first..=last`: a punch then brings them in, and waits for that.
+#[cfg(CONFIG_XARRAY_MULTI)]
+fn is_end_in_swap(mapping: *mut bindings::address_space, first: c_ulong, last: c_ulong) -> bool {
+    [first, last].into_iter().any(|page| {
+        // SAFETY: The caller's mapping is valid.
+        let entries = unsafe { &raw mut (*mapping).i_pages };
+        // SAFETY: As above; the entry is not followed.
+        let entry = unsafe { bindings::xa_load(entries, page) };
+        // Swap entries are values, as `xa_is_value()` tells them.
+        if entry.addr() & 1 == 0 {
+            return false;
+        }
+        // SAFETY: As above.
+        let order = unsafe { bindings::xa_get_order(entries, page) };
+        let start = page >> order << order;
+        start < first || start + (1 << order) - 1 > last
+    })
+}
+
+/// No swap entry is of several pages.
+#[cfg(not(CONFIG_XARRAY_MULTI))]
+fn is_end_in_swap(_mapping: *mut bindings::address_space, _first: c_ulong, _last: c_ulong) -> bool {
+    false
 }
 
 /// What an offset in a file is relative to, or what to seek.

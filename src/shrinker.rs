@@ -165,8 +165,8 @@ unsafe extern "C" fn count<S: Shrinker>(
     // INVARIANT: A call is under way.
     match state.count(&Place { control }) {
         0 => EMPTY,
-        // Half of all numbers are taken for negative ones.
-        objects => objects.min(c_ulong::MAX / 2),
+        // `do_shrink_slab()` multiplies by up to 8, in signed numbers.
+        objects => objects.min(c_ulong::MAX / 16),
     }
 }
 

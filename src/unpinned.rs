@@ -178,6 +178,11 @@ impl<T> Unpinned<T> {
         Some(range)
     }
 
+    /// Returns the range that has `page`.
+    pub(crate) fn range_of(&self, page: usize) -> Option<PageRange> {
+        self.overlapping(PageRange::from_ends(page, page))
+    }
+
     /// Forgets all ranges: everything is pinned.
     pub(crate) fn clear(&mut self, order: &mut impl Order<T>) {
         for entry in self.ranges.values_mut() {
