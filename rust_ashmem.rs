@@ -4,8 +4,8 @@
 //!
 //! An [`area::Area`] is one open `/dev/ashmem`: a name, a size, a protection
 //! mask and, once mapped, a [`reclaim::Backing`]. That is the shmem file with
-//! the memory, and the set of its pages that are unpinned. The oldest of those,
-//! of all areas, go first when memory is short.
+//! the memory, and the set of its pages that are unpinned. Memory reclaim may
+//! purge those of all areas, the longest unpinned first.
 //!
 //! # Rooms
 //!

@@ -22,7 +22,7 @@ usage() {
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 12 minutes on 2 idle CPUs; a later
-		one about a minute. Logs are in out/.
+		one about two minutes. Logs are in out/.
 	EOF
 }
 
