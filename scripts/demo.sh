@@ -24,9 +24,8 @@ usage() {
 
 VM=${*:-uml}
 case $VM in
-uml | x86) ;;
 -h | --help) usage && exit ;;
-*) die "No virtual machine is called '$VM'." "There are: uml, x86." ;;
+*) arch_of "$VM" >/dev/null ;;
 esac
 
 need_machine_packages "$VM"
@@ -39,15 +38,9 @@ make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
 	"$OUT/selftests-64/demo:/demo"
 say "Booting Linux $KVERSION in $VM"
 say ""
-start_vm "$VM"
-tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$VM/results" | grep --line-buffered -v '^## ' &
-printer=$!
-ended=1
-wait_vm "$VM" || ended=0
-wait "$printer" || true
-say ""
-((ended)) ||
+follow_vm "$VM" grep --line-buffered -v '^## ' ||
 	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
+say ""
 ! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
 
 if "$TOP/scripts/doctor.sh" >/dev/null 2>&1; then

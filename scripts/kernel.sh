@@ -58,7 +58,8 @@ fetch_source() {
 	rm -rf "$tmp"
 }
 
-# arch_of VM: prints the kernel's name for its architecture.
+# arch_of VM: prints the kernel's name for its architecture; ends if there is no
+# such machine.
 arch_of() {
 	case $1 in
 	uml) echo um ;;
@@ -91,7 +92,7 @@ kernel_dir() {
 # prepare_kernel VM: sets KDIR, where a whole kernel has been built, and KERNEL,
 # the file to boot.
 prepare_kernel() {
-	local vm=$1 usual="5 min"
+	local vm=$1
 	KDIR=$(kernel_dir "$vm")
 	KERNEL=$KDIR/vmlinux
 	[[ $vm != uml ]] || KERNEL=$KDIR/linux
@@ -101,7 +102,7 @@ prepare_kernel() {
 	fi
 	need_space 2
 	mkdir -p "$KDIR"
-	step "Building Linux $KVERSION for $vm on $(nproc) CPUs" "$usual" "$CACHE/log/kernel-$vm" \
+	step "Building Linux $KVERSION for $vm on $(nproc) CPUs" "5 min" "$CACHE/log/kernel-$vm" \
 		build_kernel "$vm"
 	touch "$KDIR/complete"
 	forget_kernels "$vm"
@@ -146,12 +147,10 @@ forget_kernels() {
 		while read -r old; do rm -rf "$(dirname "$old")"; done
 }
 
-# build_module VM [ARGUMENT...]: builds the module into out/VM.
+# build_module VM: builds the module into out/VM.
 build_module() {
-	local vm=$1
-	shift
-	mkdir -p "$OUT/$vm/module"
-	kmake "$vm" M="$TOP" MO="$OUT/$vm/module" "$@" modules
+	mkdir -p "$OUT/$1/module"
+	kmake "$1" M="$TOP" MO="$OUT/$1/module" modules
 }
 
 # build_selftests BITS [COMPILER-FLAG...]: builds the suite into

@@ -81,9 +81,8 @@ VMS=("$@")
 (($#)) || VMS=(uml x86)
 for vm in "${VMS[@]}"; do
 	case $vm in
-	uml | x86) ;;
 	-h | --help) usage && exit ;;
-	*) die "No virtual machine is called '$vm'." "There are: uml, x86." ;;
+	*) arch_of "$vm" >/dev/null ;;
 	esac
 done
 

@@ -98,18 +98,24 @@ wait_vm() {
 	fi
 }
 
-# run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES
-# as they come; fails if it does not come to its end.
-run_vm() {
-	local reporter ended=0
-	rm -f "$OUT/$1/totals"
-	start_vm "$1"
-	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$1/results" |
-		report "$@" -v expected="$(printf '%s\n' "${SUITES[@]}")" &
-	reporter=$!
-	wait_vm "$1" || ended=1
-	wait "$reporter"
+# follow_vm VM COMMAND...: runs the machine and gives its results to the command as
+# they come; fails if it does not come to its end.
+follow_vm() {
+	local vm=$1 reader ended=0
+	shift
+	start_vm "$vm"
+	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" | "$@" &
+	reader=$!
+	wait_vm "$vm" || ended=1
+	wait "$reader" || true
 	return $ended
+}
+
+# run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES;
+# fails if it does not come to its end.
+run_vm() {
+	rm -f "$OUT/$1/totals"
+	follow_vm "$1" report "$@" -v expected="$(printf '%s\n' "${SUITES[@]}")"
 }
 
 # report LEG [AWK-OPTION...]: reads results and prints what they come to.
