@@ -37,7 +37,7 @@ use crate::shrinker::{
 
 #[repr(C)]
 struct Node<T> {
-    links: bindings::list_head,
+    links: Opaque<bindings::list_head>,
     data: T,
 }
 
@@ -66,7 +66,7 @@ impl<T> Deref for Item<T> {
 impl<T> Item<T> {
     fn links(&self) -> *mut bindings::list_head {
         // SAFETY: By the invariant the object exists.
-        unsafe { &raw mut (*self.0.as_ptr()).links }
+        unsafe { self.0.as_ref() }.links.get()
     }
 }
 
@@ -151,7 +151,7 @@ impl<T> Lru<T> {
         };
         let node = NonNull::new(node.cast::<Node<T>>()).ok_or(ENOMEM)?;
         // SAFETY: The object has the size and the alignment of a node.
-        let links = unsafe { &raw mut (*node.as_ptr()).links };
+        let links = Opaque::cast_into(unsafe { &raw const (*node.as_ptr()).links });
         let unlinked = bindings::list_head {
             next: links,
             prev: links,
