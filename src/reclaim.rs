@@ -24,6 +24,7 @@ use crate::{
     pages::PageRange,
     shmem::ShmemFile,
     shrinker::{
+        account_reclaimed,
         Place,
         Registration,
         Scan,
@@ -44,8 +45,17 @@ struct Token {
     /// A page of the range. Changes under `Backing::unpinned`; who reads it under
     /// the list's lock alone gets a hint.
     page: Atomic<usize>,
+    /// How many pages the range has. Changes as `page` does.
+    len: Atomic<usize>,
     /// When it was unpinned, counted in calls of [`Reclaim::purge_all()`].
     epoch: Atomic<usize>,
+}
+
+impl Token {
+    fn set_range(&self, range: PageRange) {
+        self.page.store(range.first(), Relaxed);
+        self.len.store(range.len(), Relaxed);
+    }
 }
 
 /// A backing file, and which of its pages are unpinned.
@@ -132,6 +142,7 @@ impl Backing {
         let token = Token {
             backing: self.clone(),
             page: Atomic::new(0),
+            len: Atomic::new(0),
             epoch: Atomic::new(self.reclaim.epoch.load(Relaxed)),
         };
         let item = self.reclaim.lru.item(token)?;
@@ -167,7 +178,7 @@ impl Backing {
             return 0;
         };
         // Under the lock, so that no pin returns while its pages vanish.
-        self.file.punch(range);
+        account_reclaimed(self.file.punch(range));
         range.len()
     }
 
@@ -194,7 +205,7 @@ struct Listed<'a> {
 
 impl Order<Item<Token>> for Listed<'_> {
     fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
-        token.page.store(range.first(), Relaxed);
+        token.set_range(range);
         // Neither splitting nor joining hides a part from a purge of everything.
         let own = token.epoch.load(Relaxed).min(self.epoch);
         let epoch = origin.map_or(own, |origin| origin.epoch.load(Relaxed));
@@ -203,7 +214,7 @@ impl Order<Item<Token>> for Listed<'_> {
     }
 
     fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
-        token.page.store(range.first(), Relaxed);
+        token.set_range(range);
     }
 
     fn remove(&mut self, token: Item<Token>) {
@@ -282,6 +293,24 @@ impl Reclaim {
         found
     }
 
+    /// Returns the pages of so many ranges in a place, taking the oldest for average
+    /// if there are many.
+    fn estimate(&self, place: &Place<'_>, ranges: usize) -> usize {
+        let (mut seen, mut pages) = (0, 0_usize);
+        self.lru.walk(place, &mut |token| {
+            seen += 1;
+            pages = pages.saturating_add(token.len.load(Relaxed));
+            match seen {
+                SAMPLE => Visit::Stop,
+                _ => Visit::Next,
+            }
+        });
+        match seen {
+            SAMPLE => (pages / SAMPLE).saturating_mul(ranges),
+            _ => pages,
+        }
+    }
+
     /// Counts what became of a file's ranges.
     fn settle(&self, before: (usize, usize), after: (usize, usize)) {
         if before != after {
@@ -292,24 +321,25 @@ impl Reclaim {
     }
 }
 
-impl Shrinker for Reclaim {
-    const SEEKS: i32 = 2 * 4;
+/// How many ranges of a place are looked at to tell how large they are.
+const SAMPLE: usize = 64;
 
-    /// Returns the pages in that place, taking all ranges there for average.
+impl Shrinker for Reclaim {
+    /// Half of what there is, then half of the rest, however little pressure there
+    /// is: who unpins said that it can go. The C driver's share was a fraction of
+    /// that of the page cache, so more was swapped than purged.
+    const SEEKS: i32 = 0;
+
     fn count(&self, place: &Place<'_>) -> usize {
         let here = self.lru.count(place);
-        let pages = self.pages.load(Relaxed);
-        let ranges = self.ranges.load(Relaxed);
-        let pages = match pages.checked_div(ranges) {
-            _ if here == 0 => return 0,
-            // All are here.
-            _ if here >= ranges => pages,
-            Some(average) => here.saturating_mul(average),
-            None => 0,
-        };
         // What is not settled yet must not look like nothing: reclaim then asks
         // no more until the list has been empty.
-        pages.max(here)
+        match self.ranges.load(Relaxed) {
+            _ if here == 0 => 0,
+            // All are here.
+            all if here >= all => self.pages.load(Relaxed).max(here),
+            _ => self.estimate(place, here),
+        }
     }
 
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {

@@ -264,16 +264,27 @@ impl ShmemFile {
         to_result(unsafe { bindings::__compat_vma_mmap(desc.as_mut_ptr(), vma.as_ptr()) })
     }
 
-    /// Punches a hole: the pages are freed and read as zeros from then on.
+    /// Punches a hole: the pages are freed and read as zeros from then on. Returns how
+    /// many of them were in memory, if nobody else touches the file.
     ///
     /// May be called from memory reclaim: it takes no inode lock, which tasks
     /// hold across allocations, unlike `fallocate()`. Mappings of other sorts
     /// than the file's own pages, private ones that is, keep theirs.
     #[doc(alias = "shmem_truncate_range")]
-    pub(crate) fn punch(&self, pages: PageRange) {
+    pub(crate) fn punch(&self, pages: PageRange) -> usize {
         let (first, last) = pages.bytes();
+        let before = self.resident();
         // SAFETY: The file is valid, and its inode is shmem's.
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
+        before.saturating_sub(self.resident())
+    }
+
+    /// Returns how many pages are in memory.
+    fn resident(&self) -> usize {
+        // SAFETY: The file is valid, and so is its mapping for as long.
+        let pages = unsafe { &raw const (*(*self.as_ptr()).f_mapping).nrpages };
+        // SAFETY: As above; others may change it.
+        unsafe { pages.read_volatile() }
     }
 
     /// Tells whether [`ShmemFile::punch()`] would not have to wait for pages that

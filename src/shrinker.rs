@@ -46,7 +46,8 @@ pub(crate) enum Scan {
 /// Something that can give memory back, per memory cgroup and node.
 pub(crate) trait Shrinker: Send + Sync {
     /// How much dearer its objects are to make again than a page cache page to
-    /// read, in units of which 2 is par.
+    /// read, in units of which 2 is par. With 0, reclaim wants half of them each
+    /// time, however little pressure there is.
     const SEEKS: c_int;
 
     /// Returns how many objects could be freed. Must not sleep.
@@ -98,6 +99,8 @@ impl Unregistered {
         fields.count_objects = Some(count::<S>);
         fields.scan_objects = Some(scan::<S>);
         fields.seeks = S::SEEKS;
+        // The last objects are worth a call, too.
+        fields.batch = 1;
         fields.private_data = Arc::as_ptr(&state).cast_mut().cast();
         // SAFETY: All its fields are set, and `state` stays until it is freed.
         unsafe { bindings::shrinker_register(shrinker.as_ptr()) };
@@ -140,6 +143,19 @@ impl<S: Shrinker> Drop for Registration<S> {
         // SAFETY: By the invariant. It waits until no call is under way, so
         // that `state` can go after.
         unsafe { bindings::shrinker_free(self.shrinker.as_ptr()) };
+    }
+}
+
+/// Tells memory reclaim, if that is who calls, that so many pages were freed, so
+/// that it can stop when it has enough.
+#[doc(alias = "mm_account_reclaimed_pages")]
+pub(crate) fn account_reclaimed(pages: usize) {
+    // SAFETY: The current task exists; the field is only used by the task itself.
+    let state = unsafe { (*bindings::get_current()).reclaim_state };
+    // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
+    if let Some(state) = unsafe { state.as_mut() } {
+        // OVERFLOW: No more pages are freed than there are.
+        state.reclaimed = state.reclaimed.wrapping_add(pages);
     }
 }
 
