@@ -5,65 +5,11 @@
  * The first one makes the region and hands its descriptor to the second over a
  * UNIX socket. Bytes on that socket are also how they take turns.
  */
-#include <signal.h>
-#include <stdarg.h>
-
-#include "ashmem.h"
+#include "demo.h"
 
 #define REGION		"demo clipboard"
 #define FIRST_WORDS	"written before you had the region"
 #define LATER_WORDS	"written while you were looking"
-
-static const char *who;
-
-static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void say(const char *fmt, ...)
-{
-	va_list args;
-
-	printf("[%s] ", who);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
-}
-
-static void fail(const char *what, long err)
-{
-	say("demo: %s: %s", what, err < 0 ? strerror(-err) : "not as expected");
-	exit(1);
-}
-
-static void check(const char *what, long err)
-{
-	if (err)
-		fail(what, err);
-}
-
-static void take_turn(int socket)
-{
-	char byte;
-
-	if (read(socket, &byte, 1) != 1)
-		fail("the other process went away", 1);
-}
-
-static void give_turn(int socket)
-{
-	if (write(socket, "", 1) != 1)
-		fail("the other process went away", 1);
-}
-
-static char *map_shared(int fd, size_t len, int prot)
-{
-	char *map = area_map(fd, len, prot, MAP_SHARED);
-
-	if (map == MAP_FAILED)
-		fail("mmap", -errno);
-	return map;
-}
 
 static int make_region(size_t size)
 {
@@ -177,25 +123,16 @@ static void writer(int socket)
 
 int main(void)
 {
-	int sockets[2];
 	pid_t child;
+	int socket;
 
-	/* A lost partner is told by the answer of write(). */
-	signal(SIGPIPE, SIG_IGN);
 	who = "writer";
 	if (access(area_device(), F_OK))
 		fail(area_device(), -errno);
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets))
-		fail("socketpair", -errno);
-	child = fork();
-	if (child < 0)
-		fail("fork", -errno);
-	if (child == 0) {
-		close(sockets[0]);
-		return reader(sockets[1]);
-	}
-	close(sockets[1]);
-	writer(sockets[0]);
+	child = fork_partner(&socket);
+	if (child == 0)
+		return reader(socket);
+	writer(socket);
 	if (exit_status_of(child))
 		fail("the reader failed", 1);
 	puts("demo: all steps worked");
