@@ -26,7 +26,7 @@ check doctor oracle:
 help:
 	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
 	@echo 'install packages):'
-	@echo '  demo             boot one and see two processes share memory'
+	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
 	@echo '                   VM=uml or VM=x86 picks one machine for either'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'

@@ -14,12 +14,26 @@ usage() {
 		Usage: make demo [VM=uml|x86]
 
 		Boots a virtual machine (uml unless told otherwise), loads the module there
-		and shows two processes that share memory through /dev/ashmem.
+		and shows two processes that share memory through /dev/ashmem, then a cache
+		that is unpinned and purged when another program needs its memory: a moving
+		picture in a terminal of 80 columns, else one picture for each step.
+		NO_COLOR=1 is for those who want no colours.
 
 		The first run installs packages (as root) and builds a kernel into
 		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
 		one takes seconds.
 	EOF
+}
+
+# choose_mode: sets MODE, how demo_cache is to draw. A picture in place takes a
+# terminal that it fits into.
+choose_mode() {
+	MODE=plain
+	# Can the cursor go up?
+	[[ -t 1 ]] && tput cuu1 >/dev/null 2>&1 || return 0
+	(($(tput cols) >= 80 && $(tput lines) >= 14)) || return 0
+	MODE=live
+	[[ -n ${NO_COLOR:-} ]] || (($(tput colors) < 8)) || MODE=colour
 }
 
 VM=${*:-uml}
@@ -35,9 +49,11 @@ with_cache prepare_kernel "$VM"
 step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
 step "Building the demo" "5 s" "$OUT/selftests-64.log" build_selftests 64
 make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
-	"$OUT/selftests-64/demo:/demo"
+	"$OUT/selftests-64/demo:/demo" "$OUT/selftests-64/demo_cache:/demo_cache"
 say "Booting Linux $KVERSION in $VM"
 say ""
+choose_mode
+GUEST_WORDS=demo=$MODE
 follow_vm "$VM" grep --line-buffered -v '^## ' ||
 	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
 say ""

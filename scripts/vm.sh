@@ -38,6 +38,9 @@ make_initramfs() {
 	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
 }
 
+# Words for the guest, on the command line of its kernel.
+GUEST_WORDS=
+
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
 	local dir=$OUT/$1 accelerator
@@ -48,7 +51,7 @@ start_vm() {
 		uml_mode
 		# shellcheck disable=SC2086
 		setsid "$KERNEL" $UML_MODE mem=512M initrd="$dir/initramfs.gz" console=tty0 \
-			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 \
+			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
 	x86 | oracle)
@@ -57,7 +60,7 @@ start_vm() {
 		setsid qemu-system-x86_64 $accelerator -smp 2 -m 1024 -nodefaults -display none -no-reboot \
 			-serial file:"$dir/console" -serial file:"$dir/results" \
 			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
-			-append "console=ttyS0 results=/dev/ttyS1 panic=-1" </dev/null >"$dir/qemu" 2>&1 &
+			-append "console=ttyS0 results=/dev/ttyS1 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &
 		;;
 	esac
 	VM_PID=$!
