@@ -7,6 +7,7 @@
 . "$TOP/scripts/packages.sh"
 . "$TOP/scripts/toolchain.sh"
 . "$TOP/scripts/kernel.sh"
+. "$TOP/scripts/programs.sh"
 . "$TOP/scripts/vm.sh"
 
 CORRECTIONS=$TOP/selftests/corrections

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Virtual machines. To be sourced after kernel.sh.
+# Virtual machines. To be sourced after programs.sh.
 #
 # A machine has two channels: the console, which is the kernel's log, and the
 # results, which is what the programs in it print. The last line of the results
