@@ -89,7 +89,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..32"
+echo "1..34"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -123,7 +123,9 @@ result "a correction is for one suite only" counts_corrected \
 result "a suite that dies fails in spite of a correction" counts_corrected \
 	'## begin a\n1..1\nnot ok 1 x\n## status 139\n' "0 1 0 1"
 for line in 'WARNING: CPU: 0 PID: 1 at mm/shmem.c:1' 'BUG: KASAN: slab-use-after-free in x' \
-	'WARNING: possible circular locking dependency detected'; do
+	'WARNING: possible circular locking dependency detected' \
+	'Unable to handle kernel paging request at virtual address dead000000000108' \
+	'Internal error: synchronous external abort: 0000000096000010 [#1]  SMP'; do
 	result "the log's '${line:0:24}' is found" finds "[    1.0] a\n[    1.1] $line\n[    1.2] b"
 done
 result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'

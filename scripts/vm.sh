@@ -14,10 +14,11 @@ SILENCE=150
 LIMIT=1500
 
 # A line of the log that means that the kernel found something wrong.
-SPLAT='WARNING:|BUG:|KASAN:|UBSAN:|Oops|Kernel panic|general protection fault|unable to handle|cut here'
-SPLAT+='|Call Trace|circular locking|recursive locking|inconsistent lock state|suspicious RCU usage|lock held when'
-SPLAT+='|sleeping function called|scheduling while atomic|blocked for more than|soft lockup|hard LOCKUP|rcu.*stall'
-SPLAT+='|refcount_t:|list_(add|del) corruption|unreferenced object|kernel stack overflow'
+SPLAT='WARNING:|BUG:|KASAN:|UBSAN:|Oops|Kernel panic|general protection fault|[Uu]nable to handle|cut here'
+SPLAT+='|Internal error|Call [Tt]race|circular locking|recursive locking|inconsistent lock state'
+SPLAT+='|suspicious RCU usage|lock held when|sleeping function called|scheduling while atomic'
+SPLAT+='|blocked for more than|soft lockup|hard LOCKUP|rcu.*stall|refcount_t:'
+SPLAT+='|list_(add|del) corruption|unreferenced object|kernel stack overflow'
 
 # make_initramfs VM RUN-SCRIPT FILE...: makes out/VM/initramfs.gz, which runs the
 # script; each FILE is HOST-PATH:GUEST-PATH.
