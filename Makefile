@@ -28,7 +28,7 @@ help:
 	@echo 'install packages):'
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
-	@echo '                   VM=uml or VM=x86 picks one machine for either'
+	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for either'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'
 	@echo '  check            rustfmt, clippy, checkpatch, shellcheck'
 	@echo

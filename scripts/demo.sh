@@ -12,7 +12,7 @@
 
 usage() {
 	cat <<-EOF
-		Usage: make demo [VM=uml|x86]
+		Usage: make demo [VM=uml|x86|arm64]
 
 		Boots a virtual machine (uml unless told otherwise), loads the module there
 		and shows two processes that share memory through /dev/ashmem, then a cache
@@ -46,11 +46,12 @@ esac
 need_machine_packages "$VM"
 with_cache prepare_toolchain
 with_cache prepare_source
+with_cache prepare_programs "$VM"
 with_cache prepare_kernel "$VM"
 step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
-step "Building the demo" "5 s" "$OUT/selftests-64.log" build_selftests 64
+step "Building the demo" "5 s" "$(selftests_of "$VM" 64).log" build_selftests "$VM" 64
 make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
-	"$OUT/selftests-64/demo:/demo" "$OUT/selftests-64/demo_cache:/demo_cache"
+	"$(selftests_of "$VM" 64)/demo:/demo" "$(selftests_of "$VM" 64)/demo_cache:/demo_cache"
 say "Booting Linux $KVERSION in $VM"
 say ""
 choose_mode

@@ -64,7 +64,8 @@ arch_of() {
 	case $1 in
 	uml) echo um ;;
 	x86) echo x86_64 ;;
-	*) die "No virtual machine is called '$1'." "There are: uml, x86." ;;
+	arm64) echo arm64 ;;
+	*) die "No virtual machine is called '$1'." "There are: uml, x86, arm64." ;;
 	esac
 }
 
@@ -76,8 +77,16 @@ kmake() {
 		RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN" "$@"
 }
 
+# fragments_of VM: prints the files that its configuration is made of.
 fragments_of() {
-	echo "$TOP/scripts/configs/base.config" "$TOP/scripts/configs/$1.config"
+	local names name
+	case $1 in
+	arm64) names=(base arm64 arm64-4k) ;;
+	*) names=(base "$1") ;;
+	esac
+	for name in "${names[@]}"; do
+		echo "$TOP/scripts/configs/$name.config"
+	done
 }
 
 # kernel_dir VM: prints where its kernel is built: a name made of all that the
@@ -94,8 +103,7 @@ kernel_dir() {
 prepare_kernel() {
 	local vm=$1
 	KDIR=$(kernel_dir "$vm")
-	KERNEL=$KDIR/vmlinux
-	[[ $vm != uml ]] || KERNEL=$KDIR/linux
+	KERNEL=$KDIR/$(image_of "$vm")
 	if [[ -e $KDIR/complete ]]; then
 		touch "$KDIR/complete"
 		return
@@ -108,12 +116,21 @@ prepare_kernel() {
 	forget_kernels "$vm"
 }
 
+# image_of VM: prints the name of the file to boot in the kernel's directory.
+image_of() {
+	case $1 in
+	uml) echo linux ;;
+	x86) echo vmlinux ;;
+	arm64) echo arch/arm64/boot/Image ;;
+	esac
+}
+
 build_kernel() {
-	local vm=$1 targets=(vmlinux modules)
-	[[ $vm != uml ]] || targets=(linux modules)
+	local vm=$1 image
+	image=$(image_of "$vm")
 	# An interrupted build goes on with the configuration it has.
 	[[ -e $KDIR/configured ]] || configure "$vm" || return 1
-	kmake "$vm" -j"$(nproc)" "${targets[@]}"
+	kmake "$vm" -j"$(nproc)" "${image##*/}" modules
 }
 
 configure() {

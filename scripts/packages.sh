@@ -28,6 +28,7 @@ need_machine_packages() {
 	local packages=(bc bison busybox-static cpio flex gcc libc6-dev libelf-dev make perl util-linux xz-utils)
 	packages+=({clang,lld,llvm}-"$LLVM_SERIES" "libclang-$LLVM_SERIES-dev")
 	[[ " $* " != *" x86 "* ]] || packages+=(gcc-multilib qemu-system-x86)
+	[[ " $* " != *" arm64 "* ]] || packages+=(qemu-system-arm)
 	need_packages "${packages[@]}"
 }
 
@@ -50,11 +51,19 @@ in_bullseye() {
 	"$@"
 }
 
+# in_arm64 COMMAND...: runs one of the functions below on packages for arm64.
+# They have a root of their own, as only some machines need their lists.
+in_arm64() {
+	local OTHER_SUITES=(trixie) ARCHIVE=$CACHE/apt-arm64 ARCHITECTURE=arm64
+	"$@"
+}
+
 # archive COMMAND...: apt with a root of its own, in which the other suites are
 # known; it leaves /etc/apt alone and needs no privilege.
 archive() {
-	local root=$ARCHIVE
-	"$1" -o Dir::Etc::sourcelist="$root/sources.list" -o Dir::Etc::sourceparts=- \
+	local root=$ARCHIVE architecture=${ARCHITECTURE:-$(dpkg --print-architecture)}
+	"$1" -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" \
+		-o Dir::Etc::sourcelist="$root/sources.list" -o Dir::Etc::sourceparts=- \
 		-o Dir::State="$root" -o Dir::State::status="$root/status" \
 		-o Dir::Cache="$root/cache" -o APT::Sandbox::User=root "${@:2}"
 }

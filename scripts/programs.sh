@@ -3,26 +3,84 @@
 #
 # The programs that run in the virtual machines. To be sourced after kernel.sh.
 
-# build_selftests BITS [COMPILER-FLAG...]: builds the suite into
-# out/selftests-BITS.
-build_selftests() {
-	local dir=$OUT/selftests-$1
-	shift
-	mkdir -p "$dir"
-	make -C "$TOP/selftests" KSFT="$KSRC/tools/testing/selftests" OUTPUT="$dir" \
-		CC="gcc $*" LDFLAGS=-static all
+# What programs for arm64 are made of: Debian's busybox and C libraries, the
+# 32-bit one among them, unpacked.
+ARM64_ROOT=$CACHE/arm64
+
+# processor_of VM: prints the processor that its programs are for.
+processor_of() {
+	case $1 in
+	arm64) echo arm64 ;;
+	*) echo x86 ;;
+	esac
 }
 
-# build_suites BITS...: builds the suites of these widths. Sets PROGRAMS, which
+# prepare_programs VM...: fetches what building for these machines takes besides
+# packages that can be installed.
+prepare_programs() {
+	[[ " $* " == *" arm64 "* && ! -d $ARM64_ROOT ]] || return 0
+	in_arm64 open_archive
+	step "Fetching busybox and C libraries for arm64" "10 s" "$CACHE/log/arm64" in_arm64 fetch_arm64
+}
+
+fetch_arm64() {
+	local tmp=$CACHE/tmp/arm64 libgcc package
+	rm -rf "$tmp"
+	libgcc=$(archive apt-cache search --names-only '^libgcc-[0-9]+-dev-arm64-cross$' |
+		awk '{ print $1 }' | sort -V | tail -n 1)
+	# clang takes libraries for cross compilers from wherever they are. gcc's cross
+	# compilers cannot be installed beside gcc-multilib.
+	for package in busybox-static "$libgcc" "${libgcc/arm64/armhf}" \
+		{libc6-dev,linux-libc-dev}-{arm64,armhf}-cross; do
+		fetch "$package" "$tmp" || return 1
+	done
+	# The move is what makes it whole.
+	mv "$tmp" "$ARM64_ROOT"
+}
+
+# busybox_of VM: prints where the busybox for it is.
+busybox_of() {
+	case $(processor_of "$1") in
+	arm64) echo "$ARM64_ROOT/usr/bin/busybox" ;;
+	x86) echo /bin/busybox ;;
+	esac
+}
+
+# compiler_of VM BITS: prints the compiler for its programs.
+compiler_of() {
+	local cross="clang-$LLVM_SERIES --sysroot=$ARM64_ROOT -fuse-ld=lld"
+	case $(processor_of "$1")-$2 in
+	arm64-64) echo "$cross --target=aarch64-linux-gnu" ;;
+	arm64-32) echo "$cross --target=arm-linux-gnueabihf" ;;
+	x86-*) echo "gcc -m$2" ;;
+	esac
+}
+
+# selftests_of VM BITS: prints where its selftests are built.
+selftests_of() {
+	echo "$OUT/selftests-$(processor_of "$1")-$2"
+}
+
+# build_selftests VM BITS: builds the selftests of this width.
+build_selftests() {
+	local dir
+	dir=$(selftests_of "$1" "$2")
+	mkdir -p "$dir"
+	make -C "$TOP/selftests" KSFT="$KSRC/tools/testing/selftests" OUTPUT="$dir" \
+		CC="$(compiler_of "$1" "$2")" LDFLAGS=-static all
+}
+
+# build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
 # says to make_initramfs where they are and where they go, and adds their names
 # to SUITES.
 build_suites() {
-	local bits source
+	local vm=$1 bits dir source
+	shift
 	PROGRAMS=()
 	for bits in "$@"; do
-		step "Building the $bits-bit selftests" "10 s" "$OUT/selftests-$bits.log" \
-			build_selftests "$bits" "-m$bits"
-		PROGRAMS+=("$OUT/selftests-$bits:/selftests-$bits")
+		dir=$(selftests_of "$vm" "$bits")
+		step "Building the $bits-bit selftests" "10 s" "$dir.log" build_selftests "$vm" "$bits"
+		PROGRAMS+=("$dir:/selftests-$bits")
 		for source in "$TOP"/selftests/*_test.c; do
 			SUITES+=("$(basename "$source" .c) ($bits-bit)")
 		done

@@ -12,18 +12,19 @@
 
 usage() {
 	cat <<-EOF
-		Usage: make test [VM='uml x86']
+		Usage: make test [VM='uml x86 arm64']
 
 		Builds the module for each virtual machine, boots it and runs in it the
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
 		'N passed, N failed, N skipped', and with status 1 if one failed.
 
-		  uml  User-mode Linux with KASAN and kmemleak, 64-bit
-		  x86  QEMU x86-64 with lockdep, 64-bit and 32-bit
+		  uml    User-mode Linux with KASAN and kmemleak, 64-bit
+		  x86    QEMU x86-64 with lockdep, 64-bit and 32-bit
+		  arm64  QEMU arm64 with pages of 4 KiB, 64-bit and 32-bit
 
 		The first run installs packages (as root) and builds kernels into
-		$CACHE, which takes about 12 minutes on 2 idle CPUs; a later
-		one about two minutes. Logs are in out/.
+		$CACHE, which takes about 20 minutes on 2 idle CPUs; a later
+		one about three minutes. Logs are in out/.
 	EOF
 }
 
@@ -55,12 +56,10 @@ build_for() {
 	SUITES=(kunit 'mask_test, /dev noexec' unload module_test.sh kmemleak)
 	step "Building the module for $1" "10 s" "$OUT/$1/module.log" build_module "$1"
 	case $1 in
-	uml) build_suites 64 ;;
-	x86)
-		build_suites 64 32
-		SUITES+=({mmap,pin,purge,random}_test', huge pages')
-		;;
+	uml) build_suites "$1" 64 ;;
+	x86 | arm64) build_suites "$1" 64 32 ;;
 	esac
+	[[ $1 == uml ]] || SUITES+=({mmap,pin,purge,random}_test', huge pages')
 }
 
 test_in() {
@@ -79,7 +78,7 @@ test_in() {
 }
 
 VMS=("$@")
-(($#)) || VMS=(uml x86)
+(($#)) || VMS=(uml x86 arm64)
 for vm in "${VMS[@]}"; do
 	case $vm in
 	-h | --help) usage && exit ;;
@@ -90,6 +89,7 @@ done
 need_machine_packages "${VMS[@]}"
 with_cache prepare_toolchain
 with_cache prepare_source
+with_cache prepare_programs "${VMS[@]}"
 test_scripts
 for vm in "${VMS[@]}"; do
 	test_in "$vm"

@@ -27,7 +27,7 @@ make_initramfs() {
 	shift 2
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,dev,proc,sys,tmp}
-	cp /bin/busybox "$root/bin/busybox"
+	cp "$(busybox_of "$vm")" "$root/bin/busybox"
 	cp "$TOP/scripts/guest/init" "$root/init"
 	cp "$TOP/scripts/guest/$run" "$root/run"
 	cp "$TOP/scripts/guest/suites" "$root/suites"
@@ -62,6 +62,16 @@ start_vm() {
 			-serial file:"$dir/console" -serial file:"$dir/results" \
 			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
 			-append "console=ttyS0 results=/dev/ttyS1 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &
+		;;
+	arm64)
+		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
+		# has one UART.
+		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
+			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
+			-device virtio-serial-device -device virtconsole,chardev=results \
+			-chardev file,id=results,path="${dir//,/,,}/results" \
+			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
+			-append "console=ttyAMA0 results=/dev/hvc0 panic=-1" </dev/null >"$dir/qemu" 2>&1 &
 		;;
 	esac
 	VM_PID=$!
