@@ -64,8 +64,8 @@ arch_of() {
 	case $1 in
 	uml) echo um ;;
 	x86) echo x86_64 ;;
-	arm64) echo arm64 ;;
-	*) die "No virtual machine is called '$1'." "There are: uml, x86, arm64." ;;
+	arm64 | arm64-16k) echo arm64 ;;
+	*) die "No virtual machine is called '$1'." "There are: uml, x86, arm64, arm64-16k." ;;
 	esac
 }
 
@@ -82,6 +82,7 @@ fragments_of() {
 	local names name
 	case $1 in
 	arm64) names=(base arm64 arm64-4k) ;;
+	arm64-16k) names=(base arm64 arm64-16k) ;;
 	*) names=(base "$1") ;;
 	esac
 	for name in "${names[@]}"; do
@@ -121,7 +122,7 @@ image_of() {
 	case $1 in
 	uml) echo linux ;;
 	x86) echo vmlinux ;;
-	arm64) echo arch/arm64/boot/Image ;;
+	arm64*) echo arch/arm64/boot/Image ;;
 	esac
 }
 

@@ -10,7 +10,7 @@ ARM64_ROOT=$CACHE/arm64
 # processor_of VM: prints the processor that its programs are for.
 processor_of() {
 	case $1 in
-	arm64) echo arm64 ;;
+	arm64*) echo arm64 ;;
 	*) echo x86 ;;
 	esac
 }
@@ -18,7 +18,7 @@ processor_of() {
 # prepare_programs VM...: fetches what building for these machines takes besides
 # packages that can be installed.
 prepare_programs() {
-	[[ " $* " == *" arm64 "* && ! -d $ARM64_ROOT ]] || return 0
+	[[ " $* " == *" arm64"* && ! -d $ARM64_ROOT ]] || return 0
 	in_arm64 open_archive
 	step "Fetching busybox and C libraries for arm64" "10 s" "$CACHE/log/arm64" in_arm64 fetch_arm64
 }

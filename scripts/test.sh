@@ -18,9 +18,10 @@ usage() {
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
 		'N passed, N failed, N skipped', and with status 1 if one failed.
 
-		  uml    User-mode Linux with KASAN and kmemleak, 64-bit
-		  x86    QEMU x86-64 with lockdep, 64-bit and 32-bit
-		  arm64  QEMU arm64 with pages of 4 KiB, 64-bit and 32-bit
+		  uml        User-mode Linux with KASAN and kmemleak, 64-bit
+		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
+		  arm64      QEMU arm64 with pages of 4 KiB, 64-bit and 32-bit
+		  arm64-16k  the same with pages of 16 KiB, 64-bit; only if named
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 20 minutes on 2 idle CPUs; a later
@@ -56,7 +57,7 @@ build_for() {
 	SUITES=(kunit 'mask_test, /dev noexec' unload module_test.sh kmemleak)
 	step "Building the module for $1" "10 s" "$OUT/$1/module.log" build_module "$1"
 	case $1 in
-	uml) build_suites "$1" 64 ;;
+	uml | arm64-16k) build_suites "$1" 64 ;;
 	x86 | arm64) build_suites "$1" 64 32 ;;
 	esac
 	[[ $1 == uml ]] || SUITES+=({mmap,pin,purge,random}_test', huge pages')

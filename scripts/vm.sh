@@ -63,7 +63,7 @@ start_vm() {
 			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
 			-append "console=ttyS0 results=/dev/ttyS1 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &
 		;;
-	arm64)
+	arm64*)
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
 		# has one UART.
 		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
