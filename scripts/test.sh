@@ -18,7 +18,7 @@ usage() {
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
 		'N passed, N failed, N skipped', and with status 1 if one failed.
 
-		  uml        User-mode Linux with KASAN and kmemleak, 64-bit
+		  uml        User-mode Linux with KASAN, 64-bit
 		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
 		  arm64      QEMU arm64 with pages of 4 KiB, 64-bit and 32-bit
 		  arm64-16k  the same with pages of 16 KiB, 64-bit; only if named
