@@ -36,6 +36,7 @@
 #define READ_IMPLIES_EXEC	0x0400000
 #endif
 
+#define PROT_RW		(PROT_READ | PROT_WRITE)
 #define PROT_ALL	(PROT_READ | PROT_WRITE | PROT_EXEC)
 
 /* A size_t survives the way through the kernel's long even where it looks like an errno. */

@@ -4,6 +4,7 @@
  *
  *   hold open              an open descriptor, nothing mapped
  *   hold shared|private    a mapping, its descriptor closed
+ *   hold purged            a mapping whose pages were unpinned, some of them purged
  *
  * It says "ready", then answers a line on its input with a line on its output:
  * "check" looks whether the mapping is intact, "unmap" removes it. The end of
@@ -34,13 +35,26 @@ static const char *obey(const char *command, char **map, size_t len)
 
 static char *map_and_close(int fd, size_t len, int flags)
 {
-	char *map = area_map(fd, len, PROT_READ | PROT_WRITE, flags);
+	char *map = area_map(fd, len, PROT_RW, flags);
 
 	if (map == MAP_FAILED)
 		return NULL;
 	map[0] = 'a';
 	map[len - 1] = 'z';
 	close(fd);
+	return map;
+}
+
+/* Leaves a purged range, and one that can be. */
+static char *map_and_purge(int fd, size_t len)
+{
+	char *map = area_map(fd, len, PROT_RW, MAP_SHARED);
+
+	if (map == MAP_FAILED)
+		return NULL;
+	memset(map, 'a', len);
+	if (unpin(fd, 0, 1) || purge_all(fd) < 0 || unpin(fd, 2, 1))
+		return NULL;
 	return map;
 }
 
@@ -55,12 +69,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "hold: %s: %s\n", area_device(), strerror(-fd));
 		return 1;
 	}
-	if (strcmp(what, "open")) {
-		map = map_and_close(fd, len, strcmp(what, "private") ? MAP_SHARED : MAP_PRIVATE);
-		if (!map) {
-			perror("hold: mmap");
-			return 1;
-		}
+	if (!strcmp(what, "shared"))
+		map = map_and_close(fd, len, MAP_SHARED);
+	else if (!strcmp(what, "private"))
+		map = map_and_close(fd, len, MAP_PRIVATE);
+	else if (!strcmp(what, "purged"))
+		map = map_and_purge(fd, len);
+	if (!map && strcmp(what, "open")) {
+		perror("hold");
+		return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("ready");

@@ -6,8 +6,6 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define PROT_RW	(PROT_READ | PROT_WRITE)
-
 AREA_FIXTURE(unmapped);
 
 TEST_F(unmapped, read_of_empty_area_is_end_of_file)

@@ -5,8 +5,6 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define PROT_RW	(PROT_READ | PROT_WRITE)
-
 FIXTURE(reader)
 {
 	int fd;

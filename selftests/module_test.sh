@@ -23,6 +23,7 @@ TESTS="
 	unload_with_private_mapping_fails
 	unload_after_munmap_works
 	unload_after_exit_works
+	unload_right_after_purge_works
 	unload_removes_device
 	load_and_unload_repeat
 	kernel_stays_untainted
@@ -201,6 +202,33 @@ unload_after_exit_works() {
 		release
 		unload && ! is_loaded || return 1
 	done
+}
+
+# Has everything that can be freed freed, again and again.
+shrink_all() {
+	while :; do
+		echo 6 >/proc/sys/vm/drop_caches
+		for scan in /sys/kernel/debug/shrinker/ashmem-*/scan; do
+			[ ! -e "$scan" ] || echo "0 0 1" >"$scan"
+		done
+	done 2>/dev/null
+}
+
+unload_right_after_purge_works() {
+	have_hold || return 4
+	shrink_all &
+	shrinking=$!
+	result=0
+	for round in 1 2 3 4 5 6 7 8 9 10; do
+		load && hold purged || result=1
+		release
+		unload && ! is_loaded && continue
+		note "round $round failed"
+		result=1
+	done
+	kill $shrinking
+	wait $shrinking
+	return $result
 }
 
 unload_removes_device() {

@@ -6,7 +6,6 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define PROT_RW		(PROT_READ | PROT_WRITE)
 #define PAGES		16
 #define ALL_PINNED	"|PPPPPPPPPPPPPPPP|"
 #define ALL_UNPINNED	"|................|"

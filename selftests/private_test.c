@@ -8,7 +8,6 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define PROT_RW	(PROT_READ | PROT_WRITE)
 #define PAGES	4
 
 /* A region with data in every page, mapped privately as well. */

@@ -8,7 +8,6 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define PROT_RW	(PROT_READ | PROT_WRITE)
 #define PAGES	16
 #define WORKERS	3
 #define SHARE	(PAGES / WORKERS)

@@ -15,7 +15,6 @@
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
-#define PROT_RW	(PROT_READ | PROT_WRITE)
 #define PAGES	16
 
 /* Drops the capability that purging takes, and no other. */

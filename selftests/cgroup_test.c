@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Of which memory cgroup reclaim takes unpinned pages.
+ *
+ * Most of this is seen through the shrinker's files in debugfs, and counts pages of
+ * the whole system, so these tests want to be the only user of the device that
+ * unpins. They make cgroups and a swap device of their own, and remove them.
+ */
+#include <sched.h>
+
+#include "kselftest_harness.h"
+#include "tenant.h"
+
+#define PAGES	16
+
+/* How often to look for what the kernel does in its own time. */
+#define TRIES	100000
+
+/* Two cgroups, with room for a tenant in each. */
+FIXTURE(homes)
+{
+	int shrinker, zram, *homes;
+	unsigned long long ids[HOMES];
+	struct cgroups cgroups;
+	struct tenant tenants[HOMES];
+};
+
+FIXTURE_SETUP(homes)
+{
+	long ret;
+
+	self->zram = -ENODEV;
+	self->shrinker = shrinker_or_skip();
+	if (self->shrinker < 0)
+		return;
+	ret = cgroups_open(&self->cgroups);
+	if (ret)
+		SKIP(return, "cgroup v2 with memory: %s", strerror(-ret));
+	self->homes = self->cgroups.homes;
+	for (int i = 0; i < HOMES; i++)
+		self->ids[i] = cgroup_id(self->homes[i]);
+}
+
+FIXTURE_TEARDOWN(homes)
+{
+	for (int i = 0; i < HOMES; i++)
+		tenant_gone(self->tenants + i);
+	swap_remove(self->zram);
+	cgroups_close(&self->cgroups);
+	close(self->shrinker);
+}
+
+/* In pages. */
+static long long used(int cgroup, const char *file)
+{
+	return read_number(cgroup, file) / (long long)page_size();
+}
+
+static long long shmem_of(int cgroup)
+{
+	return read_stat(cgroup, "memory.stat", "shmem") / (long long)page_size();
+}
+
+static void log_use(struct __test_metadata *_metadata, const char *when, int cgroup, long left)
+{
+	TH_LOG("%s: %lld pages, %lld of shmem, %lld swapped, %ld can be purged", when,
+	       used(cgroup, "memory.current"), shmem_of(cgroup),
+	       used(cgroup, "memory.swap.current"), left);
+}
+
+/* Two tenants, the first with room for twice its region. */
+#define start_tenants(tenants, homes, region) \
+	__start_tenants(_metadata, tenants, homes, region)
+
+static void __start_tenants(struct __test_metadata *_metadata, struct tenant *tenants,
+			    const int *homes, size_t region)
+{
+	ASSERT_EQ(0, write_number(homes[0], "memory.max", 2 * region * page_size()));
+	for (int i = 0; i < HOMES; i++) {
+		ASSERT_TRUE(tenant_starts(tenants + i, homes[i], region));
+	}
+}
+
+/*
+ * Lets a tenant grow until its region is purged, or it is that large, and returns
+ * how many pages of the region are left.
+ */
+#define squeeze(tenant, home, shrinker, pages) \
+	__squeeze(_metadata, tenant, home, shrinker, pages)
+
+static long __squeeze(struct __test_metadata *_metadata, struct tenant *tenant, int home,
+		      int shrinker, size_t pages)
+{
+	size_t step = MIB / page_size();
+	long left = shrinker_count(shrinker, cgroup_id(home)), before;
+
+	ASSERT_EQ(tenant->pages, left);
+	log_use(_metadata, "unpinned", home, left);
+	for (size_t grown = 0; grown < pages && left > 0; grown += step) {
+		before = left;
+		ASSERT_TRUE(tenant_grows(tenant, step));
+		left = shrinker_count(shrinker, cgroup_id(home));
+		if (left != before)
+			log_use(_metadata, "purged", home, left);
+	}
+	log_use(_metadata, "squeezed", home, left);
+	return left;
+}
+
+#define EXPECT_OTHER_HOME_INTACT(region) do {						\
+	EXPECT_EQ(region, shrinker_count(self->shrinker, self->ids[1]));		\
+	EXPECT_EQ(ASHMEM_NOT_PURGED, pin(self->tenants[1].fd, 0, 0));			\
+	EXPECT_TRUE(are_intact(self->tenants[1].map, 0, region));			\
+} while (0)
+
+/* All but the region fits below the limit, with 2 MiB to spare. */
+TEST_F_TIMEOUT(homes, limit_purges_rather_than_kills, 300)
+{
+	size_t region = 16 * MIB / page_size(), spare = 2 * MIB / page_size();
+
+	write_number(self->homes[0], "memory.swap.max", 0);
+	start_tenants(self->tenants, self->homes, region);
+	EXPECT_GE((long)spare, squeeze(self->tenants, self->homes[0], self->shrinker,
+				       2 * region - spare));
+	EXPECT_EQ(0, read_stat(self->homes[0], "memory.events", "oom_kill"));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->tenants[0].fd, 0, 0));
+	EXPECT_TRUE(are_zero(self->tenants[0].map, 0, CHUNK));
+	EXPECT_OTHER_HOME_INTACT(region);
+	EXPECT_EQ(0, tenant_ends(self->tenants));
+}
+
+TEST_F_TIMEOUT(homes, limit_purges_rather_than_swaps, 300)
+{
+	size_t region = 16 * MIB / page_size();
+
+	self->zram = swap_or_skip(4 * region);
+	if (self->zram < 0)
+		return;
+	start_tenants(self->tenants, self->homes, region);
+	EXPECT_EQ(0, squeeze(self->tenants, self->homes[0], self->shrinker, 2 * region));
+	EXPECT_GE((long long)region / 8, used(self->homes[0], "memory.swap.current"));
+	EXPECT_EQ(0, read_stat(self->homes[0], "memory.events", "oom_kill"));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->tenants[0].fd, 0, 0));
+	EXPECT_TRUE(are_zero(self->tenants[0].map, 0, region));
+	EXPECT_OTHER_HOME_INTACT(region);
+	EXPECT_EQ(0, tenant_ends(self->tenants));
+}
+
+/* A cgroup that is removed leaves what there is to its parent, some time later. */
+TEST_F_TIMEOUT(homes, removed_cgroup_leaves_ranges_to_its_parent, 300)
+{
+	unsigned long long parent = cgroup_id(self->cgroups.top);
+	struct tenant *tenant = self->tenants;
+	struct place place = { .cgroup = parent };
+	int tries = 0;
+
+	ASSERT_TRUE(tenant_starts(tenant, self->homes[0], 2 * CHUNK));
+	ASSERT_EQ(0, tenant_ends(tenant));
+	EXPECT_EQ(2 * CHUNK, shrinker_count(self->shrinker, self->ids[0]));
+	home_remove(&self->cgroups, 0);
+	while (shrinker_count(self->shrinker, parent) != 2 * CHUNK && tries++ < TRIES)
+		sched_yield();
+	EXPECT_EQ(2 * CHUNK, shrinker_count_at(self->shrinker, parent, &place));
+	EXPECT_EQ(0, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(0, shrinker_scan(self->shrinker, &place, 1));
+	EXPECT_EQ(CHUNK, shrinker_count(self->shrinker, parent));
+	EXPECT_EQ(CHUNK, purge_all(tenant->fd));
+	EXPECT_EQ(0, shrinker_count(self->shrinker, ANY_CGROUP));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(tenant->fd, 0, 0));
+}
+
+/* Who unpins has the range, whoever's the region is; what pins may split it. */
+TEST_F(homes, ranges_stay_where_they_were_unpinned)
+{
+	int fd = area_create(PAGES * page_size());
+
+	ASSERT_EQ(0, try_map(fd, PAGES * page_size(), PROT_RW, MAP_SHARED));
+	ASSERT_EQ(0, cgroup_join(self->homes[0]));
+	EXPECT_EQ(0, unpin(fd, 0, 9));
+	ASSERT_EQ(0, cgroup_join(self->homes[1]));
+	EXPECT_EQ(9, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(ASHMEM_NOT_PURGED, pin(fd, 4, 1));
+	EXPECT_EQ(4, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(4, shrinker_count(self->shrinker, self->ids[1]));
+	EXPECT_EQ(0, unpin(fd, 3, 3));
+	EXPECT_EQ(0, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(9, shrinker_count(self->shrinker, self->ids[1]));
+	EXPECT_EQ(0, cgroup_join(self->homes[0]));
+	EXPECT_EQ(ASHMEM_NOT_PURGED, pin(fd, 0, 0));
+	EXPECT_EQ(0, shrinker_count(self->shrinker, ANY_CGROUP));
+	close(fd);
+}
+
+/* What is freed may be charged to another cgroup: who touches a page first pays for it. */
+TEST_F(homes, who_unpins_is_asked_not_who_pays)
+{
+	size_t pages = 4 * MIB / page_size();
+	int fd = area_create(pages * page_size());
+	char *map;
+
+	ASSERT_EQ(0, cgroup_join(self->homes[0]));
+	map = map_filled(fd, pages);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, cgroup_join(self->homes[1]));
+	EXPECT_EQ(0, unpin(fd, 0, 0));
+	EXPECT_EQ(pages, shmem_of(self->homes[0]));
+	/* Without swap nothing else can be had. */
+	EXPECT_EQ(-EAGAIN, write_number(self->homes[0], "memory.reclaim", 4 * MIB));
+	EXPECT_TRUE(are_intact(map, 0, pages));
+	EXPECT_EQ(pages, shrinker_count(self->shrinker, self->ids[1]));
+	write_number(self->homes[1], "memory.reclaim", 4 * MIB);
+	EXPECT_EQ(0, shrinker_count(self->shrinker, self->ids[1]));
+	EXPECT_EQ(0, shmem_of(self->homes[0]));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(fd, 0, 0));
+	munmap(map, pages * page_size());
+	close(fd);
+}
+
+/* A limit is that of all below it. */
+TEST_F(homes, limit_of_the_parent_purges_in_both)
+{
+	for (int i = 0; i < HOMES; i++) {
+		ASSERT_TRUE(tenant_starts(self->tenants + i, self->homes[i], 16 * CHUNK));
+	}
+	write_number(self->cgroups.top, "memory.reclaim", 64 * MIB);
+	for (int i = 0; i < HOMES; i++) {
+		EXPECT_EQ(0, shrinker_count(self->shrinker, self->ids[i]));
+		EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->tenants[i].fd, 0, 0));
+	}
+}
+
+TEST_F(homes, scan_of_one_cgroup_spares_the_other)
+{
+	struct place place;
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_TRUE(tenant_starts(self->tenants + i, self->homes[i], 4 * CHUNK));
+	}
+	ASSERT_EQ(4 * CHUNK, shrinker_count_at(self->shrinker, self->ids[0], &place));
+	EXPECT_EQ(0, shrinker_scan(self->shrinker, &place, 3 * CHUNK));
+	EXPECT_EQ(CHUNK, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(0, shrinker_scan(self->shrinker, &place, 100 * CHUNK));
+	EXPECT_EQ(0, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_TRUE(are_zero(self->tenants[0].map, 0, 4 * CHUNK));
+	EXPECT_OTHER_HOME_INTACT(4 * CHUNK);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What reclaim takes when the whole system is short of memory, and what of swapped-out
+ * and huge pages a purge frees.
+ *
+ * Most of this is seen through the shrinker's files in debugfs, and counts pages of
+ * the whole system, so these tests want to be the only user of the device that
+ * unpins. They make a swap device of their own, and remove it.
+ */
+#include "kselftest_harness.h"
+#include "tenant.h"
+
+/* A region of pinned pages, swap, and a tenant, all in the cgroup that the test is in. */
+FIXTURE(machine)
+{
+	int shrinker, zram, fd;
+	size_t pages;
+	char *map;
+	struct tenant tenant;
+};
+
+FIXTURE_SETUP(machine)
+{
+	self->shrinker = shrinker_or_skip();
+	if (self->shrinker < 0)
+		return;
+	self->zram = swap_or_skip(128 * MIB / page_size());
+	if (self->zram < 0)
+		return;
+	self->pages = 8 * MIB / page_size();
+	self->fd = area_create(self->pages * page_size());
+	self->map = map_filled(self->fd, self->pages);
+	EXPECT_NE(MAP_FAILED, self->map)
+		swap_remove(self->zram);
+}
+
+FIXTURE_TEARDOWN(machine)
+{
+	tenant_gone(&self->tenant);
+	close(self->fd);
+	munmap(self->map, self->pages * page_size());
+	swap_remove(self->zram);
+	close(self->shrinker);
+}
+
+static void log_machine(struct __test_metadata *_metadata, const char *when, long long swapped,
+			long left)
+{
+	TH_LOG("%s: %lld pages free, %lld of shmem, %lld swapped out, %ld can be purged",
+	       when, memory_pages("MemFree"), memory_pages("Shmem"),
+	       vm_events("pswpout") - swapped, left);
+}
+
+/*
+ * Fills what is free and then more than the unpinned pages make free, until most of
+ * those are gone; a few may be left for later, as with every cache.
+ */
+TEST_F_TIMEOUT(machine, pressure_purges_rather_than_swaps, 300)
+{
+	long unpinned = 32 * MIB / page_size(), step = 2 * MIB / page_size(), left = unpinned;
+	long long room, out = vm_events("pswpout");
+
+	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
+	room = memory_pages("MemAvailable");
+	if (room > 2048LL * MIB / (long long)page_size())
+		SKIP(return, "more than 2 GiB of free memory to fill");
+	log_machine(_metadata, "unpinned", out, left);
+	room += unpinned + 48 * MIB / page_size();
+	for (; room > 0 && left > unpinned / 8; room -= step) {
+		long before = left;
+
+		ASSERT_TRUE(tenant_grows(&self->tenant, step));
+		left = shrinker_count(self->shrinker, ANY_CGROUP);
+		if (left != before)
+			log_machine(_metadata, "purged", out, left);
+	}
+	EXPECT_GE(unpinned / 8, left);
+	EXPECT_GE(unpinned / 2, vm_events("pswpout") - out);
+	log_machine(_metadata, "squeezed", out, left);
+	EXPECT_EQ(0, tenant_ends(&self->tenant));
+	EXPECT_TRUE(are_intact(self->map, 0, self->pages));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->tenant.fd, 0, 0));
+}
+
+static long long swap_used(void)
+{
+	return memory_pages("SwapTotal") - memory_pages("SwapFree");
+}
+
+TEST_F(machine, purge_drops_swapped_pages)
+{
+	size_t half = self->pages / 2;
+	long long before = swap_used(), full, in;
+
+	if (madvise(self->map, self->pages * page_size(), MADV_PAGEOUT))
+		SKIP(return, "MADV_PAGEOUT: %s", strerror(errno));
+	full = swap_used();
+	if (full - before < (long long)self->pages * 7 / 8)
+		SKIP(return, "only %lld of %zu pages were swapped out", full - before, self->pages);
+	in = vm_events("pswpin");
+	ASSERT_EQ(0, unpin(self->fd, 0, half));
+	EXPECT_EQ(half, purge_all(self->fd));
+	EXPECT_GE(full - (long long)half * 3 / 4, swap_used());
+	EXPECT_GE(half / 8, vm_events("pswpin") - in);
+	TH_LOG("%lld pages swapped, %lld after the purge, %lld read", full - before,
+	       swap_used() - before, vm_events("pswpin") - in);
+	EXPECT_TRUE(are_zero(self->map, 0, half));
+	EXPECT_TRUE(are_intact(self->map, half, half));
+}
+
+#define THP		"/sys/kernel/mm/transparent_hugepage/"
+#define SHMEM_ENABLED	THP "shmem_enabled"
+#define HUGE_PAGES	4
+
+/* A region of huge pages. */
+FIXTURE(huge)
+{
+	int fd;
+	size_t huge;	/* in pages, as the next */
+	size_t pages;
+	char *map, enabled[64];
+};
+
+FIXTURE_SETUP(huge)
+{
+	long long size = read_number(AT_FDCWD, THP "hpage_pmd_size");
+	char modes[64];
+
+	self->fd = area_open_or_skip(O_RDWR);
+	if (self->fd < 0 || !purge_or_skip(self->fd))
+		return;
+	if (size <= 0 || read_text(AT_FDCWD, SHMEM_ENABLED, modes, sizeof(modes)) < 0 ||
+	    sscanf(modes, "%*[^[][%63[a-z_]", self->enabled) != 1 ||
+	    write_text(AT_FDCWD, SHMEM_ENABLED, "always"))
+		SKIP(return, "no huge pages for shared memory");
+	self->huge = size / page_size();
+	self->pages = HUGE_PAGES * self->huge;
+	ASSERT_EQ(0, set_size(self->fd, self->pages * page_size()));
+}
+
+FIXTURE_TEARDOWN(huge)
+{
+	close(self->fd);
+	write_text(AT_FDCWD, SHMEM_ENABLED, self->enabled);
+}
+
+/* Part of the first huge page, and of the last; all of the second. */
+TEST_F(huge, purge_frees_parts_of_huge_pages)
+{
+	long long huge = memory_pages("ShmemHugePages"), full;
+	size_t part = self->huge / 4, taken = self->huge + 2 * part;
+
+	self->map = map_filled(self->fd, self->pages);
+	ASSERT_NE(MAP_FAILED, self->map);
+	if (memory_pages("ShmemHugePages") - huge < (long long)self->pages)
+		SKIP(return, "the region did not get huge pages");
+	full = memory_pages("Shmem");
+	ASSERT_EQ(0, unpin(self->fd, 7, part));
+	ASSERT_EQ(0, unpin(self->fd, self->huge, self->huge));
+	ASSERT_EQ(0, unpin(self->fd, self->pages - part, part));
+	EXPECT_EQ(taken, purge_all(self->fd));
+	full -= memory_pages("Shmem");
+	TH_LOG("%zu pages were purged, %lld of shmem are gone", taken, full);
+	EXPECT_LE((long long)taken - (long long)part / 2, full);
+	EXPECT_GE((long long)taken + (long long)part / 2, full);
+	EXPECT_TRUE(are_intact(self->map, 0, 7));
+	EXPECT_TRUE(are_zero(self->map, 7, part));
+	EXPECT_TRUE(are_intact(self->map, 7 + part, self->huge - 7 - part));
+	EXPECT_TRUE(are_zero(self->map, self->huge, self->huge));
+	EXPECT_TRUE(are_intact(self->map, 2 * self->huge, 2 * self->huge - part));
+	EXPECT_TRUE(are_zero(self->map, self->pages - part, part));
+}
+
+TEST_HARNESS_MAIN

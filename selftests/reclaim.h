@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests of reclaim need from the system: files of numbers, the driver's
+ * shrinker, memory cgroups and swap.
+ *
+ * A directory is a descriptor here, and an error is a negative errno.
+ */
+#ifndef _SELFTESTS_ASHMEM_RECLAIM_H
+#define _SELFTESTS_ASHMEM_RECLAIM_H
+
+#include "ashmem.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+
+static inline int open_dir(int at, const char *path)
+{
+	return answer(openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* The length of a text, which ends with a zero if it fits. */
+static inline long read_text(int dir, const char *file, char *text, size_t size)
+{
+	int fd = answer(openat(dir, file, O_RDONLY | O_CLOEXEC));
+	size_t len = 0;
+	long got = fd;
+
+	if (fd < 0)
+		return fd;
+	while (len < size - 1 && (got = try_read(fd, text + len, size - 1 - len)) > 0)
+		len += got;
+	text[len] = '\0';
+	close(fd);
+	return got < 0 ? got : (long)len;
+}
+
+static inline long write_text(int dir, const char *file, const char *text)
+{
+	int fd = answer(openat(dir, file, O_WRONLY | O_CLOEXEC));
+	long put;
+
+	if (fd < 0)
+		return fd;
+	put = answer(write(fd, text, strlen(text)));
+	close(fd);
+	return put < 0 ? put : 0;
+}
+
+static inline long write_number(int dir, const char *file, unsigned long long number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", number);
+	return write_text(dir, file, text);
+}
+
+static inline long long read_number(int dir, const char *file)
+{
+	char text[32];
+	long len = read_text(dir, file, text, sizeof(text));
+
+	return len < 0 ? len : strtoll(text, NULL, 10);
+}
+
+/* The number behind a word at the start of a line. */
+static inline long long read_stat(int dir, const char *file, const char *word)
+{
+	char text[16384], *line = text;
+	long len = read_text(dir, file, text, sizeof(text));
+
+	if (len < 0)
+		return len;
+	for (; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, word, strlen(word)) && strchr(": ", line[strlen(word)]))
+			return strtoll(line + strlen(word) + 1, NULL, 10);
+	}
+	return -ENOENT;
+}
+
+static inline long long vm_events(const char *word)
+{
+	return read_stat(AT_FDCWD, "/proc/vmstat", word);
+}
+
+/* In pages. The kernel counts on each CPU and adds up now and then, or here. */
+static inline long long memory_pages(const char *word)
+{
+	write_text(AT_FDCWD, "/proc/sys/vm/stat_refresh", "1");
+	return read_stat(AT_FDCWD, "/proc/meminfo", word) * 1024 / (long long)page_size();
+}
+
+/* The list of a memory cgroup and a node. */
+struct place {
+	unsigned long long cgroup;
+	int node;
+};
+
+#define ANY_CGROUP	(~0ULL)
+
+/* The directory of the driver's shrinker. */
+static inline int shrinker_open(void)
+{
+	DIR *dir = opendir("/sys/kernel/debug/shrinker");
+	struct dirent *entry;
+	int fd = -ENOENT;
+
+	if (!dir)
+		return -errno;
+	while (fd < 0 && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "ashmem-", strlen("ashmem-")))
+			fd = open_dir(dirfd(dir), entry->d_name);
+	closedir(dir);
+	return fd;
+}
+
+/*
+ * The pages that can be purged in a cgroup, and where the last of them are if
+ * @place is not NULL. A line has the cgroup and a number for each node; it is
+ * there if one of these is not 0.
+ */
+static inline long shrinker_count_at(int shrinker, unsigned long long cgroup, struct place *place)
+{
+	char text[16384], *line, *next;
+	long count = 0, len = read_text(shrinker, "count", text, sizeof(text));
+
+	if (len < 0)
+		return len;
+	for (line = text; *line; line = next + 1) {
+		unsigned long long id = strtoull(line, &next, 10);
+
+		for (int node = 0; *next == ' '; node++) {
+			long pages = strtol(next, &next, 10);
+
+			if (cgroup != ANY_CGROUP && cgroup != id)
+				continue;
+			if (pages && place)
+				*place = (struct place){ .cgroup = id, .node = node };
+			count += pages;
+		}
+	}
+	return count;
+}
+
+static inline long shrinker_count(int shrinker, unsigned long long cgroup)
+{
+	return shrinker_count_at(shrinker, cgroup, NULL);
+}
+
+static inline long shrinker_scan(int shrinker, const struct place *place, size_t pages)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu %d %zu", place->cgroup, place->node, pages);
+	return write_text(shrinker, "scan", text);
+}
+
+#define HOMES	2
+
+/* Cgroups for a test, and what it took to have them. */
+struct cgroups {
+	char mount[32];		/* made by us, or empty */
+	bool enabled;		/* the memory controller, by us */
+	int root, top, homes[HOMES];
+	char name[32];		/* of the top, where the homes are */
+};
+
+/* Mounting what is mounted already would change its options, so that is looked for. */
+static inline int cgroups_mount(struct cgroups *cgroups)
+{
+	FILE *mounts = fopen("/proc/self/mounts", "re");
+	char dir[4096], type[64];
+	int root = -ENOENT;
+
+	while (mounts && root < 0 && fscanf(mounts, "%*s %4095s %63s%*[^\n]", dir, type) == 2)
+		if (!strcmp(type, "cgroup2"))
+			root = open_dir(AT_FDCWD, dir);
+	if (mounts)
+		fclose(mounts);
+	if (root >= 0)
+		return root;
+	snprintf(cgroups->mount, sizeof(cgroups->mount), "/tmp/ashmem.XXXXXX");
+	if (!mkdtemp(cgroups->mount))
+		return -errno;
+	if (!mount("cgroup2", cgroups->mount, "cgroup2", 0, NULL))
+		return open_dir(AT_FDCWD, cgroups->mount);
+	root = -errno;
+	rmdir(cgroups->mount);
+	return root;
+}
+
+static inline int cgroup_create(int parent, const char *name)
+{
+	if (mkdirat(parent, name, 0755))
+		return -errno;
+	return open_dir(parent, name);
+}
+
+/* Moves the caller. */
+static inline long cgroup_join(int cgroup)
+{
+	return write_text(cgroup, "cgroup.procs", "0");
+}
+
+static inline void home_remove(struct cgroups *cgroups, int i)
+{
+	if (cgroups->homes[i] >= 0) {
+		close(cgroups->homes[i]);
+		unlinkat(cgroups->top, i ? "1" : "0", AT_REMOVEDIR);
+	}
+	cgroups->homes[i] = -EBADF;
+}
+
+static inline void cgroups_close(struct cgroups *cgroups)
+{
+	if (cgroups->root < 0)
+		return;
+	cgroup_join(cgroups->root);
+	for (int i = 0; i < HOMES; i++)
+		home_remove(cgroups, i);
+	close(cgroups->top);
+	unlinkat(cgroups->root, cgroups->name, AT_REMOVEDIR);
+	if (cgroups->enabled)
+		write_text(cgroups->root, "cgroup.subtree_control", "-memory");
+	close(cgroups->root);
+	if (!cgroups->mount[0])
+		return;
+	umount2(cgroups->mount, MNT_DETACH);
+	rmdir(cgroups->mount);
+}
+
+/* Lets the children of a cgroup have limits, and tells whether they had none. */
+static inline long cgroup_enable_memory(int cgroup)
+{
+	char text[256];
+	long ret = read_text(cgroup, "cgroup.subtree_control", text, sizeof(text));
+
+	if (ret >= 0 && strstr(text, "memory"))
+		return 0;
+	return write_text(cgroup, "cgroup.subtree_control", "+memory") ?: 1;
+}
+
+static inline long cgroups_open(struct cgroups *cgroups)
+{
+	long ret;
+
+	memset(cgroups, 0, sizeof(*cgroups));
+	cgroups->top = -EBADF;
+	snprintf(cgroups->name, sizeof(cgroups->name), "ashmem_test.%d", getpid());
+	for (int i = 0; i < HOMES; i++)
+		cgroups->homes[i] = -EBADF;
+	cgroups->root = cgroups_mount(cgroups);
+	if (cgroups->root < 0)
+		return cgroups->root;
+	ret = cgroup_enable_memory(cgroups->root);
+	cgroups->enabled = ret == 1;
+	if (ret >= 0) {
+		cgroups->top = cgroup_create(cgroups->root, cgroups->name);
+		ret = cgroup_enable_memory(cgroups->top);
+	}
+	for (int i = 0; ret >= 0 && i < HOMES; i++) {
+		cgroups->homes[i] = cgroup_create(cgroups->top, i ? "1" : "0");
+		ret = cgroups->homes[i];
+	}
+	if (ret < 0)
+		cgroups_close(cgroups);
+	return ret < 0 ? ret : 0;
+}
+
+/* The number that the shrinker knows a cgroup by. */
+static inline unsigned long long cgroup_id(int cgroup)
+{
+	struct stat stat;
+
+	return fstat(cgroup, &stat) ? 0 : stat.st_ino;
+}
+
+static inline long zram_file(int id, const char *file, unsigned long long number)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, file);
+	return write_number(AT_FDCWD, path, number);
+}
+
+static inline const char *zram_path(int id)
+{
+	static char path[32];
+
+	snprintf(path, sizeof(path), "/dev/zram%d", id);
+	return path;
+}
+
+static inline void swap_remove(int id)
+{
+	if (id < 0)
+		return;
+	swapoff(zram_path(id));
+	zram_file(id, "reset", 1);
+	write_number(AT_FDCWD, "/sys/class/zram-control/hot_remove", id);
+}
+
+/* What mkswap writes. */
+static inline long swap_format(const char *path, size_t pages)
+{
+	__u32 header[3] = { 1, pages - 1, 0 };
+	char *first = calloc(1, page_size());
+	int fd = answer(open(path, O_WRONLY | O_CLOEXEC));
+	long put = fd;
+
+	if (first && fd >= 0) {
+		memcpy(first + 1024, header, sizeof(header));
+		memcpy(first + page_size() - 10, "SWAPSPACE2", 10);
+		put = answer(pwrite(fd, first, page_size(), 0));
+	}
+	free(first);
+	if (fd >= 0)
+		close(fd);
+	return put == (long)page_size() ? 0 : put < 0 ? put : -EIO;
+}
+
+/* Swaps to compressed memory first of all, and returns the number of that device. */
+static inline int swap_add(size_t pages)
+{
+	int id = read_number(AT_FDCWD, "/sys/class/zram-control/hot_add");
+	long ret;
+
+	if (id < 0)
+		return id;
+	ret = zram_file(id, "disksize", (unsigned long long)pages * page_size());
+	if (!ret)
+		ret = swap_format(zram_path(id), pages);
+	if (!ret)
+		ret = answer(swapon(zram_path(id), SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK));
+	if (!ret)
+		return id;
+	swap_remove(id);
+	return ret;
+}
+
+/* What a test leaves behind would purge what the next one has. */
+static inline void die_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+}
+
+/* Starts a process that does something again and again until it is killed. */
+static inline pid_t keep_doing(void (*once)(int fd), int fd)
+{
+	pid_t parent = getpid(), child = fork();
+
+	if (child)
+		return child;
+	die_with(parent);
+	for (;;)
+		once(fd);
+}
+
+/* Whether it was still at it. */
+static inline bool stop_doing(pid_t child)
+{
+	int status;
+
+	return child > 0 && !kill(child, SIGKILL) && waitpid(child, &status, 0) == child &&
+	       WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* Leaves something unpinned for a while, or there would be nothing but purged pages. */
+static inline void take_breaks(int count)
+{
+	usleep(500 * count);
+}
+
+static inline void scan_oldest(int shrinker)
+{
+	struct place place;
+
+	if (shrinker_count_at(shrinker, ANY_CGROUP, &place) > 0)
+		shrinker_scan(shrinker, &place, 1);
+	take_breaks(1);
+}
+
+static inline void purge_everything(int fd)
+{
+	purge_all(fd);
+	take_breaks(8);
+}
+
+/* Shrinks everything, and leaves no line in the kernel's log. */
+static inline void drop_caches(int fd)
+{
+	(void)fd;
+	write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "6");
+	take_breaks(20);
+}
+
+#ifdef __KSELFTEST_HARNESS_H
+
+#define shrinker_or_skip() __shrinker_or_skip(_metadata)
+
+/* Opens the shrinker's directory and leaves nothing to purge. */
+static inline int __shrinker_or_skip(struct __test_metadata *_metadata)
+{
+	int fd = area_open_or_skip(O_RDWR), shrinker = shrinker_open();
+
+	if (fd < 0 || !purge_or_skip(fd))
+		return -EPERM;
+	close(fd);
+	if (shrinker < 0)
+		SKIP(return shrinker, "/sys/kernel/debug/shrinker/ashmem-*: %s",
+		     strerror(-shrinker));
+	return shrinker;
+}
+
+#define swap_or_skip(pages) __swap_or_skip(_metadata, pages)
+
+static inline int __swap_or_skip(struct __test_metadata *_metadata, size_t pages)
+{
+	int id = swap_add(pages);
+
+	if (id < 0)
+		SKIP(return id, "swap on zram: %s", strerror(-id));
+	return id;
+}
+
+#endif /* __KSELFTEST_HARNESS_H */
+
+#endif /* _SELFTESTS_ASHMEM_RECLAIM_H */

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes pin, verify, rewrite and unpin, while all that purges is at it: whatever
+ * PIN says must be true.
+ *
+ *   ASHMEM_TORTURE=1000000 ./torture_test
+ *
+ * says how often they pin and unpin.
+ */
+#include <sched.h>
+
+#include "kselftest_harness.h"
+#include "reclaim.h"
+
+/* What may go wrong in a worker, as its exit status. */
+enum trouble {
+	CALL_FAILED = 1,
+	DATA_LOST,	/* PIN said that nothing was purged */
+	DATA_STRANGE,	/* neither as it was nor zero */
+	DATA_CHANGED,	/* after PIN */
+};
+
+#define WORKERS		4
+#define BLOCKS		8	/* of one worker */
+#define BLOCK		4	/* pages */
+#define SHARE		(BLOCKS * BLOCK)
+
+/* After how many pairs the first worker says how they all are getting on. */
+#define REPORT		2500
+
+/* Pages of one worker, each with what it was filled from, and what became of them. */
+struct worker {
+	int fd;
+	size_t first;
+	char *map;
+	__u64 state, seeds[SHARE];
+	long pairs, purged;
+};
+
+/* SplitMix64: a page from a seed, or the next seed. */
+static __u64 mix(__u64 *state)
+{
+	__u64 z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static void write_pages(struct worker *worker, size_t first)
+{
+	for (size_t i = first; i < first + BLOCK; i++) {
+		__u64 *at = (__u64 *)(worker->map + i * page_size()), seed = mix(&worker->state);
+
+		worker->seeds[i] = seed;
+		for (size_t word = 0; word < page_size() / sizeof(*at); word++)
+			at[word] = mix(&seed);
+	}
+}
+
+static bool is_as_written(const struct worker *worker, size_t page)
+{
+	const __u64 *at = (const __u64 *)(worker->map + page * page_size());
+	__u64 seed = worker->seeds[page];
+
+	for (size_t word = 0; word < page_size() / sizeof(*at); word++)
+		if (at[word] != mix(&seed))
+			return false;
+	return true;
+}
+
+/* Pages are purged whole or not at all, and PIN says so. */
+static enum trouble use_block(struct worker *worker, size_t first)
+{
+	long answer = pin(worker->fd, worker->first + first, BLOCK);
+
+	if (answer != ASHMEM_NOT_PURGED && answer != ASHMEM_WAS_PURGED)
+		return CALL_FAILED;
+	worker->pairs++;
+	worker->purged += answer;
+	for (size_t i = first; i < first + BLOCK; i++) {
+		if (is_as_written(worker, i))
+			continue;
+		if (!are_zero(worker->map, i, 1))
+			return DATA_STRANGE;
+		if (answer == ASHMEM_NOT_PURGED)
+			return DATA_LOST;
+	}
+	write_pages(worker, first);
+	sched_yield();
+	for (size_t i = first; i < first + BLOCK; i++)
+		if (!is_as_written(worker, i))
+			return DATA_CHANGED;
+	return unpin(worker->fd, worker->first + first, BLOCK) ? CALL_FAILED : 0;
+}
+
+static void count(const struct worker *workers, long *pairs, long *purged)
+{
+	*pairs = 0;
+	*purged = 0;
+	for (int i = 0; i < WORKERS; i++) {
+		*pairs += workers[i].pairs;
+		*purged += workers[i].purged;
+	}
+}
+
+static void report(const struct worker *workers, long wanted)
+{
+	long pairs, purged;
+
+	count(workers, &pairs, &purged);
+	printf("# %ld of %ld pairs, %ld times purged\n", pairs, wanted, purged);
+	fflush(stdout);
+}
+
+static pid_t work_in_child(struct worker *workers, int number, long pairs)
+{
+	struct worker *worker = workers + number;
+	enum trouble trouble = 0;
+	pid_t child = fork();
+
+	if (child)
+		return child;
+	for (size_t i = 0; i < SHARE; i += BLOCK)
+		write_pages(worker, i);
+	while (worker->pairs < pairs && !trouble) {
+		trouble = use_block(worker, mix(&worker->state) % BLOCKS * BLOCK);
+		if (number == 0 && worker->pairs % REPORT == 0)
+			report(workers, pairs * WORKERS);
+	}
+	_exit(trouble);
+}
+
+/* What all processes of the test may have, in bytes. */
+#define LIMIT		(8 * 1024 * 1024)
+
+/* Has the cgroup reclaim what is unpinned, and swap some of what is not. */
+static void reach_limit(int fd)
+{
+	char *map = mmap(NULL, LIMIT, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)fd;
+	if (map == MAP_FAILED)
+		return;
+	memset(map, 'm', LIMIT);
+	munmap(map, LIMIT);
+	take_breaks(20);
+}
+
+
+#define DISTURBERS	4
+
+/* Two regions, each shared by two workers, in a cgroup with a limit if there can be one. */
+FIXTURE(torture)
+{
+	int fds[WORKERS / 2], shrinker, zram;
+	struct cgroups cgroups;
+	struct worker *workers;
+	pid_t children[WORKERS], disturbers[DISTURBERS];
+	long long swapped;
+};
+
+FIXTURE_SETUP(torture)
+{
+	size_t len = SHARE * page_size();
+
+	self->workers = mmap(NULL, WORKERS * sizeof(*self->workers), PROT_RW,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->workers);
+	self->zram = -ENODEV;
+	self->cgroups.root = -ENOENT;
+	for (int i = 0; i < WORKERS; i++) {
+		struct worker *worker = self->workers + i;
+
+		if (i % 2 == 0)
+			self->fds[i / 2] = area_open_or_skip(O_RDWR);
+		if (self->fds[i / 2] < 0 || !purge_or_skip(self->fds[i / 2]))
+			return;
+		if (i % 2 == 0)
+			ASSERT_EQ(0, set_size(self->fds[i / 2], 2 * len));
+		worker->fd = self->fds[i / 2];
+		worker->first = i % 2 * SHARE;
+		worker->state = i;
+		worker->map = area_map(worker->fd, 2 * len, PROT_RW, MAP_SHARED) + i % 2 * len;
+	}
+	self->shrinker = shrinker_open();
+	self->swapped = vm_events("pswpout");
+	if (cgroups_open(&self->cgroups))
+		return;
+	self->zram = swap_add(4 * LIMIT / page_size());
+	ASSERT_EQ(0, write_number(self->cgroups.homes[0], "memory.max", LIMIT));
+	ASSERT_EQ(0, cgroup_join(self->cgroups.homes[0]));
+}
+
+FIXTURE_TEARDOWN(torture)
+{
+	for (int i = 0; i < WORKERS / 2; i++)
+		close(self->fds[i]);
+	swap_remove(self->zram);
+	cgroups_close(&self->cgroups);
+}
+
+/* Starts what there can be, and returns the number of processes. */
+static int disturb(pid_t *disturbers, int fd, int shrinker, bool limited)
+{
+	int count = 0;
+
+	disturbers[count++] = keep_doing(purge_everything, fd);
+	disturbers[count++] = keep_doing(drop_caches, -EBADF);
+	if (shrinker >= 0)
+		disturbers[count++] = keep_doing(scan_oldest, shrinker);
+	if (limited)
+		disturbers[count++] = keep_doing(reach_limit, -EBADF);
+	return count;
+}
+
+TEST_F_TIMEOUT(torture, pin_never_lies, 3600)
+{
+	const char *wanted = getenv("ASHMEM_TORTURE");
+	long pairs = wanted ? atol(wanted) : 4000, done, purged;
+	bool limited = self->cgroups.root >= 0;
+	int disturbers = disturb(self->disturbers, self->fds[0], self->shrinker, limited);
+
+	TH_LOG("under PURGE_ALL, drop_caches%s%s", self->shrinker < 0 ? "" : ", scans of the shrinker",
+	       limited ? ", a memory cgroup's limit" : "");
+	for (int i = 0; i < WORKERS; i++)
+		self->children[i] = work_in_child(self->workers, i, pairs / WORKERS);
+	for (int i = 0; i < WORKERS; i++) {
+		EXPECT_EQ(0, exit_status_of(self->children[i]));
+	}
+	for (int i = 0; i < disturbers; i++) {
+		EXPECT_TRUE(stop_doing(self->disturbers[i]));
+	}
+	count(self->workers, &done, &purged);
+	EXPECT_EQ(pairs / WORKERS * WORKERS, done);
+	TH_LOG("%ld pairs of PIN and UNPIN, %ld times purged, %lld pages swapped out", done, purged,
+	       vm_events("pswpout") - self->swapped);
+}
+
+TEST_HARNESS_MAIN
