@@ -20,6 +20,9 @@ clean:
 demo test:
 	@scripts/$@.sh $(VM)
 
+torture:
+	@scripts/torture.sh "$(VM)" "$(PAIRS)"
+
 check doctor oracle:
 	@scripts/$@.sh
 
@@ -28,7 +31,8 @@ help:
 	@echo 'install packages):'
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
-	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for either'
+	@echo '  torture          pin and unpin a million times while everything purges'
+	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'
 	@echo '  check            rustfmt, clippy, checkpatch, shellcheck'
 	@echo
@@ -41,4 +45,4 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test oracle check doctor help
+.PHONY: all modules modules_install clean demo test torture oracle check doctor help

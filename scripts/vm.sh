@@ -71,7 +71,7 @@ start_vm() {
 			-device virtio-serial-device -device virtconsole,chardev=results \
 			-chardev file,id=results,path="${dir//,/,,}/results" \
 			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
-			-append "console=ttyAMA0 results=/dev/hvc0 panic=-1" </dev/null >"$dir/qemu" 2>&1 &
+			-append "console=ttyAMA0 results=/dev/hvc0 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &
 		;;
 	esac
 	VM_PID=$!
