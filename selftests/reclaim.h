@@ -361,13 +361,17 @@ static inline pid_t keep_doing(void (*once)(int fd), int fd)
 		once(fd);
 }
 
-/* Whether it was still at it. */
-static inline bool stop_doing(pid_t child)
+/*
+ * The signal that ended it, which is SIGKILL if it was still at it, or minus the exit
+ * status.
+ */
+static inline int stop_doing(pid_t child)
 {
 	int status;
 
-	return child > 0 && !kill(child, SIGKILL) && waitpid(child, &status, 0) == child &&
-	       WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	if (child <= 0 || kill(child, SIGKILL) || waitpid(child, &status, 0) != child)
+		return -EINVAL;
+	return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
 }
 
 /* Leaves something unpinned for a while, or there would be nothing but purged pages. */

@@ -134,19 +134,26 @@ static pid_t work_in_child(struct worker *workers, int number, long pairs)
 /* What all processes of the test may have, in bytes. */
 #define LIMIT		(8 * 1024 * 1024)
 
-/* Has the cgroup reclaim what is unpinned, and swap some of what is not. */
+/*
+ * Has the cgroup reclaim what is unpinned, and swap some of what is not. What was
+ * swapped must come back as it was, too.
+ */
 static void reach_limit(int fd)
 {
-	char *map = mmap(NULL, LIMIT, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t words = LIMIT / sizeof(__u64), step = page_size() / sizeof(__u64) / 2;
+	__u64 *map = mmap(NULL, LIMIT, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)fd;
 	if (map == MAP_FAILED)
 		return;
-	memset(map, 'm', LIMIT);
+	for (size_t word = 0; word < words; word += step)
+		map[word] = word;
+	for (size_t word = 0; word < words; word += step)
+		if (map[word] != word)
+			_exit(DATA_STRANGE);
 	munmap(map, LIMIT);
 	take_breaks(20);
 }
-
 
 #define DISTURBERS	4
 
@@ -229,7 +236,8 @@ TEST_F_TIMEOUT(torture, pin_never_lies, 3600)
 		EXPECT_EQ(0, exit_status_of(self->children[i]));
 	}
 	for (int i = 0; i < disturbers; i++) {
-		EXPECT_TRUE(stop_doing(self->disturbers[i]));
+		EXPECT_EQ(SIGKILL, stop_doing(self->disturbers[i]))
+			TH_LOG("disturber %d", i);
 	}
 	count(self->workers, &done, &purged);
 	EXPECT_EQ(pairs / WORKERS * WORKERS, done);
