@@ -18,10 +18,11 @@ usage() {
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
 		'N passed, N failed, N skipped', and with status 1 if one failed.
 
-		  uml        User-mode Linux with KASAN, 64-bit
+		  uml        User-mode Linux with KASAN on one CPU, 64-bit
 		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
-		  arm64      QEMU arm64 with pages of 4 KiB, 64-bit and 32-bit
-		  arm64-16k  the same with pages of 16 KiB, 64-bit; only if named
+		  arm64      QEMU arm64 with KASAN, kmemleak and pages of 4 KiB, 64-bit and
+		             32-bit
+		  arm64-16k  QEMU arm64 with pages of 16 KiB, 64-bit; only if named
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 20 minutes on 2 idle CPUs; a later

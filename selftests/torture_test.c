@@ -69,6 +69,28 @@ static bool is_as_written(const struct worker *worker, size_t page)
 	return true;
 }
 
+/* What is in a page that is not as it should be. */
+static enum trouble describe(const struct worker *worker, size_t page, enum trouble trouble)
+{
+	const __u64 *at = (const __u64 *)(worker->map + page * page_size());
+	size_t words = page_size() / sizeof(*at), good = 0, zero = 0, first = words;
+	__u64 seed = worker->seeds[page];
+
+	for (size_t word = 0; word < words; word++) {
+		bool is_good = at[word] == mix(&seed);
+
+		good += is_good;
+		zero += !at[word];
+		if (!is_good && first == words)
+			first = word;
+	}
+	printf("# page %zu: of %zu words %zu are as written, %zu zero; word %zu is %#llx\n",
+	       worker->first + page, words, good, zero, first,
+	       first < words ? (unsigned long long)at[first] : 0);
+	fflush(stdout);
+	return trouble;
+}
+
 /* Pages are purged whole or not at all, and PIN says so. */
 static enum trouble use_block(struct worker *worker, size_t first)
 {
@@ -82,15 +104,15 @@ static enum trouble use_block(struct worker *worker, size_t first)
 		if (is_as_written(worker, i))
 			continue;
 		if (!are_zero(worker->map, i, 1))
-			return DATA_STRANGE;
+			return describe(worker, i, DATA_STRANGE);
 		if (answer == ASHMEM_NOT_PURGED)
-			return DATA_LOST;
+			return describe(worker, i, DATA_LOST);
 	}
 	write_pages(worker, first);
 	sched_yield();
 	for (size_t i = first; i < first + BLOCK; i++)
 		if (!is_as_written(worker, i))
-			return DATA_CHANGED;
+			return describe(worker, i, DATA_CHANGED);
 	return unpin(worker->fd, worker->first + first, BLOCK) ? CALL_FAILED : 0;
 }
 
