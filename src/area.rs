@@ -93,18 +93,18 @@ impl Area {
         }
     }
 
-    /// Returns the name.
-    pub(crate) fn name(&self) -> Name {
-        self.inner.lock().name.clone()
+    /// Calls `f` with the name, and with `inner` locked.
+    pub(crate) fn with_name<R>(&self, f: impl FnOnce(&Name) -> R) -> R {
+        f(&self.inner.lock().name)
     }
 
     /// Sets the name.
     ///
-    /// Fails with `EINVAL` once the area was mapped.
-    pub(crate) fn set_name(&self, name: Name) -> Result {
+    /// Fails with `EINVAL` once the area was mapped, or `ENOMEM`.
+    pub(crate) fn set_name(&self, text: &CStr) -> Result {
         let mut inner = self.inner.lock();
         self.check_unmapped()?;
-        inner.name = name;
+        inner.name = Name::new(text)?;
         Ok(())
     }
 

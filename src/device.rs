@@ -136,19 +136,23 @@ impl MiscDevice for Area {
     fn show_fdinfo(area: Pin<&Self>, m: &SeqFile, _file: &File) {
         // In this order: if there is a backing, what is read after it is final.
         let backing = area.backing();
-        let name = area.name();
         if let Some(backing) = backing {
             seq_print!(m, "inode:\t{}\n", backing.file().inode_number());
         }
-        if !name.as_bytes().is_empty() {
-            misc::seq_write(m, b"name:\t");
-            for piece in name.escaped() {
-                misc::seq_write(m, piece);
-            }
-            misc::seq_write(m, b"\n");
-        }
+        area.with_name(|name| show_name(m, name));
         seq_print!(m, "size:\t{}\n", area.size());
     }
+}
+
+fn show_name(m: &SeqFile, name: &Name) {
+    if name.as_bytes().is_empty() {
+        return;
+    }
+    misc::seq_write(m, b"name:\t");
+    for piece in name.escaped() {
+        misc::seq_write(m, piece);
+    }
+    misc::seq_write(m, b"\n");
 }
 
 /// Copies in a C string, of which 255 bytes count. A bad pointer wins over an
@@ -158,15 +162,16 @@ fn set_name(area: &Area, arg: usize) -> Result<isize> {
     let name = user(arg, uapi::NAME_LEN)
         .reader()
         .strcpy_into_buf(&mut buf)?;
-    area.set_name(Name::new(name.to_bytes()))?;
+    area.set_name(name)?;
     Ok(0)
 }
 
 /// Copies out the name and its NUL, and not a byte more.
 fn get_name(area: &Area, arg: usize) -> Result<isize> {
-    let name = area.name();
-    let answer = name.answer();
-    user(arg, answer.len()).writer().write_slice(answer)?;
+    let mut buf = [0; uapi::NAME_LEN];
+    let len = area.with_name(|name| name.answer(&mut buf));
+    let answer = buf.get(..len).unwrap_or(&buf);
+    user(arg, len).writer().write_slice(answer)?;
     Ok(0)
 }
 

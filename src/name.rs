@@ -16,62 +16,54 @@ const FULL_LEN: usize = PREFIX.len() + 1 + NAME_LEN;
 ///
 /// # Invariants
 ///
-/// The first `len` bytes of `buf` are not NUL, the rest are, and there is at
-/// least one of the latter.
-#[derive(Clone)]
-pub(crate) struct Name {
-    buf: [u8; NAME_LEN],
-    len: usize,
-}
+/// At most 255 bytes, none of which is NUL.
+pub(crate) struct Name(KVec<u8>);
 
 impl Name {
     /// Returns the name of an area that was given none.
     pub(crate) const fn empty() -> Self {
-        // INVARIANT: All bytes are NUL.
-        Self {
-            buf: [0; NAME_LEN],
-            len: 0,
-        }
+        // INVARIANT: There are no bytes.
+        Self(KVec::new())
     }
 
-    /// Makes a name of the bytes before the first NUL, cut at 255 as the C
-    /// driver does.
-    pub(crate) fn new(bytes: &[u8]) -> Self {
-        let mut name = Self::empty();
-        let text = bytes.iter().take(NAME_LEN - 1).take_while(|&&b| b != 0);
-        for (to, from) in name.buf.iter_mut().zip(text) {
-            *to = *from;
-            // INVARIANT: One more byte that is not NUL, and at most 255 of them.
-            name.len += 1;
-        }
-        name
+    /// Makes a name, cut at 255 bytes as the C driver does.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(text: &CStr) -> Result<Self> {
+        let text = text.to_bytes();
+        let text = text.get(..NAME_LEN - 1).unwrap_or(text);
+        let mut bytes = KVec::new();
+        bytes.extend_from_slice(text, GFP_KERNEL_ACCOUNT)?;
+        // INVARIANT: Cut, and of a C string.
+        Ok(Self(bytes))
     }
 
     /// Returns the name without prefix and NUL.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.buf.get(..self.len).unwrap_or(&[])
+        &self.0
     }
 
-    /// Returns what `ASHMEM_GET_NAME` answers, with its NUL: the name, or
-    /// `dev/ashmem` if there is none.
-    pub(crate) fn answer(&self) -> &[u8] {
-        if self.len == 0 {
-            return c"dev/ashmem".to_bytes_with_nul();
-        }
-        self.buf.get(..=self.len).unwrap_or(&[])
+    /// Copies what `ASHMEM_GET_NAME` answers, with its NUL: the name, or
+    /// `dev/ashmem` if there is none. Returns its length.
+    pub(crate) fn answer(&self, to: &mut [u8; NAME_LEN]) -> usize {
+        let text = match self.as_bytes() {
+            b"" => PREFIX,
+            text => text,
+        };
+        let len = put(to, 0, text);
+        put(to, len, b"\0")
     }
 
     /// Calls `f` with the name under which the memory appears in
     /// `/proc/PID/maps`; the kernel puts the first slash.
     pub(crate) fn with_full<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
         let mut full = [0; FULL_LEN];
-        let text = self.as_bytes();
-        let slash: &[u8] = if text.is_empty() { b"" } else { b"/" };
-        let parts = [PREFIX, slash, text];
-        for (to, from) in full.iter_mut().zip(parts.into_iter().flatten()) {
-            *to = *from;
+        let mut len = put(&mut full, 0, PREFIX);
+        if !self.as_bytes().is_empty() {
+            len = put(&mut full, len, b"/");
+            put(&mut full, len, self.as_bytes());
         }
-        // The parts leave room for a NUL, so the default is never taken.
+        // There is room for a NUL, so the default is never taken.
         f(CStr::from_bytes_until_nul(&full).unwrap_or(c"dev/ashmem"))
     }
 
@@ -86,72 +78,93 @@ impl Name {
     }
 }
 
+/// Copies a text to a place in a buffer that has room for it, and returns where it
+/// ends.
+fn put(buf: &mut [u8], at: usize, text: &[u8]) -> usize {
+    let end = at + text.len();
+    if let Some(to) = buf.get_mut(at..end) {
+        to.copy_from_slice(text);
+    }
+    end
+}
+
 #[kunit_tests(rust_ashmem_name)]
 mod tests {
     use super::*;
 
-    /// A text of `len` bytes that are all different from their neighbours.
-    fn text(len: usize) -> [u8; 300] {
+    /// A name of `len` bytes, of those that are all different from their
+    /// neighbours.
+    fn with_name<R>(len: usize, f: impl FnOnce(&Name, &[u8]) -> R) -> R {
         let mut text = [0; 300];
         for (i, b) in text.iter_mut().enumerate().take(len) {
             // CAST: The remainder is below 255.
             *b = (i % 255) as u8 + 1;
         }
-        text
+        f(&name(&text), &text)
+    }
+
+    fn name(text: &[u8]) -> Name {
+        let text = CStr::from_bytes_until_nul(text);
+        assert!(text.is_ok());
+        let name = Name::new(text.unwrap_or(c""));
+        assert!(name.is_ok());
+        name.unwrap_or(Name::empty())
     }
 
     fn full_is(name: &Name, want: &[u8]) -> bool {
         name.with_full(|full| full.to_bytes() == want)
     }
 
+    fn answer_is(name: &Name, want: &[u8]) -> bool {
+        let mut buf = [b'?'; NAME_LEN];
+        let len = name.answer(&mut buf);
+        buf.split_at(len).0 == want && buf.iter().skip(len).all(|&b| b == b'?')
+    }
+
     #[test]
     fn every_length_is_kept_up_to_255() {
         for len in 0..300 {
-            let text = text(len);
-            let name = Name::new(&text[..len]);
-            let kept = len.min(255);
-            assert_eq!(name.as_bytes(), &text[..kept]);
-            assert!(name.buf[name.len..].iter().all(|&b| b == 0));
+            assert!(with_name(len, |name, text| {
+                name.as_bytes() == &text[..len.min(255)]
+            }));
         }
     }
 
     #[test]
-    fn ends_at_the_first_nul() {
-        assert_eq!(Name::new(b"ab\0cd").as_bytes(), b"ab");
-        assert_eq!(Name::new(b"\0cd").as_bytes(), b"");
-    }
-
-    #[test]
     fn answer_is_the_name_or_the_prefix() {
-        assert_eq!(Name::empty().answer(), b"dev/ashmem\0");
-        assert_eq!(Name::new(b"").answer(), b"dev/ashmem\0");
-        assert_eq!(Name::new(b"x/y").answer(), b"x/y\0");
-        let long = Name::new(&text(255));
-        assert_eq!(long.answer().len(), 256);
-        assert_eq!(long.answer().last(), Some(&0));
+        assert!(answer_is(&Name::empty(), b"dev/ashmem\0"));
+        assert!(answer_is(&name(b"\0"), b"dev/ashmem\0"));
+        assert!(answer_is(&name(b"x/y\0"), b"x/y\0"));
+        for len in [254, 255, 256] {
+            assert!(with_name(len, |name, text| {
+                let mut want = [0; NAME_LEN];
+                let kept = put(&mut want, 0, &text[..len.min(255)]);
+                answer_is(name, &want[..=kept])
+            }));
+        }
     }
 
     #[test]
     fn full_name_has_the_prefix() {
         assert!(full_is(&Name::empty(), b"dev/ashmem"));
-        assert!(full_is(&Name::new(b"a\xff"), b"dev/ashmem/a\xff"));
-        let long = Name::new(&text(255));
-        let len = long.with_full(|full| full.to_bytes_with_nul().len());
+        assert!(full_is(&name(b"a\xff\0"), b"dev/ashmem/a\xff"));
+        let len = with_name(255, |name, _| {
+            name.with_full(|full| full.to_bytes_with_nul().len())
+        });
         assert_eq!(len, FULL_LEN);
     }
 
     #[test]
     fn newlines_are_escaped() {
         let cases: [(&[u8], &[u8]); 5] = [
-            (b"", b""),
-            (b"plain", b"plain"),
-            (b"a\nb", br"a\012b"),
-            (b"\n", br"\012"),
-            (b"\n\na\n", br"\012\012a\012"),
+            (b"\0", b""),
+            (b"plain\0", b"plain"),
+            (b"a\nb\0", br"a\012b"),
+            (b"\n\0", br"\012"),
+            (b"\n\na\n\0", br"\012\012a\012"),
         ];
         for (raw, want) in cases {
-            let name = Name::new(raw);
-            assert!(name.escaped().flatten().eq(want.iter()));
+            assert!(name(raw).escaped().flatten().eq(want.iter()));
         }
     }
 }
