@@ -40,7 +40,7 @@ choose_mode() {
 VM=${*:-uml}
 case $VM in
 -h | --help) usage && exit ;;
-*) arch_of "$VM" >/dev/null ;;
+*) need_test_vm "$VM" ;;
 esac
 
 need_machine_packages "$VM"

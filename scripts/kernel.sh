@@ -58,14 +58,21 @@ fetch_source() {
 	rm -rf "$tmp"
 }
 
-# arch_of VM: prints the kernel's name for its architecture; ends if there is no
-# such machine.
+# The machines that tests run in. Besides, there is one to measure in: bench.
+TEST_VMS=(uml x86 arm64 arm64-16k)
+
+# need_test_vm VM: ends unless tests run in such a machine.
+need_test_vm() {
+	[[ " ${TEST_VMS[*]} " == *" $1 "* ]] ||
+		die "No virtual machine is called '$1'." "There are: $(sed 's/ /, /g' <<<"${TEST_VMS[*]}")."
+}
+
+# arch_of VM: prints the kernel's name for its architecture.
 arch_of() {
 	case $1 in
 	uml) echo um ;;
-	x86) echo x86_64 ;;
-	arm64 | arm64-16k) echo arm64 ;;
-	*) die "No virtual machine is called '$1'." "There are: uml, x86, arm64, arm64-16k." ;;
+	x86 | bench) echo x86_64 ;;
+	arm64*) echo arm64 ;;
 	esac
 }
 
@@ -77,12 +84,14 @@ kmake() {
 		RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN" "$@"
 }
 
-# fragments_of VM: prints the files that its configuration is made of.
+# fragments_of VM: prints the files that its configuration is made of; a later one
+# overrides those before it.
 fragments_of() {
 	local names name
 	case $1 in
 	arm64) names=(base arm64 arm64-4k) ;;
 	arm64-16k) names=(base arm64 arm64-16k) ;;
+	bench) names=(base x86 bench) ;;
 	*) names=(base "$1") ;;
 	esac
 	for name in "${names[@]}"; do
@@ -121,7 +130,7 @@ prepare_kernel() {
 image_of() {
 	case $1 in
 	uml) echo linux ;;
-	x86) echo vmlinux ;;
+	x86 | bench) echo vmlinux ;;
 	arm64*) echo arch/arm64/boot/Image ;;
 	esac
 }
@@ -142,7 +151,8 @@ configure() {
 		kmake "$vm" olddefconfig && check_config "$vm" && touch "$KDIR/configured"
 }
 
-# check_config VM: makes sure that every line of the fragments took effect.
+# check_config VM: makes sure that what the fragments say took effect, or the last
+# of them that mentions a symbol.
 check_config() {
 	local line missing=0
 	while read -r line; do
@@ -152,9 +162,17 @@ check_config() {
 		missing=1
 	done < <(
 		# shellcheck disable=SC2046
-		grep -hE '^(CONFIG|# CONFIG)_' $(fragments_of "$vm")
+		last_mentions $(fragments_of "$vm")
 	)
 	return $missing
+}
+
+# last_mentions FILE...: prints the last line about each symbol.
+last_mentions() {
+	awk '
+		/^# CONFIG_/ { last[$2] = $0 }
+		/^CONFIG_/ { last[substr($0, 1, index($0, "=") - 1)] = $0 }
+		END { for (symbol in last) print last[symbol] }' "$@"
 }
 
 # forget_kernels VM: removes kernels of that machine that nobody used for two

@@ -84,7 +84,7 @@ VMS=("$@")
 for vm in "${VMS[@]}"; do
 	case $vm in
 	-h | --help) usage && exit ;;
-	*) arch_of "$vm" >/dev/null ;;
+	*) need_test_vm "$vm" ;;
 	esac
 done
 

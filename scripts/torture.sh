@@ -28,7 +28,7 @@ VM=${1:-uml}
 PAIRS=${2:-1000000}
 case $VM in
 -h | --help) usage && exit ;;
-*) arch_of "$VM" >/dev/null ;;
+*) need_test_vm "$VM" ;;
 esac
 [[ $PAIRS =~ ^[1-9][0-9]*$ ]] || die "PAIRS is '$PAIRS'." "It is the number of times to pin and unpin."
 

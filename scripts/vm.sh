@@ -44,7 +44,7 @@ GUEST_WORDS=
 
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
-	local dir=$OUT/$1 accelerator
+	local dir=$OUT/$1
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
@@ -57,13 +57,12 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | oracle)
-		accelerator=$(accelerator)
-		# shellcheck disable=SC2086
-		setsid qemu-system-x86_64 $accelerator -smp 2 -m 1024 -nodefaults -display none -no-reboot \
-			-serial file:"$dir/console" -serial file:"$dir/results" \
-			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
-			-append "console=ttyS0 results=/dev/ttyS1 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &
+	x86 | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	bench)
+		# One nanosecond passes in the guest for each instruction that it executes,
+		# however busy the host is.
+		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=single
+			-icount shift=0,sleep=off -smp 1 -cpu max -rtc base=2026-01-01,clock=vm"
 		;;
 	arm64*)
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
@@ -79,6 +78,14 @@ start_vm() {
 	VM_PID=$!
 	trap stop_vm EXIT
 	trap 'exit 130' INT TERM
+}
+
+# start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC.
+start_x86() {
+	# shellcheck disable=SC2086
+	setsid qemu-system-x86_64 $3 -m 1024 -nodefaults -display none -no-reboot \
+		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
+		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 $2" </dev/null >"$1/qemu" 2>&1 &
 }
 
 stop_vm() {
