@@ -7,6 +7,10 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         Mutex,
         SetOnce, //
@@ -37,13 +41,14 @@ use crate::{
 pub(crate) struct Area {
     #[pin]
     inner: Mutex<Inner>,
+    /// Changes under `inner`.
+    size: Atomic<usize>,
     backing: SetOnce<Arc<Backing>>,
     reclaim: Arc<Reclaim>,
 }
 
 struct Inner {
     name: Name,
-    size: usize,
     mask: ProtMask,
 }
 
@@ -64,9 +69,9 @@ impl Area {
         pin_init!(Self {
             inner <- new_mutex!(Inner {
                 name: Name::empty(),
-                size: 0,
                 mask: ProtMask::ALL,
             }, "Area::inner"),
+            size: Atomic::new(0),
             backing: SetOnce::new(),
             reclaim,
         })
@@ -110,7 +115,7 @@ impl Area {
 
     /// Returns the size in bytes, as it was set.
     pub(crate) fn size(&self) -> usize {
-        self.inner.lock().size
+        self.size.load(Relaxed)
     }
 
     /// Sets the size in bytes; whether it makes sense is for [`Area::map()`] to
@@ -118,9 +123,9 @@ impl Area {
     ///
     /// Fails with `EINVAL` once the area was mapped.
     pub(crate) fn set_size(&self, size: usize) -> Result {
-        let mut inner = self.inner.lock();
+        let _inner = self.inner.lock();
         self.check_unmapped()?;
-        inner.size = size;
+        self.size.store(size, Relaxed);
         Ok(())
     }
 
@@ -147,7 +152,8 @@ impl Area {
     /// free to change.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
         let inner = self.inner.lock();
-        let pages = pages::count(inner.size).ok_or(EINVAL)?;
+        let size = self.size();
+        let pages = pages::count(size).ok_or(EINVAL)?;
         if !pages::fits(vma.end() - vma.start(), pages) {
             return Err(EINVAL);
         }
@@ -156,9 +162,7 @@ impl Area {
         if let Some(backing) = self.backing() {
             return backing.file().map(vma);
         }
-        let file = inner
-            .name
-            .with_full(|name| ShmemFile::new(name, inner.size, vma))?;
+        let file = ShmemFile::new(inner.name.full(), size, vma)?;
         let backing = Backing::new(file, pages, self.reclaim.clone())?;
         backing.file().map(vma)?;
         // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.

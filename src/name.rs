@@ -7,22 +7,22 @@ use kernel::prelude::*;
 use crate::uapi::NAME_LEN;
 
 /// What every area's name begins with where the kernel shows it.
-const PREFIX: &[u8] = b"dev/ashmem";
+const PREFIX: &CStr = c"dev/ashmem";
 
-/// A slash, and the prefix, a name and a NUL around it.
-const FULL_LEN: usize = PREFIX.len() + 1 + NAME_LEN;
+/// What is before a name that was set.
+const START: &[u8] = b"dev/ashmem/";
 
 /// A name; the empty one means that none was set.
 ///
 /// # Invariants
 ///
-/// At most 255 bytes, none of which is NUL.
+/// Nothing, or [`START`], a text of up to 255 bytes that are not NUL, and a NUL.
 pub(crate) struct Name(KVec<u8>);
 
 impl Name {
     /// Returns the name of an area that was given none.
     pub(crate) const fn empty() -> Self {
-        // INVARIANT: There are no bytes.
+        // INVARIANT: Nothing.
         Self(KVec::new())
     }
 
@@ -32,39 +32,44 @@ impl Name {
     pub(crate) fn new(text: &CStr) -> Result<Self> {
         let text = text.to_bytes();
         let text = text.get(..NAME_LEN - 1).unwrap_or(text);
-        let mut bytes = KVec::new();
-        bytes.extend_from_slice(text, GFP_KERNEL_ACCOUNT)?;
-        // INVARIANT: Cut, and of a C string.
-        Ok(Self(bytes))
+        if text.is_empty() {
+            return Ok(Self::empty());
+        }
+        let flags = GFP_KERNEL_ACCOUNT;
+        let mut full = KVec::with_capacity(START.len() + text.len() + 1, flags)?;
+        full.extend_from_slice(START, flags)?;
+        full.extend_from_slice(text, flags)?;
+        full.push(0, flags)?;
+        // INVARIANT: The text was cut, and is of a C string.
+        Ok(Self(full))
     }
 
     /// Returns the name without prefix and NUL.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match self.0.get(START.len()..) {
+            Some([text @ .., 0]) => text,
+            _ => b"",
+        }
     }
 
     /// Copies what `ASHMEM_GET_NAME` answers, with its NUL: the name, or
     /// `dev/ashmem` if there is none. Returns its length.
     pub(crate) fn answer(&self, to: &mut [u8; NAME_LEN]) -> usize {
-        let text = match self.as_bytes() {
-            b"" => PREFIX,
-            text => text,
+        let answer = match self.0.get(START.len()..) {
+            Some(text) => text,
+            None => PREFIX.to_bytes_with_nul(),
         };
-        let len = put(to, 0, text);
-        put(to, len, b"\0")
+        if let Some(to) = to.get_mut(..answer.len()) {
+            to.copy_from_slice(answer);
+        }
+        answer.len()
     }
 
-    /// Calls `f` with the name under which the memory appears in
-    /// `/proc/PID/maps`; the kernel puts the first slash.
-    pub(crate) fn with_full<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
-        let mut full = [0; FULL_LEN];
-        let mut len = put(&mut full, 0, PREFIX);
-        if !self.as_bytes().is_empty() {
-            len = put(&mut full, len, b"/");
-            put(&mut full, len, self.as_bytes());
-        }
-        // There is room for a NUL, so the default is never taken.
-        f(CStr::from_bytes_until_nul(&full).unwrap_or(c"dev/ashmem"))
+    /// Returns the name under which the memory appears in `/proc/PID/maps`; the
+    /// kernel puts the first slash.
+    pub(crate) fn full(&self) -> &CStr {
+        // Without a name there is no NUL.
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(PREFIX)
     }
 
     /// Yields the name in pieces in which a newline is replaced by `\012`, the
@@ -76,16 +81,6 @@ impl Name {
             [newline, line]
         })
     }
-}
-
-/// Copies a text to a place in a buffer that has room for it, and returns where it
-/// ends.
-fn put(buf: &mut [u8], at: usize, text: &[u8]) -> usize {
-    let end = at + text.len();
-    if let Some(to) = buf.get_mut(at..end) {
-        to.copy_from_slice(text);
-    }
-    end
 }
 
 #[kunit_tests(rust_ashmem_name)]
@@ -112,7 +107,7 @@ mod tests {
     }
 
     fn full_is(name: &Name, want: &[u8]) -> bool {
-        name.with_full(|full| full.to_bytes() == want)
+        name.full().to_bytes() == want
     }
 
     fn answer_is(name: &Name, want: &[u8]) -> bool {
@@ -138,7 +133,8 @@ mod tests {
         for len in [254, 255, 256] {
             assert!(with_name(len, |name, text| {
                 let mut want = [0; NAME_LEN];
-                let kept = put(&mut want, 0, &text[..len.min(255)]);
+                let kept = len.min(255);
+                want[..kept].copy_from_slice(&text[..kept]);
                 answer_is(name, &want[..=kept])
             }));
         }
@@ -148,10 +144,8 @@ mod tests {
     fn full_name_has_the_prefix() {
         assert!(full_is(&Name::empty(), b"dev/ashmem"));
         assert!(full_is(&name(b"a\xff\0"), b"dev/ashmem/a\xff"));
-        let len = with_name(255, |name, _| {
-            name.with_full(|full| full.to_bytes_with_nul().len())
-        });
-        assert_eq!(len, FULL_LEN);
+        let len = with_name(255, |name, _| name.full().to_bytes().len());
+        assert_eq!(len, START.len() + 255);
     }
 
     #[test]
