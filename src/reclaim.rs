@@ -113,7 +113,7 @@ impl Backing {
             let given = spare.take();
             match self.change(|unpinned, order| unpinned.pin(pages, given, order)) {
                 Ok(purged) => return Ok(purged),
-                Err(SpareNeeded) => spare = Some(self.spare()?),
+                Err(SpareNeeded) => spare = Some(self.spare()?.with_node(GFP_KERNEL_ACCOUNT)?),
             }
         }
     }
@@ -122,9 +122,13 @@ impl Backing {
     ///
     /// Fails with `ENOMEM` before any change.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
-        let spare = self.spare()?;
-        self.change(|unpinned, order| unpinned.unpin(pages, spare, order));
-        Ok(())
+        let mut spare = self.spare()?;
+        loop {
+            match self.change(|unpinned, order| unpinned.unpin(pages, spare, order)) {
+                Ok(()) => return Ok(()),
+                Err(needs_node) => spare = needs_node.with_node(GFP_KERNEL_ACCOUNT)?,
+            }
+        }
     }
 
     /// Tells whether all the pages are pinned.
@@ -137,7 +141,7 @@ impl Backing {
         self.change(|unpinned, order| unpinned.clear(order));
     }
 
-    /// Allocates for one more range; charged to the caller.
+    /// Allocates a token for one more range; charged to the caller.
     fn spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
         let token = Token {
             backing: self.clone(),
@@ -145,8 +149,7 @@ impl Backing {
             len: Atomic::new(0),
             epoch: Atomic::new(self.reclaim.epoch.load(Relaxed)),
         };
-        let item = self.reclaim.lru.item(token)?;
-        Spare::new(item, GFP_KERNEL_ACCOUNT)
+        Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
 
     /// Locks the ranges, lets `f` change them and counts what changed.

@@ -10,6 +10,7 @@ use kernel::{
     alloc::Flags,
     prelude::*,
     rbtree::{
+        CursorMut,
         RBTree,
         RBTreeNodeReservation, //
     },
@@ -30,24 +31,34 @@ pub(crate) trait Order<T> {
     fn remove(&mut self, token: T);
 }
 
-/// Memory for one more range, allocated before the lock is taken.
+/// Memory for an entry.
+type Node<T> = RBTreeNodeReservation<usize, Entry<T>>;
+
+/// What one more range takes, allocated before the lock is taken.
 pub(crate) struct Spare<T> {
-    node: RBTreeNodeReservation<usize, Entry<T>>,
     token: T,
+    node: Option<Node<T>>,
 }
 
 impl<T> Spare<T> {
+    /// Makes one that will do if there is a node left over.
+    pub(crate) fn new(token: T) -> Self {
+        Self { token, node: None }
+    }
+
+    /// Makes one that will always do.
+    ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(token: T, flags: Flags) -> Result<Self> {
+    pub(crate) fn with_node(self, flags: Flags) -> Result<Self> {
         Ok(Self {
-            node: RBTreeNodeReservation::new(flags)?,
-            token,
+            token: self.token,
+            node: Some(RBTreeNodeReservation::new(flags)?),
         })
     }
 }
 
-/// Says that pinning splits a range, for which a [`Spare`] is needed; nothing
-/// was changed.
+/// Says that pinning splits a range, for which a [`Spare`] with a node is needed;
+/// nothing was changed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct SpareNeeded;
 
@@ -56,12 +67,6 @@ struct Entry<T> {
     first: usize,
     purged: bool,
     token: Option<T>,
-}
-
-/// What there was to say of a range that is gone.
-struct Removed {
-    was_purged: bool,
-    had_token: bool,
 }
 
 /// The unpinned ranges of an area.
@@ -80,6 +85,9 @@ pub(crate) struct Unpinned<T> {
     ranges: RBTree<usize, Entry<T>>,
     evictable: usize,
     tokens: usize,
+    /// That of the last range that was removed: often a pin is followed by an
+    /// unpin.
+    node: Option<Node<T>>,
 }
 
 impl<T> Unpinned<T> {
@@ -90,6 +98,7 @@ impl<T> Unpinned<T> {
             ranges: RBTree::new(),
             evictable: 0,
             tokens: 0,
+            node: None,
         }
     }
 
@@ -112,28 +121,39 @@ impl<T> Unpinned<T> {
     /// that they overlap becomes part of a new one, which is the youngest and
     /// counts as purged if any of those was. Only if all of it was purged before
     /// is there nothing in it to purge.
-    pub(crate) fn unpin(&mut self, pages: PageRange, spare: Spare<T>, order: &mut impl Order<T>) {
+    ///
+    /// Returns the spare, with nothing changed, if it needs a node.
+    pub(crate) fn unpin(
+        &mut self,
+        pages: PageRange,
+        spare: Spare<T>,
+        order: &mut impl Order<T>,
+    ) -> Result<(), Spare<T>> {
         let mut hull = pages;
         let mut purged = false;
         let mut empty = 0;
 
-        while let Some(found) = self.overlapping(hull) {
+        while let Some((found, cursor)) = overlapping_mut(&mut self.ranges, hull) {
             // No other range overlaps such pages, so nothing was removed yet.
             if found.contains(pages) {
-                return;
+                return Ok(());
             }
-            let Removed {
-                was_purged,
-                had_token,
-            } = self.remove(found, order);
             hull = hull.hull(found);
-            purged |= was_purged;
-            if !had_token {
+            purged |= cursor.current().1.purged;
+            if cursor.current().1.token.is_none() {
                 empty += found.len();
             }
+            let (token, node) = remove(cursor);
+            self.node = Some(node);
+            self.forget(found, token, order);
         }
+        // If something was removed, there is a node.
+        let Some(node) = spare.node.or_else(|| self.node.take()) else {
+            return Err(Spare::new(spare.token));
+        };
         let token = (empty < hull.len()).then_some(spare.token);
-        self.insert(hull, purged, token, spare.node, order);
+        self.insert(hull, purged, token, node, order);
+        Ok(())
     }
 
     /// Pins pages and tells whether any of them was in a purged range.
@@ -147,17 +167,39 @@ impl<T> Unpinned<T> {
     ) -> Result<bool, SpareNeeded> {
         let mut purged = false;
 
-        while let Some(found) = self.overlapping(pages) {
-            purged |= match (found.before(pages), found.after(pages)) {
-                (None, None) => self.remove(found, order).was_purged,
-                (None, Some(upper)) => self.keep_upper(upper, order),
-                (Some(lower), None) => self.keep_lower(found, lower, order),
+        while let Some((found, cursor)) = overlapping_mut(&mut self.ranges, pages) {
+            purged |= cursor.current().1.purged;
+            match (found.before(pages), found.after(pages)) {
+                (None, None) => {
+                    let (token, node) = remove(cursor);
+                    self.node = Some(node);
+                    self.forget(found, token, order);
+                }
+                (None, Some(upper)) => {
+                    self.evictable -= keep_upper(cursor, upper, order);
+                    break;
+                }
+                (Some(lower), None) => {
+                    let was_purged = cursor.current().1.purged;
+                    let (token, node) = remove(cursor);
+                    if let Some(token) = &token {
+                        // INVARIANT: That many pages less.
+                        self.evictable -= found.len() - lower.len();
+                        order.adjust(token, lower);
+                    }
+                    let entry = Entry {
+                        first: lower.first(),
+                        purged: was_purged,
+                        token,
+                    };
+                    self.ranges.insert(node.into_node(lower.last(), entry));
+                }
                 (Some(lower), Some(upper)) => {
                     // No other range overlaps such pages.
-                    let spare = spare.ok_or(SpareNeeded)?;
-                    return Ok(self.split(lower, upper, spare, order));
+                    self.split(lower, upper, spare.ok_or(SpareNeeded)?, order)?;
+                    break;
                 }
-            };
+            }
         }
         Ok(purged)
     }
@@ -173,8 +215,7 @@ impl<T> Unpinned<T> {
         let token = entry.token.take()?;
         // INVARIANT: The range has no token now, and was purged.
         entry.purged = true;
-        self.forget(range);
-        order.remove(token);
+        self.forget(range, Some(token), order);
         Some(range)
     }
 
@@ -200,22 +241,6 @@ impl<T> Unpinned<T> {
         (entry.first <= pages.last()).then(|| PageRange::from_ends(entry.first, last))
     }
 
-    /// Removes a range that there is.
-    fn remove(&mut self, range: PageRange, order: &mut impl Order<T>) -> Removed {
-        let entry = self.ranges.remove(&range.last());
-        let was_purged = entry.as_ref().is_some_and(|entry| entry.purged);
-        let token = entry.and_then(|entry| entry.token);
-        let had_token = token.is_some();
-        if let Some(token) = token {
-            self.forget(range);
-            order.remove(token);
-        }
-        Removed {
-            was_purged,
-            had_token,
-        }
-    }
-
     /// Inserts a range that overlaps none.
     fn insert(
         &mut self,
@@ -239,61 +264,20 @@ impl<T> Unpinned<T> {
         self.ranges.insert(node.into_node(range.last(), entry));
     }
 
-    /// Leaves of a range its upper part, and tells whether it was purged.
-    fn keep_upper(&mut self, upper: PageRange, order: &mut impl Order<T>) -> bool {
-        let Some(entry) = self.ranges.get_mut(&upper.last()) else {
-            return false;
-        };
-        let lost = upper.first() - entry.first;
-        entry.first = upper.first();
-        if let Some(token) = &entry.token {
-            // INVARIANT: That many pages less.
-            self.evictable -= lost;
-            order.adjust(token, upper);
-        }
-        entry.purged
-    }
-
-    /// Leaves of a range its lower part, and tells whether it was purged.
-    fn keep_lower(
-        &mut self,
-        range: PageRange,
-        lower: PageRange,
-        order: &mut impl Order<T>,
-    ) -> bool {
-        let Some(mut found) = self.ranges.find_mut(&range.last()) else {
-            return false;
-        };
-        // The token is taken out first, for the node to be used again.
-        let token = found.get_mut().token.take();
-        let purged = found.get().purged;
-        let node = found.remove_node().into_reservation();
-        if let Some(token) = &token {
-            // INVARIANT: That many pages less.
-            self.evictable -= range.len() - lower.len();
-            order.adjust(token, lower);
-        }
-        let entry = Entry {
-            first: lower.first(),
-            purged,
-            token,
-        };
-        self.ranges.insert(node.into_node(lower.last(), entry));
-        purged
-    }
-
-    /// Leaves of a range its two ends and tells whether it was purged. The lower
-    /// one keeps its place, the upper one is the youngest.
+    /// Leaves of a range its two ends. The lower one keeps its place, the upper one
+    /// is the youngest.
     fn split(
         &mut self,
         lower: PageRange,
         upper: PageRange,
         spare: Spare<T>,
         order: &mut impl Order<T>,
-    ) -> bool {
+    ) -> Result<(), SpareNeeded> {
+        let node = spare.node.or_else(|| self.node.take());
+        let node = node.ok_or(SpareNeeded)?;
         // The node has the key of the upper part.
         let Some(entry) = self.ranges.get_mut(&upper.last()) else {
-            return false;
+            return Ok(());
         };
         entry.first = upper.first();
         let purged = entry.purged;
@@ -311,15 +295,54 @@ impl<T> Unpinned<T> {
             purged,
             token,
         };
-        self.ranges
-            .insert(spare.node.into_node(lower.last(), entry));
-        purged
+        self.ranges.insert(node.into_node(lower.last(), entry));
+        Ok(())
     }
 
-    /// Counts a range with a token no more.
-    fn forget(&mut self, range: PageRange) {
-        self.evictable -= range.len();
-        self.tokens -= 1;
+    /// Counts a range no more whose token this was.
+    fn forget(&mut self, range: PageRange, token: Option<T>, order: &mut impl Order<T>) {
+        if let Some(token) = token {
+            self.evictable -= range.len();
+            self.tokens -= 1;
+            order.remove(token);
+        }
+    }
+}
+
+/// Returns the first range that has a page in common with `pages`.
+fn overlapping_mut<T>(
+    ranges: &mut RBTree<usize, Entry<T>>,
+    pages: PageRange,
+) -> Option<(PageRange, CursorMut<'_, usize, Entry<T>>)> {
+    let cursor = ranges.cursor_lower_bound_mut(&pages.first())?;
+    let (&last, entry) = cursor.current();
+    let first = entry.first;
+    (first <= pages.last()).then(|| (PageRange::from_ends(first, last), cursor))
+}
+
+/// Removes an entry, of which the token and the node are left.
+fn remove<T>(mut cursor: CursorMut<'_, usize, Entry<T>>) -> (Option<T>, Node<T>) {
+    let token = cursor.current_mut().1.token.take();
+    let (_, node) = cursor.remove_current();
+    (token, node.into_reservation())
+}
+
+/// Leaves of a range its upper part, and returns how many pages less can be
+/// purged.
+fn keep_upper<T>(
+    mut cursor: CursorMut<'_, usize, Entry<T>>,
+    upper: PageRange,
+    order: &mut impl Order<T>,
+) -> usize {
+    let (_, entry) = cursor.current_mut();
+    let lost = upper.first() - entry.first;
+    entry.first = upper.first();
+    match &entry.token {
+        Some(token) => {
+            order.adjust(token, upper);
+            lost
+        }
+        None => 0,
     }
 }
 
@@ -478,17 +501,21 @@ mod tests {
             }
         }
 
-        fn spare(&mut self) -> Result<Spare<usize>> {
+        fn spare(&mut self) -> Spare<usize> {
             self.next += 1;
-            Spare::new(self.next, GFP_KERNEL)
+            Spare::new(self.next)
+        }
+
+        /// What a refusal must not change.
+        fn state(&self) -> ((usize, usize), usize) {
+            (self.real.evictable(), self.order.tokens.len())
         }
 
         /// Takes a step in both and tells whether they answer alike.
         fn step(&mut self, step: Step) -> Result<bool> {
             match step {
                 Step::Unpin(pages) => {
-                    let spare = self.spare()?;
-                    self.real.unpin(pages, spare, &mut self.order);
+                    self.unpin(pages)?;
                     self.model.unpin(pages)?;
                     Ok(true)
                 }
@@ -501,19 +528,36 @@ mod tests {
             }
         }
 
-        /// Pins, at first without a spare: what that refuses it must not change.
-        fn pin(&mut self, pages: PageRange) -> Result<bool> {
-            let before = (self.real.evictable(), self.order.tokens.len());
-            if let Ok(purged) = self.real.pin(pages, None, &mut self.order) {
-                return Ok(purged);
-            }
-            if (self.real.evictable(), self.order.tokens.len()) != before {
+        /// Unpins, at first without a node.
+        fn unpin(&mut self, pages: PageRange) -> Result {
+            let before = self.state();
+            let spare = self.spare();
+            let Err(spare) = self.real.unpin(pages, spare, &mut self.order) else {
+                return Ok(());
+            };
+            let spare = spare.with_node(GFP_KERNEL)?;
+            if self.state() != before {
                 return Err(EINVAL);
             }
-            let spare = self.spare()?;
             self.real
-                .pin(pages, Some(spare), &mut self.order)
+                .unpin(pages, spare, &mut self.order)
                 .map_err(|_| EINVAL)
+        }
+
+        /// Pins, at first without a spare, then with one without a node.
+        fn pin(&mut self, pages: PageRange) -> Result<bool> {
+            let before = self.state();
+            let bare = self.spare();
+            let whole = self.spare().with_node(GFP_KERNEL)?;
+            for spare in [None, Some(bare), Some(whole)] {
+                if let Ok(purged) = self.real.pin(pages, spare, &mut self.order) {
+                    return Ok(purged);
+                }
+                if self.state() != before {
+                    break;
+                }
+            }
+            Err(EINVAL)
         }
 
         /// Checks every invariant, and that the two agree on everything.
