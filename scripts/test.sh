@@ -20,9 +20,8 @@ usage() {
 
 		  uml        User-mode Linux with KASAN on one CPU, 64-bit
 		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
-		  arm64      QEMU arm64 with KASAN, kmemleak and pages of 4 KiB, 64-bit and
-		             32-bit
-		  arm64-16k  QEMU arm64 with pages of 16 KiB, 64-bit; only if named
+		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
+		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 20 minutes on 2 idle CPUs; a later
