@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Checks form: rustfmt, clippy, checkpatch and shellcheck; see --help.
+# Checks form: rustfmt, clippy, checkpatch, shellcheck and python; see --help.
 
 . "$(dirname "$0")/lib.sh"
 . "$TOP/scripts/packages.sh"
@@ -12,8 +12,8 @@ usage() {
 	cat <<-EOF
 		Usage: make check
 
-		Runs rustfmt, clippy (through the kernel's build), the kernel's checkpatch
-		and shellcheck over this checkout. Fails on any warning.
+		Runs rustfmt, clippy (through the kernel's build), the kernel's checkpatch,
+		shellcheck and python's compiler over this checkout. Fails on any warning.
 	EOF
 }
 
@@ -60,6 +60,11 @@ check_shellcheck() {
 	(cd "$TOP" && shellcheck -S warning -e SC1091,SC2034,SC2154 scripts/*.sh scripts/guest/* selftests/*.sh .ci/run)
 }
 
+# What it compiles is kept out of the checkout.
+check_python() {
+	PYTHONPYCACHEPREFIX=$OUT/check/python python3 -W error -m py_compile "$TOP"/scripts/*.py
+}
+
 need_machine_packages
 need_packages shellcheck
 with_cache prepare_toolchain
@@ -74,7 +79,7 @@ with_cache prepare_source
 with_cache prepare_kernel uml
 mkdir -p "$OUT/check"
 failed=()
-for check in rustfmt clippy checkpatch shellcheck; do
+for check in rustfmt clippy checkpatch shellcheck python; do
 	say "$check"
 	"check_$check" || failed+=("$check")
 done

@@ -25,9 +25,10 @@ need_packages() {
 # need_machine_packages VM...: the same with all that building for and running
 # these machines takes, so that whoever lacks them is told once.
 need_machine_packages() {
-	local packages=(bc bison busybox-static cpio flex gcc libc6-dev libelf-dev make perl util-linux xz-utils)
+	local packages=(bc bison busybox-static cpio flex gcc libc6-dev libelf-dev make perl python3 util-linux xz-utils)
 	packages+=({clang,lld,llvm}-"$LLVM_SERIES" "libclang-$LLVM_SERIES-dev")
 	[[ " $* " != *" x86 "* ]] || packages+=(gcc-multilib qemu-system-x86)
+	[[ " $* " != *" bench "* ]] || packages+=(qemu-system-x86)
 	[[ " $* " != *" arm64"* ]] || packages+=(qemu-system-arm)
 	need_packages "${packages[@]}"
 }
