@@ -23,6 +23,12 @@ demo test:
 torture:
 	@scripts/torture.sh "$(VM)" "$(PAIRS)"
 
+bench:
+	@scripts/bench.sh run "$(DEVICE)" "$(MODULE2)"
+
+bench-check bench-baseline:
+	@scripts/bench.sh $(@:bench-%=%)
+
 check doctor oracle:
 	@scripts/$@.sh
 
@@ -33,8 +39,11 @@ help:
 	@echo '  test             build and run every test'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these'
+	@echo '  bench            measure what calls cost, in instructions'
+	@echo '  bench-check      compare that with selftests/bench_baseline.json'
+	@echo '  bench-baseline   write that file anew'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'
-	@echo '  check            rustfmt, clippy, checkpatch, shellcheck'
+	@echo '  check            rustfmt, clippy, checkpatch, shellcheck, python'
 	@echo
 	@echo 'For a kernel with CONFIG_RUST=y (KDIR=DIR, by default the running one):'
 	@echo '  doctor           tell whether this machine can build and load the module'
@@ -45,4 +54,5 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test torture oracle check doctor help
+.PHONY: all modules modules_install clean demo test torture bench bench-check bench-baseline \
+	oracle check doctor help

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Measures what calls cost, in instructions; see --help.
+
+. "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/packages.sh"
+. "$TOP/scripts/toolchain.sh"
+. "$TOP/scripts/kernel.sh"
+. "$TOP/scripts/programs.sh"
+. "$TOP/scripts/vm.sh"
+
+BASELINE=$TOP/selftests/bench_baseline.json
+ROWS=$OUT/bench/results.tsv
+
+usage() {
+	cat <<-EOF
+		Usage: make bench [DEVICE=/dev/...] [MODULE2=FILE.ko]
+		       make bench-check
+		       make bench-baseline
+
+		Measures what the driver's calls cost, and the same with a memfd, in
+		instructions: a virtual machine without debug options counts them, so that the
+		figures are the same again however busy this machine is. Then, in another one,
+		processes call at the same time; that is in nanoseconds and differs each time.
+
+		  bench           prints a table, and writes it, the rows and a picture to
+		                  out/bench: table.txt, results.tsv, results.json, cost.svg
+		  bench-check     compares with selftests/bench_baseline.json; ends with
+		                  status 1 if something became dearer by more than 3 %
+		  bench-baseline  writes that file anew
+
+		DEVICE names another device to measure, MODULE2 its module, built for the same
+		kernel and loaded besides.
+
+		The first run installs packages (as root) and builds a kernel into
+		$CACHE, which takes about 6 minutes on 2 idle CPUs.
+	EOF
+}
+
+# prepare: builds all that measuring takes.
+prepare() {
+	need_machine_packages bench
+	with_cache prepare_toolchain
+	with_cache prepare_source
+	with_cache prepare_kernel bench
+	step "Building the module" "10 s" "$OUT/bench/module.log" build_module bench
+	step "Building the benchmark" "10 s" "$(selftests_of bench 64).log" build_selftests bench 64
+	: >"$ROWS"
+}
+
+# measure VM WORD...: runs the benchmark with these words in the machine and adds
+# its rows to ROWS.
+measure() {
+	local vm=$1 files
+	shift
+	files=("$OUT/bench/module/rust_ashmem.ko:/rust_ashmem.ko" "$(selftests_of bench 64)/bench:/selftests-64/bench")
+	[[ -z $MODULE2 ]] || files+=("$MODULE2:/module2.ko")
+	[[ -z $DEVICE ]] || set -- --device "$DEVICE" "$@"
+	mkdir -p "$OUT/$vm"
+	make_initramfs "$vm" bench "${files[@]}"
+	GUEST_WORDS="bench=\"$*\""
+	follow_vm "$vm" show_rows ||
+		die "The benchmark did not come to its end." "What it printed is out/$vm/results, the kernel's log out/$vm/console."
+	! splats "$vm" || die "The kernel complained." "Its log is out/$vm/console."
+	tr -d '\r' <"$OUT/$vm/results" >>"$ROWS"
+}
+
+# show_rows: prints rows as they come, and what else the benchmark has to say.
+show_rows() {
+	awk -F '\t' '
+		{ sub(/\r$/, "") }
+		NF == 5 && !/^#/ {
+			printf "  %-28s %7s  %-8s %14.1f %s\n", $1, $2 == "-" ? "" : $2, $4, $5, $3
+			fflush()
+			next
+		}
+		!/^## / { print "  " $0; fflush() }'
+}
+
+# report COMMAND WHERE: does what bench.py knows to do with the rows.
+report_rows() {
+	"$TOP/scripts/bench.py" --kernel "$KVERSION" --toolchain "$TOOLCHAIN" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
+}
+
+run_bench() {
+	prepare
+	say "Counting instructions (usually 1 min)"
+	measure bench
+	say "Measuring several processes at once (usually 30 s)"
+	measure bench-smp --parallel
+	say ""
+	report_rows report "$OUT/bench"
+	say ""
+	say "Written to out/bench: table.txt, results.tsv, results.json, cost.svg"
+}
+
+check_bench() {
+	[[ -e $BASELINE ]] ||
+		die "There is no selftests/bench_baseline.json to compare with." "Write it: make bench-baseline"
+	prepare
+	say "Counting instructions (usually 1 min)"
+	measure bench
+	report_rows check "$BASELINE"
+}
+
+write_baseline() {
+	prepare
+	say "Counting instructions (usually 1 min)"
+	measure bench
+	report_rows baseline "$BASELINE"
+	say "Written: selftests/bench_baseline.json"
+}
+
+DEVICE=${2:-}
+MODULE2=${3:-}
+[[ -z $DEVICE || $DEVICE =~ ^/dev/[[:alnum:]_./-]+$ ]] ||
+	die "DEVICE is '$DEVICE'." "It is the path of a device, such as /dev/ashmem."
+[[ -z $MODULE2 || -f $MODULE2 ]] || die "MODULE2 is '$MODULE2', which is no file." "It is a module to load besides."
+case ${1:-run} in
+run) run_bench ;;
+check) check_bench ;;
+baseline) write_baseline ;;
+-h | --help) usage ;;
+*) usage >&2 && exit 2 ;;
+esac
