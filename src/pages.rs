@@ -102,11 +102,6 @@ impl PageRange {
         (first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1)
     }
 
-    /// Tells whether the two have a page in common.
-    pub(crate) fn overlaps(self, other: Self) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
-
     /// Tells whether every page of `other` is one of this range.
     pub(crate) fn contains(self, other: Self) -> bool {
         self.first <= other.first && other.last <= self.last
@@ -232,8 +227,6 @@ mod tests {
         for a in all() {
             assert_eq!(a.len(), (0..6).filter(|&page| has(a, page)).count());
             for b in all() {
-                let both = |page| has(a, page) && has(b, page);
-                assert_eq!(a.overlaps(b), (0..6).any(both));
                 assert_eq!(a.contains(b), (0..6).all(|p| has(a, p) || !has(b, p)));
                 let hull = a.hull(b);
                 assert!(hull.contains(a) && hull.contains(b));
