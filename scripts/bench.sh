@@ -63,7 +63,7 @@ measure() {
 	follow_vm "$vm" show_rows ||
 		die "The benchmark did not come to its end." "What it printed is out/$vm/results, the kernel's log out/$vm/console."
 	! splats "$vm" || die "The kernel complained." "Its log is out/$vm/console."
-	tr -d '\r' <"$OUT/$vm/results" >>"$ROWS"
+	tr -d '\r' <"$OUT/$vm/results" | grep -vxF "$END_MARK" >>"$ROWS"
 }
 
 # show_rows: prints rows as they come, and what else the benchmark has to say.
