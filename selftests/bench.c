@@ -238,16 +238,17 @@ static void bench_calls(const struct subject *subject)
 		{ "GET_SIZE", ASHMEM_GET_SIZE, 0 },
 		{ "SET_PROT_MASK", ASHMEM_SET_PROT_MASK, PROT_ALL },
 		{ "GET_PROT_MASK", ASHMEM_GET_PROT_MASK, 0 },
-		{ NULL, 0, 0 },		/* is mapped from here on */
+		{ NULL, 1, 0 },		/* is mapped from here on */
 		{ "GET_FILE_ID", ASHMEM_GET_FILE_ID, (unsigned long)&id },
 		{ "GET_PIN_STATUS", ASHMEM_GET_PIN_STATUS, (unsigned long)&range },
 		{ "PIN", ASHMEM_PIN, (unsigned long)&range },
 		{ "UNPIN", ASHMEM_UNPIN, (unsigned long)&range },
 		{ "PURGE_ALL_CACHES", ASHMEM_PURGE_ALL_CACHES, 0 },
+		{ NULL, 0, 0 },
 	};
 	int fd = region_create(subject, size);
 
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+	for (int i = 0; calls[i].call; i++) {
 		double value;
 
 		if (!calls[i].name) {

@@ -146,6 +146,38 @@ TEST_F_TIMEOUT(homes, limit_purges_rather_than_swaps, 300)
 	EXPECT_EQ(0, tenant_ends(self->tenants));
 }
 
+/* A little more than the limit does not cost everything. */
+TEST_F_TIMEOUT(homes, small_excess_purges_a_part, 300)
+{
+	size_t region = 64 * MIB / page_size();
+	struct tenant *tenant = self->tenants;
+	long left;
+
+	write_number(self->homes[0], "memory.swap.max", 0);
+	ASSERT_TRUE(tenant_starts(tenant, self->homes[0], region));
+	ASSERT_EQ(0, write_number(self->homes[0], "memory.max",
+				  read_number(self->homes[0], "memory.current") + MIB));
+	ASSERT_TRUE(tenant_grows(tenant, 2 * MIB / page_size()));
+	left = shrinker_count(self->shrinker, self->ids[0]);
+	log_use(_metadata, "2 MiB later", self->homes[0], left);
+	EXPECT_GT(region, left);
+	EXPECT_LE(region / 2, left);
+	EXPECT_EQ(0, read_stat(self->homes[0], "memory.events", "oom_kill"));
+}
+
+/* That is not to say that it does not go when it has to. */
+TEST_F_TIMEOUT(homes, lowered_limit_purges_all, 300)
+{
+	size_t region = 64 * MIB / page_size();
+
+	write_number(self->homes[0], "memory.swap.max", 0);
+	ASSERT_TRUE(tenant_starts(self->tenants, self->homes[0], region));
+	ASSERT_EQ(0, write_number(self->homes[0], "memory.max", 4 * MIB));
+	EXPECT_GE(4 * MIB / (long)page_size(), shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(0, read_stat(self->homes[0], "memory.events", "oom_kill"));
+	EXPECT_EQ(0, tenant_ends(self->tenants));
+}
+
 /* A cgroup that is removed leaves what there is to its parent, some time later. */
 TEST_F_TIMEOUT(homes, removed_cgroup_leaves_ranges_to_its_parent, 300)
 {
@@ -198,6 +230,8 @@ TEST_F(homes, who_unpins_is_asked_not_who_pays)
 	int fd = area_create(pages * page_size());
 	char *map;
 
+	for (int i = 0; i < HOMES; i++)
+		write_number(self->homes[i], "memory.swap.max", 0);
 	ASSERT_EQ(0, cgroup_join(self->homes[0]));
 	map = map_filled(fd, pages);
 	ASSERT_NE(MAP_FAILED, map);

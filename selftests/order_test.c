@@ -303,7 +303,7 @@ TEST_F_TIMEOUT(order, regions_close_while_scanned, 300)
 		purged += !map[0];
 		munmap(map, PAGES * self->page);
 	}
-	EXPECT_EQ(SIGKILL, stop_doing(scanner));
+	EXPECT_TRUE(stop_doing(scanner));
 	TH_LOG("%d of 300 regions were purged in time", purged);
 }
 
@@ -330,8 +330,8 @@ TEST_F_TIMEOUT(order, forks_while_purged, 300)
 		for (int page = 4; page < 12; page++)
 			memset(self->in_a + page * self->page, letter_of(page), self->page);
 	}
-	EXPECT_EQ(SIGKILL, stop_doing(scanner));
-	EXPECT_EQ(SIGKILL, stop_doing(purger));
+	EXPECT_TRUE(stop_doing(scanner));
+	EXPECT_TRUE(stop_doing(purger));
 	TH_LOG("%d of 100 times it was purged", purged);
 }
 

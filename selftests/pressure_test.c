@@ -21,6 +21,10 @@ FIXTURE(machine)
 
 FIXTURE_SETUP(machine)
 {
+	self->zram = -ENODEV;
+	self->fd = -EBADF;
+	if (!getenv("ASHMEM_EXHAUST"))
+		SKIP(return, "fills all memory of the machine: ASHMEM_EXHAUST=1 lets it");
 	self->shrinker = shrinker_or_skip();
 	if (self->shrinker < 0)
 		return;
@@ -130,7 +134,7 @@ FIXTURE_SETUP(huge)
 	if (self->fd < 0 || !purge_or_skip(self->fd))
 		return;
 	if (size <= 0 || read_text(AT_FDCWD, SHMEM_ENABLED, modes, sizeof(modes)) < 0 ||
-	    sscanf(modes, "%*[^[][%63[a-z_]", self->enabled) != 1 ||
+	    !strchr(modes, '[') || sscanf(strchr(modes, '['), "[%63[a-z_]", self->enabled) != 1 ||
 	    write_text(AT_FDCWD, SHMEM_ENABLED, "always"))
 		SKIP(return, "no huge pages for shared memory");
 	self->huge = size / page_size();
@@ -169,6 +173,45 @@ TEST_F(huge, purge_frees_parts_of_huge_pages)
 	EXPECT_TRUE(are_zero(self->map, self->huge, self->huge));
 	EXPECT_TRUE(are_intact(self->map, 2 * self->huge, 2 * self->huge - part));
 	EXPECT_TRUE(are_zero(self->map, self->pages - part, part));
+}
+
+/* A region that was swapped out in huge pages, the first of them unpinned in part. */
+static bool open_waiting(int *fd, size_t huge)
+{
+	char *map;
+
+	*fd = area_create(2 * huge * page_size());
+	map = map_filled(*fd, 2 * huge);
+	return map != MAP_FAILED && !madvise(map, 2 * huge * page_size(), MADV_PAGEOUT) &&
+	       !unpin(*fd, 0, huge / 2);
+}
+
+/* Part of what was swapped out as a whole cannot be dropped without reading it. */
+TEST_F(huge, range_that_has_to_wait_lets_others_go)
+{
+	int shrinker = shrinker_or_skip(), zram, waiting[2];
+	long other = self->huge, left;
+	struct place place;
+
+	if (shrinker < 0)
+		return;
+	zram = swap_or_skip(16 * self->huge);
+	if (zram < 0)
+		return;
+	EXPECT_TRUE(open_waiting(waiting, self->huge));
+	EXPECT_TRUE(open_waiting(waiting + 1, self->huge));
+	EXPECT_NE(MAP_FAILED, map_filled(self->fd, other));
+	EXPECT_EQ(0, unpin(self->fd, 0, other));
+	EXPECT_EQ(other + (long)self->huge, shrinker_count_at(shrinker, ANY_CGROUP, &place));
+	EXPECT_EQ(0, shrinker_scan(shrinker, &place, other));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
+	left = shrinker_count(shrinker, ANY_CGROUP);
+	close(waiting[0]);
+	close(waiting[1]);
+	swap_remove(zram);
+	close(shrinker);
+	if (left != (long)self->huge)
+		SKIP(return, "the others did not have to wait");
 }
 
 TEST_HARNESS_MAIN

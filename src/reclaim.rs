@@ -25,6 +25,7 @@ use crate::{
     shmem::ShmemFile,
     shrinker::{
         account_reclaimed,
+        reclaimed,
         Place,
         Registration,
         Scan,
@@ -49,6 +50,8 @@ struct Token {
     len: Atomic<usize>,
     /// When it was unpinned, counted in calls of [`Reclaim::purge_all()`].
     epoch: Atomic<usize>,
+    /// The last scan that tried to purge it.
+    scan: Atomic<usize>,
 }
 
 impl Token {
@@ -148,6 +151,7 @@ impl Backing {
             page: Atomic::new(0),
             len: Atomic::new(0),
             epoch: Atomic::new(self.reclaim.epoch.load(Relaxed)),
+            scan: Atomic::new(0),
         };
         Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
@@ -235,6 +239,7 @@ pub(crate) struct Reclaim {
     pages: Atomic<usize>,
     ranges: Atomic<usize>,
     epoch: Atomic<usize>,
+    scans: Atomic<usize>,
 }
 
 impl Reclaim {
@@ -250,6 +255,7 @@ impl Reclaim {
                 pages: Atomic::new(0),
                 ranges: Atomic::new(0),
                 epoch: Atomic::new(0),
+                scans: Atomic::new(0),
             }),
             GFP_KERNEL,
         )?;
@@ -328,9 +334,10 @@ impl Reclaim {
 const SAMPLE: usize = 64;
 
 impl Shrinker for Reclaim {
-    /// Half of what there is, then half of the rest, however little pressure there
-    /// is: who unpins said that it can go. The C driver's share was a fraction of
-    /// that of the page cache, so more was swapped than purged.
+    /// Reclaim then wants half of what there is, however little pressure there is:
+    /// who unpins said that it can go. The C driver's share was a fraction of that
+    /// of the page cache, so more was swapped than purged. (Of one page alone, half
+    /// is nothing.)
     const SEEKS: i32 = 0;
 
     fn count(&self, place: &Place<'_>) -> usize {
@@ -346,23 +353,29 @@ impl Shrinker for Reclaim {
     }
 
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {
-        let mut purged = 0;
-        let mut busy: Option<Arc<Backing>> = None;
-        while purged < wanted {
+        let so_far = reclaimed();
+        if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
+            return Scan::Stop;
+        }
+        // Not 0, which is what new tokens have, until it wraps.
+        let scan = self.scans.fetch_add(1, Relaxed).wrapping_add(1);
+        let (mut purged, mut left_out) = (0, 0);
+        // What cannot be purged now must not keep younger ranges from it.
+        while purged < wanted && left_out < MOST_LEFT_OUT {
             let free = |token: &Token| {
-                let is_busy = busy
-                    .as_ref()
-                    .is_some_and(|busy| Arc::ptr_eq(busy, &token.backing));
                 // Whoever holds the lock may be the one that needs memory.
-                !is_busy && token.backing.unpinned.try_lock().is_some()
+                if token.scan.load(Relaxed) == scan || token.backing.unpinned.try_lock().is_none() {
+                    return false;
+                }
+                token.scan.store(scan, Relaxed);
+                true
             };
             let Some((backing, page)) = self.oldest(Some(place), free) else {
                 break;
             };
             match backing.try_purge(page) {
                 Some(pages) => purged = pages.saturating_add(purged),
-                None if busy.is_some() => break,
-                None => busy = Some(backing),
+                None => left_out += 1,
             }
         }
         match purged {
@@ -371,3 +384,14 @@ impl Shrinker for Reclaim {
         }
     }
 }
+
+/// How many ranges a scan leaves out because they cannot be purged now.
+const MOST_LEFT_OUT: usize = 64;
+
+/// With how many pages one reclaim should be content, if they are a quarter of what
+/// there was.
+///
+/// It wants 64 or so, but that of a memory cgroup does not see that it got them, and
+/// comes back until nothing is left. The quarter is for a limit that is lowered at
+/// once: the kernel tries 16 times before it kills.
+const ENOUGH: usize = 512;

@@ -159,6 +159,21 @@ pub(crate) fn account_reclaimed(pages: usize) {
     }
 }
 
+/// Returns how many pages the reclaim that calls has got by other means than its own
+/// lists of pages, or 0 if it counts them itself.
+pub(crate) fn reclaimed() -> usize {
+    // SAFETY: There always is a current task.
+    let task = unsafe { bindings::get_current() };
+    // SAFETY: The current task exists; the field is only used by the task itself.
+    if unsafe { (*task).flags } & bindings::PF_KSWAPD != 0 {
+        return 0;
+    }
+    // SAFETY: As above.
+    let state = unsafe { (*task).reclaim_state };
+    // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
+    unsafe { state.as_ref() }.map_or(0, |state| state.reclaimed)
+}
+
 const AWARE_OF_NODES: u32 = 1 << 2;
 const AWARE_OF_MEMCGS: u32 = 1 << 3;
 /// `SHRINK_STOP`.
