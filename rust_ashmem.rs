@@ -18,7 +18,7 @@
 //!                │           │           └─ lru (FFI) ── shrinker (FFI)
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
-//!                └─ uapi, task (FFI), misc (FFI)
+//!                └─ uapi, task (FFI), misc (FFI), module (FFI)
 //! ```
 //!
 //! # Lock order
@@ -56,6 +56,8 @@ mod device;
 mod lru;
 #[path = "src/misc.rs"]
 mod misc;
+#[path = "src/module.rs"]
+mod module;
 #[path = "src/name.rs"]
 mod name;
 #[path = "src/pages.rs"]

@@ -4,8 +4,15 @@
 # Kernels for the virtual machines, and the module for them. To be sourced after
 # toolchain.sh.
 
-# The series this project has been tested with, best first.
-TESTED_SERIES=(7.3)
+# The series this project has been tested with, best first; KERNEL picks one.
+TESTED_SERIES=(7.3 7.2)
+if [[ -n ${KERNEL_SERIES:=${KERNEL:-}} ]]; then
+	[[ $KERNEL_SERIES =~ ^[0-9]+\.[0-9]+$ ]] || die "KERNEL is '$KERNEL_SERIES'." "It is a series, such as ${TESTED_SERIES[0]}."
+	TESTED_SERIES=("$KERNEL_SERIES")
+	OUT+=-$KERNEL_SERIES
+	# It is the name of a file from here on.
+	unset KERNEL
+fi
 
 # prepare_source: sets KSRC, the directory of a kernel source, and KVERSION.
 prepare_source() {
@@ -17,7 +24,7 @@ prepare_source() {
 	open_archive
 	package=$(pick_source)
 	[[ -n $package ]] ||
-		die "The archive has no linux-source-7.x." "See which kernels ${OTHER_SUITES[*]} carry now."
+		die "The archive has no linux-source-${KERNEL_SERIES:-7.x}." "See which kernels ${OTHER_SUITES[*]} carry now."
 	step "Fetching and unpacking $package" "20 s" "$CACHE/log/source" fetch_source "$package"
 	cached_source "${package#linux-source-}"
 }
@@ -40,6 +47,7 @@ pick_source() {
 			return
 		fi
 	done
+	[[ -z $KERNEL_SERIES ]] || return 0
 	tail -n 1 <<<"$all"
 	[[ -z $all ]] ||
 		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2

@@ -12,7 +12,7 @@
 
 usage() {
 	cat <<-EOF
-		Usage: make test [VM='uml x86 arm64']
+		Usage: make test [VM='uml x86 arm64'] [KERNEL=7.3]
 
 		Builds the module for each virtual machine, boots it and runs in it the
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
@@ -22,6 +22,8 @@ usage() {
 		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
 		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
 		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
+
+		KERNEL picks a series of Linux; logs are then in out-KERNEL/.
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 20 minutes on 2 idle CPUs; a later

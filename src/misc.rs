@@ -19,7 +19,6 @@ use kernel::{
         MiscDeviceOptions,
         MiscDeviceRegistration, //
     },
-    module::this_module,
     prelude::*,
     seq_file::SeqFile,
     types::{
@@ -27,6 +26,8 @@ use kernel::{
         Opaque, //
     },
 };
+
+use crate::module;
 
 /// A misc device with the hooks that [`MiscDevice`] lacks.
 pub(crate) trait Device: MiscDevice {
@@ -127,7 +128,7 @@ impl<T: Device> Registration<T> {
     /// Linux 7.2 leaves their owner empty, so that a module could be unloaded
     /// under its open descriptors.
     const OPERATIONS: bindings::file_operations = bindings::file_operations {
-        owner: this_module::<crate::LocalModule>().as_ptr(),
+        owner: module::this_module(),
         llseek: Some(Self::llseek),
         get_unmapped_area: Some(Self::get_unmapped_area),
         // SAFETY: `into_raw()` points to a constant.

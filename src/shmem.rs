@@ -30,7 +30,6 @@ use kernel::{
         flags,
         VmaNew, //
     },
-    module::this_module,
     prelude::*,
     sync::SetOnce, //
 };
@@ -40,6 +39,7 @@ use crate::{
         address_or_error,
         AddressRequest, //
     },
+    module,
     pages::PageRange, //
 };
 
@@ -99,9 +99,9 @@ pub(crate) fn init() -> Result {
     let mut table = unsafe { *(*probe.0.as_ptr()).f_op };
 
     // Linux before 6.17 mapped shmem through `mmap`.
-    let mmap_prepare = table.mmap_prepare.ok_or(EOPNOTSUPP)?;
-    let get_unmapped_area = table.get_unmapped_area.ok_or(EOPNOTSUPP)?;
-    table.owner = this_module::<crate::LocalModule>().as_ptr();
+    let mmap_prepare = table.mmap_prepare.ok_or(ENODEV)?;
+    let get_unmapped_area = table.get_unmapped_area.ok_or(ENODEV)?;
+    table.owner = module::this_module();
     // A mapping's `vm_file` is the backing file, and remap_file_pages() maps
     // that again with every right the file has (CVE-2020-0009). `mmap` could not
     // refuse: `__mmap_region()` first tries to grow a neighbour.
@@ -203,9 +203,8 @@ impl ShmemFile {
         let flags = unsafe { (*vma.as_ptr()).__bindgen_anon_2.flags };
         let file = RawFile::new(name, size, flags)?;
 
-        // SAFETY: This module is running, so one more reference is there to be
-        // had. `__fput()` drops it through `fops_put()`.
-        unsafe { module_get(operations.table.owner) };
+        // `__fput()` drops it through `fops_put()`.
+        module::get();
         // SAFETY: No one else has seen the file yet.
         unsafe { (*file.0.as_ptr()).f_op = &operations.table };
         // INVARIANT: Both were just done.
@@ -415,23 +414,3 @@ fn errno(ret: i64) -> Error {
     // CAST: An errno is above -4096.
     Error::from_errno(ret as c_int)
 }
-
-/// Takes one more reference to a module.
-///
-/// # Safety
-///
-/// `module` is null, as that of built-in code is, or a module that someone else
-/// holds a reference to.
-#[cfg(CONFIG_MODULE_UNLOAD)]
-unsafe fn module_get(module: *mut bindings::module) {
-    // SAFETY: By the caller's promise.
-    unsafe { bindings::__module_get(module) };
-}
-
-/// Does nothing where no module can be unloaded.
-///
-/// # Safety
-///
-/// None is needed; the other one's callers promise something.
-#[cfg(not(CONFIG_MODULE_UNLOAD))]
-unsafe fn module_get(_module: *mut bindings::module) {}
