@@ -14,7 +14,7 @@ modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 clean:
-	rm -rf out
+	rm -rf out out-*
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 demo test:
