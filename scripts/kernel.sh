@@ -53,10 +53,12 @@ pick_source() {
 		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2
 }
 
+# fetch_source PACKAGE [VERSION]: the newest unless told otherwise.
 fetch_source() {
-	local package=$1 series=${1#linux-source-} tmp=$CACHE/tmp/source version
+	local package=$1 version=${2:-} series=${1#linux-source-} tmp=$CACHE/tmp/source
 	rm -rf "$tmp"
-	version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
+	[[ -n $version ]] ||
+		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
 	fetch "$package=$version" "$tmp" || return 1
 	echo "unpacking $package"
 	tar -C "$tmp" -xf "$tmp/usr/src/$package.tar.xz" || return 1
@@ -64,6 +66,27 @@ fetch_source() {
 	# The move is what makes it whole.
 	mv "$tmp/$package" "$CACHE/source/$series-$version" || return 1
 	rm -rf "$tmp"
+}
+
+# prepare_source_of VERSION: sets KSRC to the source of Debian's kernel of that
+# version.
+prepare_source_of() {
+	local version=$1 series
+	series=$(cut -d . -f 1-2 <<<"$version")
+	KSRC=$CACHE/source/$series-$version
+	[[ ! -d $KSRC ]] || return 0
+	need_space 3
+	open_archive
+	has_version "linux-source-$series" "$version" ||
+		die "The archive has no linux-source-$series $version, which this kernel was built of." \
+			"Upgrade kernel and headers to what it has, and boot that."
+	step "Fetching and unpacking linux-source-$series" "20 s" "$CACHE/log/source" \
+		fetch_source "linux-source-$series" "$version"
+}
+
+# has_version PACKAGE VERSION: tells whether the archive has that.
+has_version() {
+	[[ -n $(archive apt-cache madison "$1" | awk -v v="$2" '$3 == v') ]]
 }
 
 # The machines that tests run in. Besides, there is one to measure in: bench.
