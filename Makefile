@@ -29,6 +29,9 @@ bench:
 bench-check bench-baseline:
 	@scripts/bench.sh $(@:bench-%=%)
 
+metadata metadata-check metadata-clean:
+	@scripts/metadata.sh $(patsubst metadata,lay,$(@:metadata-%=%)) "$(KDIR)"
+
 check doctor oracle:
 	@scripts/$@.sh
 
@@ -38,7 +41,8 @@ help:
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
 	@echo '  torture          pin and unpin a million times while everything purges'
-	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these'
+	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these,'
+	@echo '                   VM=debian tests on Debian'\''s own kernel'
 	@echo '  bench            measure what calls cost, in instructions'
 	@echo '  bench-check      compare that with selftests/bench_baseline.json'
 	@echo '  bench-baseline   write that file anew'
@@ -47,12 +51,15 @@ help:
 	@echo
 	@echo 'For a kernel with CONFIG_RUST=y (KDIR=DIR, by default the running one):'
 	@echo '  doctor           tell whether this machine can build and load the module'
+	@echo '  metadata         on Debian: make what its headers lack (root)'
 	@echo '  modules          build rust_ashmem.ko (the default)'
+	@echo '  metadata-check   on Debian: prove that it fits the kernel before it is loaded'
 	@echo '  modules_install  install it where modprobe finds it'
+	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
 	@echo
 	@echo '  clean            remove what was built here'
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
 .PHONY: all modules modules_install clean demo test torture bench bench-check bench-baseline \
-	oracle check doctor help
+	metadata metadata-check metadata-clean oracle check doctor help

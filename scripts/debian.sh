@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Debian's own kernel, with its headers and compilers, in a root of its own. To be
+# sourced after kernel.sh.
+
+# What making the Rust metadata takes on Debian, besides the C compiler that the
+# headers depend on.
+METADATA_PACKAGES=(bc binutils bindgen bison flex kmod libc6-dev libdw-dev libelf-dev libssl-dev make
+	pahole python3 rust-src rustc xz-utils zlib1g-dev)
+# What these take for granted, as every system has it.
+ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base sed tar)
+
+# inside ROOT COMMAND...: runs it in that system, where this checkout and the cache
+# are what they are here. What is mounted there nobody else sees.
+inside() {
+	local root=$1 user=()
+	shift
+	((EUID == 0)) || user=(--map-root-user)
+	# shellcheck disable=SC2016
+	unshare --mount "${user[@]}" sh -c '
+		root=$1
+		for dir in /dev /proc "$2" "$3"; do
+			mkdir -p "$root$dir" && mount --rbind "$dir" "$root$dir" || exit
+		done
+		shift 3
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin HOME=/tmp LC_ALL=C "$@"
+	' sh "$root" "$TOP" "$CACHE" "$@"
+}
+
+# package_version HEADERS: prints the version of the package they came in.
+package_version() {
+	sed -n 's/^#define LINUX_PACKAGE_ID " Debian \(.*\)"$/\1/p' "$1/include/generated/package.h" 2>/dev/null || true
+}
+
+# prepare_debian: sets DEBIAN_ROOT, a system with the kernel DEBIAN_RELEASE, its
+# headers DEBIAN_HEADERS and its compilers, and KERNEL, the file to boot; or else
+# DEBIAN_LACKS, which says why there is none.
+prepare_debian() {
+	local picked
+	DEBIAN_ROOT='' DEBIAN_LACKS=''
+	if ! cached_debian; then
+		open_archive
+		picked=$(pick_debian)
+		if [[ -z $picked ]]; then
+			DEBIAN_LACKS="the archive has no kernel ${TESTED_SERIES[*]} of Debian with its headers and source"
+			return
+		fi
+		need_space 6
+		# shellcheck disable=SC2086
+		step "Fetching Debian's ${picked% *} and its compilers" "1 min" "$CACHE/log/debian" \
+			fetch_debian $picked
+		cached_debian
+	fi
+	if ! inside "$DEBIAN_ROOT" true 2>/dev/null; then
+		DEBIAN_ROOT=''
+		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
+		return
+	fi
+	say "Debian's kernel: $DEBIAN_RELEASE"
+	DEBIAN_HEADERS=/usr/src/linux-headers-$DEBIAN_RELEASE
+	KERNEL=$DEBIAN_ROOT/lib/modules/$DEBIAN_RELEASE/vmlinuz
+	prepare_source_of "$(package_version "$DEBIAN_ROOT$DEBIAN_HEADERS")"
+}
+
+# cached_debian: takes the one that is in the cache.
+cached_debian() {
+	DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "*-$(debian_key)" 2>/dev/null)
+	[[ -n $DEBIAN_ROOT ]] || return 1
+	DEBIAN_RELEASE=${DEBIAN_ROOT##*/}
+	DEBIAN_RELEASE=${DEBIAN_RELEASE%-*}
+}
+
+# debian_key: prints what stands for the packages in the name of the root.
+debian_key() {
+	echo "${TESTED_SERIES[*]} ${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}" | sha256sum | cut -c 1-12
+}
+
+# pick_debian: prints release and version of the newest kernel of a tested series
+# of which the archive has the source, too.
+pick_debian() {
+	local series package version
+	for series in "${TESTED_SERIES[@]}"; do
+		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9]+\+deb[0-9]+-cloud-amd64$" |
+			awk '{ print $1 }' | sort -V | tail -n 1)
+		[[ -n $package ]] || continue
+		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
+		if has_version "linux-source-$series" "$version"; then
+			echo "${package#linux-headers-} $version"
+			return
+		fi
+	done
+}
+
+# fetch_debian RELEASE VERSION: unpacks a system without installing it: nothing of
+# it is run before it is whole, and no privilege is needed.
+fetch_debian() {
+	local release=$1 version=$2 tmp=$CACHE/tmp/debian packages
+	packages=("${METADATA_PACKAGES[@]}" "${ROOT_PACKAGES[@]}"
+		linux-{headers,binary,modules}-"$release=$version")
+	rm -rf "$tmp"
+	mkdir -p "$CACHE"/{tmp,debian}
+	mmdebstrap --mode=chrootless --variant=extract --architectures=amd64 \
+		--include="$(IFS=, && echo "${packages[*]}")" trixie "$tmp" "$ARCHIVE/sources.list" || return 1
+	# Its packages would do so when they are installed.
+	ln -s gawk "$tmp/usr/bin/awk" || return 1
+	# Who has a newer one needs no older.
+	rm -rf "$CACHE"/debian/*
+	# The move is what makes it whole.
+	mv "$tmp" "$CACHE/debian/$release-$(debian_key)"
+}
+
+# metadata ARGUMENT...: what 'make metadata' runs, for that system.
+metadata() {
+	env -u RUSTC METADATA_ROOT="$DEBIAN_ROOT" "$TOP/scripts/metadata.sh" "$1" "$DEBIAN_HEADERS" "${@:2}"
+}
+
+# build_debian_module: builds the module there into out/debian, by nothing else
+# than the headers' own make.
+build_debian_module() {
+	mkdir -p "$OUT/debian/module"
+	inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$OUT/debian/module" modules
+}
+
+# unpack_debian_module NAME: adds to MODULES this module of that kernel and, before
+# it, those it depends on, in the order in which they must be loaded. What is built
+# into the kernel is none.
+unpack_debian_module() {
+	local packed name to
+	packed=$(find "$DEBIAN_ROOT/usr/lib/modules/$DEBIAN_RELEASE/kernel" -name "$1.ko.xz")
+	[[ -n $packed ]] || return 0
+	for name in $(/usr/sbin/modinfo -F depends "$packed" | tr , ' '); do
+		unpack_debian_module "$name"
+	done
+	to=${#MODULES[@]}-$1.ko
+	xz -dc "$packed" >"$OUT/debian/$to"
+	MODULES+=("$OUT/debian/$to:/modules/$to")
+}
