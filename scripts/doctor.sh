@@ -51,7 +51,7 @@ check_distro() {
 	done
 	HEADERS="sudo apt install linux-headers-$KREL"
 	case $like in
-	debian)	META='linux-headers packages carry none, linux-source can make it' ;;
+	debian)	META='linux-headers packages carry none, make metadata makes it' ;;
 	ubuntu)	META="package linux-lib-rust-$KREL carries it" ;;
 	arch)	META='package linux-headers (linux-lts-headers, linux-zen-headers) carries it'
 		HEADERS='sudo pacman -S linux-headers (linux-lts-headers, linux-zen-headers)' ;;
@@ -65,7 +65,7 @@ check_distro() {
 		HEADERS="install the headers (devel) package of kernel $KREL" ;;
 	esac
 	name=$(os_release PRETTY_NAME)
-	note "${name:-distribution unknown} (from $R/etc/os-release): Rust metadata: $META; this is expected, tested so far are kernels built from source"
+	note "${name:-distribution unknown} (from $R/etc/os-release): Rust metadata: $META; this is expected, tested so far are kernels built from source, and Debian's"
 }
 
 check_series() {
@@ -168,7 +168,7 @@ check_headers() {
 # that this kernel's scripts/Makefile.build names. bindgen is not needed: only
 # the kernel's own `make prepare` runs it, a build with M= never does.
 check_metadata() {
-	local c f first='' n=0
+	local c f first='' n=0 how
 	for c in kernel core compiler_builtins ffi build_error bindings uapi pin_init macros pin_init_internal \
 		$(cat "$KDIR"{,/source}/scripts/Makefile.build 2>/dev/null | grep -o -e '--extern zero[a-z_]*' | sort -u | sed 's/.* //'); do
 		case $c in macros | *_internal | *_derive) f=rust/lib$c.so ;; *) f=rust/lib$c.rmeta ;; esac
@@ -178,7 +178,11 @@ check_metadata() {
 	# Other architectures use a target that rustc has built in.
 	if { is X86 || is UML; } && [ ! -e "$KDIR/scripts/target.json" ]; then n=$((n + 1)) first=${first:-scripts/target.json}; fi
 	if [ $n -eq 0 ]; then ok "Rust metadata: rust/libkernel.rmeta and the rest (in $KDIR)"
-	else missing build "Rust metadata: $KDIR lacks $first (files missing: $n)" "$META; to make it, run make prepare modules_prepare in the kernel's own source with this configuration and copy rust/*.rmeta, rust/*.so, scripts/target.json to $KDIR"; fi
+	else
+		how="$META; to make it, run make prepare modules_prepare in the kernel's own source with this configuration and copy rust/*.rmeta, rust/*.so, scripts/target.json to $KDIR"
+		[ ! -e "$KDIR/.kernelvariables" ] || how="run make metadata (sudo make metadata$MAKEVARS)"
+		missing build "Rust metadata: $KDIR lacks $first (files missing: $n)" "$how"
+	fi
 }
 
 # The compiler's version text is part of the name of every Rust symbol.

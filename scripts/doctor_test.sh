@@ -95,7 +95,7 @@ expect() {
 }
 
 echo 'KTAP version 1'
-echo '1..27'
+echo '1..28'
 ENV=
 
 machine
@@ -107,6 +107,9 @@ expect 'no CONFIG_RUST' 1 no no '^MISSING +CONFIG_RUST is not set .*: boot a ker
 
 machine; rm "$K"/rust/*
 expect 'headers without metadata' 1 no yes '^MISSING +Rust metadata: .* lacks rust/libkernel\.rmeta \(files missing: 12\): linux-headers packages carry none'
+
+machine; rm "$K"/rust/*; : >"$K/.kernelvariables"; program "$M/usr/bin/x86_64-linux-gnu-gcc-14" 'x86_64-linux-gnu-gcc-14 (Test) 14.2.0'
+expect "Debian's headers without metadata" 1 no yes '^MISSING +Rust metadata: .*: run make metadata \(sudo make metadata\)$'
 
 machine; rm "$K"/rust/libzerocopy_derive.so; printf 'ID=ubuntu\nID_LIKE=debian\n' >"$M/etc/os-release"
 expect 'one crate missing, Ubuntu' 1 no yes "lacks rust/libzerocopy_derive\.so \(files missing: 1\): package linux-lib-rust-$KREL carries it"
