@@ -74,7 +74,7 @@ need_same_rustc() {
 		die "Linux $RELEASE was built without Rust." "Boot one of Debian's kernels from 7.2 on."
 	[[ $have == "$want" ]] ||
 		die "$RUSTC is '$have', but Linux $RELEASE was built by '$want'." \
-			"Metadata made by another rustc fits no kernel's symbols; install the rustc of the release that the kernel is for."
+			"Another rustc has other names for every Rust symbol; install the rustc of the Debian release that the kernel is for."
 }
 
 # missing_from SYMVERS: prints those of the symbols on its input that the kernel

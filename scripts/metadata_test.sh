@@ -51,7 +51,7 @@ module() {
 
 # headers: makes headers in which metadata was laid, with the kernel's own rustc.
 headers() {
-	rm -rf "$TMP/usr"
+	rm -rf "$HEADERS" "$HEADERS-rt"
 	mkdir -p "$HEADERS"/{include/generated,rust,scripts}
 	echo "CONFIG_RUSTC_VERSION_TEXT=\"$RUSTC_TEXT\"" >"$HEADERS/.config"
 	echo "#define UTS_RELEASE \"$RELEASE\"" >"$HEADERS/include/generated/utsrelease.h"
