@@ -46,7 +46,7 @@ prepare_debian() {
 			DEBIAN_LACKS="the archive has no kernel ${TESTED_SERIES[*]} of Debian with its headers and source"
 			return
 		fi
-		need_space 6
+		need_space 3
 		# shellcheck disable=SC2086
 		step "Fetching Debian's ${picked% *} and its compilers" "1 min" "$CACHE/log/debian" \
 			fetch_debian $picked

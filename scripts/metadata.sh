@@ -33,7 +33,7 @@ usage() {
 		  metadata-clean  remove what was laid (root)
 
 		The headers are those of the running kernel unless KDIR names others. The
-		first time takes 5 minutes on 2 idle CPUs and 3 GB in
+		first time takes 3 to 5 minutes on 2 CPUs, and 2 GB in
 		$CACHE.
 	EOF
 }
@@ -109,8 +109,8 @@ build_metadata() {
 # make_metadata: builds the metadata, proves it and lays it.
 make_metadata() {
 	local dir=$CACHE/tmp/metadata-$RELEASE-$VERSION
-	need_space 4
 	prepare_source_of "$VERSION"
+	need_space 1
 	# An interrupted build goes on.
 	mkdir -p "$dir"
 	step "Making the Rust metadata of Linux $RELEASE on $(nproc) CPUs" "4 min" "$CACHE/log/metadata" \
