@@ -37,25 +37,24 @@ package_version() {
 # headers DEBIAN_HEADERS and its compilers, and KERNEL, the file to boot; or else
 # DEBIAN_LACKS, which says why there is none.
 prepare_debian() {
-	local picked
-	DEBIAN_ROOT='' DEBIAN_LACKS=''
+	local picked KSRC
+	DEBIAN_LACKS=
+	if ! inside / true 2>/dev/null; then
+		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
+		return
+	fi
 	if ! cached_debian; then
 		open_archive
 		picked=$(pick_debian)
 		if [[ -z $picked ]]; then
-			DEBIAN_LACKS="the archive has no kernel ${TESTED_SERIES[*]} of Debian with its headers and source"
+			DEBIAN_LACKS="the archive has no Linux ${TESTED_SERIES[*]} of Debian with headers and source"
 			return
 		fi
 		need_space 3
 		# shellcheck disable=SC2086
-		step "Fetching Debian's ${picked% *} and its compilers" "1 min" "$CACHE/log/debian" \
+		step "Fetching Debian's Linux ${picked% *} and its compilers" "1 min" "$CACHE/log/debian" \
 			fetch_debian $picked
 		cached_debian
-	fi
-	if ! inside "$DEBIAN_ROOT" true 2>/dev/null; then
-		DEBIAN_ROOT=''
-		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
-		return
 	fi
 	say "Debian's kernel: $DEBIAN_RELEASE"
 	DEBIAN_HEADERS=/usr/src/linux-headers-$DEBIAN_RELEASE
@@ -67,6 +66,7 @@ prepare_debian() {
 cached_debian() {
 	DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "*-$(debian_key)" 2>/dev/null)
 	[[ -n $DEBIAN_ROOT ]] || return 1
+	touch "$DEBIAN_ROOT"
 	DEBIAN_RELEASE=${DEBIAN_ROOT##*/}
 	DEBIAN_RELEASE=${DEBIAN_RELEASE%-*}
 }
@@ -104,8 +104,8 @@ fetch_debian() {
 		--include="$(IFS=, && echo "${packages[*]}")" trixie "$tmp" "$ARCHIVE/sources.list" || return 1
 	# Its packages would do so when they are installed.
 	ln -s gawk "$tmp/usr/bin/awk" || return 1
-	# Who has a newer one needs no older.
-	rm -rf "$CACHE"/debian/*
+	# Those that nobody used for two weeks are forgotten.
+	find "$CACHE/debian" -mindepth 1 -maxdepth 1 -mtime +14 -exec rm -rf {} +
 	# The move is what makes it whole.
 	mv "$tmp" "$CACHE/debian/$release-$(debian_key)"
 }
