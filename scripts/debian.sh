@@ -64,7 +64,11 @@ prepare_debian() {
 
 # cached_debian: takes the one that is in the cache.
 cached_debian() {
-	DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "*-$(debian_key)" 2>/dev/null)
+	local series
+	for series in "${TESTED_SERIES[@]}"; do
+		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$(debian_key)" 2>/dev/null | tail -n 1)
+		[[ -z $DEBIAN_ROOT ]] || break
+	done
 	[[ -n $DEBIAN_ROOT ]] || return 1
 	touch "$DEBIAN_ROOT"
 	DEBIAN_RELEASE=${DEBIAN_ROOT##*/}
@@ -73,7 +77,7 @@ cached_debian() {
 
 # debian_key: prints what stands for the packages in the name of the root.
 debian_key() {
-	echo "${TESTED_SERIES[*]} ${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}" | sha256sum | cut -c 1-12
+	echo "${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}" | sha256sum | cut -c 1-12
 }
 
 # pick_debian: prints release and version of the newest kernel of a tested series
