@@ -16,7 +16,7 @@ usage() {
 
 		In a virtual machine (uml unless told otherwise), four processes pin, verify,
 		rewrite and unpin pages, so often in all, while ASHMEM_PURGE_ALL_CACHES,
-		drop_caches, scans of the shrinker and the limit of a memory cgroup purge
+		drop_caches, scans of the shrinker and reclaim of their memory cgroup purge
 		them. Pinned data that was lost, a purge that was not reported, and data that
 		is neither as written nor zero end it with status 1.
 

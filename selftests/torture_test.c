@@ -155,36 +155,20 @@ static pid_t work_in_child(struct worker *workers, int number, long pairs, int c
 	_exit(trouble);
 }
 
-/* What all processes of the test may have, in bytes. */
-#define LIMIT		(8 * 1024 * 1024)
-
 /*
- * Has the cgroup reclaim what is unpinned, and swap some of what is not. What was
- * swapped must come back as it was, too.
+ * Has the cgroup of the workers reclaimed: what is unpinned is purged, and what is not
+ * goes to swap.
  */
-static void reach_limit(int cgroup)
+static void reclaim_some(int cgroup)
 {
-	size_t words = LIMIT / sizeof(__u64), step = page_size() / sizeof(__u64) / 2;
-	__u64 *map = mmap(NULL, LIMIT, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	/* If anybody has to die, then this. */
-	write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
-	if (cgroup_join(cgroup))
-		_exit(CALL_FAILED);
-	if (map == MAP_FAILED)
-		return;
-	for (size_t word = 0; word < words; word += step)
-		map[word] = word;
-	for (size_t word = 0; word < words; word += step)
-		if (map[word] != word)
-			_exit(DATA_STRANGE);
-	munmap(map, LIMIT);
-	take_breaks(20);
+	/* It is no error if there is less. */
+	write_text(cgroup, "memory.reclaim", "1M");
+	take_breaks(4);
 }
 
 #define DISTURBERS	4
 
-/* Two regions, each shared by two workers, in a cgroup with a limit if there can be one. */
+/* Two regions, each shared by two workers, in a cgroup of their own if there can be one. */
 FIXTURE(torture)
 {
 	int fds[WORKERS / 2], shrinker, zram;
@@ -223,13 +207,7 @@ FIXTURE_SETUP(torture)
 	self->swapped = vm_events("pswpout");
 	if (cgroups_open(&self->cgroups))
 		return;
-	/* Without swap the limit would kill. */
-	self->zram = swap_add(4 * LIMIT / page_size());
-	if (self->zram < 0) {
-		cgroups_close(&self->cgroups);
-		return;
-	}
-	ASSERT_EQ(0, write_number(self->cgroups.homes[0], "memory.max", LIMIT));
+	self->zram = swap_add(16 * WORKERS * SHARE);
 }
 
 FIXTURE_TEARDOWN(torture)
@@ -241,7 +219,7 @@ FIXTURE_TEARDOWN(torture)
 }
 
 /* Starts what there can be, and returns the number of processes. */
-static int disturb(pid_t *disturbers, int fd, int shrinker, int limited)
+static int disturb(pid_t *disturbers, int fd, int shrinker, int cgroup)
 {
 	int count = 0;
 
@@ -249,8 +227,8 @@ static int disturb(pid_t *disturbers, int fd, int shrinker, int limited)
 	disturbers[count++] = keep_doing(drop_slabs, -EBADF);
 	if (shrinker >= 0)
 		disturbers[count++] = keep_doing(scan_oldest, shrinker);
-	if (limited >= 0)
-		disturbers[count++] = keep_doing(reach_limit, limited);
+	if (cgroup >= 0)
+		disturbers[count++] = keep_doing(reclaim_some, cgroup);
 	return count;
 }
 
@@ -258,16 +236,16 @@ TEST_F_TIMEOUT(torture, pin_never_lies, 3600)
 {
 	const char *wanted = getenv("ASHMEM_TORTURE");
 	long pairs = wanted ? atol(wanted) : 4000, done, purged;
-	int limited = self->cgroups.root < 0 ? -EBADF : self->cgroups.homes[0];
-	int disturbers = disturb(self->disturbers, self->fds[0], self->shrinker, limited);
+	int cgroup = self->cgroups.root < 0 ? -EBADF : self->cgroups.homes[0];
+	int disturbers = disturb(self->disturbers, self->fds[0], self->shrinker, cgroup);
 
 	ASSERT_LE(WORKERS, pairs);
 	TH_LOG("under PURGE_ALL, drop_caches%s%s",
 	       self->shrinker < 0 ? "" : ", scans of the shrinker",
-	       limited < 0 ? "" : ", a memory cgroup's limit with swap");
+	       cgroup < 0 ? "" : self->zram < 0 ? ", memory.reclaim" : ", memory.reclaim with swap");
 	for (int i = 0; i < WORKERS; i++)
 		self->children[i] = work_in_child(self->workers, i, pairs / WORKERS,
-						  limited);
+						  cgroup);
 	for (int i = 0; i < WORKERS; i++) {
 		EXPECT_EQ(0, exit_status_of(self->children[i]));
 	}
