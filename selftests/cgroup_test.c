@@ -223,6 +223,23 @@ TEST_F(homes, ranges_stay_where_they_were_unpinned)
 	close(fd);
 }
 
+/* With ranges elsewhere as well, the average of the oldest stands for all. */
+TEST_F(homes, many_ranges_count_by_their_average)
+{
+	int fd = area_create(1024 * page_size());
+
+	ASSERT_EQ(0, try_map(fd, 1024 * page_size(), PROT_RW, MAP_SHARED));
+	ASSERT_EQ(0, cgroup_join(self->homes[1]));
+	EXPECT_EQ(0, unpin(fd, 1023, 1));
+	ASSERT_EQ(0, cgroup_join(self->homes[0]));
+	for (int i = 0; i < 200; i++) {
+		EXPECT_EQ(0, unpin(fd, 5 * i, 3));
+	}
+	EXPECT_EQ(200 * 3, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_EQ(1, shrinker_count(self->shrinker, self->ids[1]));
+	close(fd);
+}
+
 /* What is freed may be charged to another cgroup: who touches a page first pays for it. */
 TEST_F(homes, who_unpins_is_asked_not_who_pays)
 {

@@ -206,6 +206,25 @@ TEST_F(order, closed_regions_do_not_count)
 	self->c = -EBADF;
 }
 
+/* So many ranges that the average of the oldest would be taken, were they not all. */
+TEST_F(order, count_of_many_ranges_is_exact)
+{
+	int fd = area_create(300 * self->page);
+
+	ASSERT_EQ(0, try_map(fd, 300 * self->page, PROT_RW, MAP_SHARED));
+	ASSERT_EQ(0, unpin(self->a, 0, 1));
+	ASSERT_EQ(0, unpin(self->b, 0, 1));
+	close(self->a);
+	self->a = -EBADF;
+	EXPECT_EQ(ASHMEM_NOT_PURGED, pin(self->b, 0, 0));
+	for (int i = 0; i < 66; i++) {
+		ASSERT_EQ(0, unpin(fd, 2 * i, 1));
+	}
+	ASSERT_EQ(0, unpin(fd, 200, 50));
+	EXPECT_EQ(66 + 50, shrinker_count(self->shrinker, ANY_CGROUP));
+	close(fd);
+}
+
 /* One region of a random walk, and what it should be. */
 struct walker {
 	int fd;

@@ -211,4 +211,90 @@ TEST_F_TIMEOUT(busy, closed_regions_stay_mapped, 300)
 	EXPECT_EQ(0, purge_all(self->fds[0]));
 }
 
+static pid_t purge_in_child(int fd)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(purge_all(fd) < 0);
+	return child;
+}
+
+/* So large that a purge of it takes a while. */
+#define LARGE	8192
+
+/* As soon as something is seen to be gone, PIN waits for the rest and says so. */
+TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
+{
+	size_t last = (LARGE - 1) * self->page;
+	int fd = area_create(LARGE * self->page), early = 0;
+	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+	const volatile char *at = map;
+
+	ASSERT_NE(MAP_FAILED, map);
+	for (int round = 0; round < 20; round++) {
+		int status;
+		pid_t child;
+
+		for (size_t i = 0; i < LARGE; i++)
+			map[i * self->page] = 'a';
+		ASSERT_EQ(0, unpin(fd, 0, 0));
+		child = purge_in_child(fd);
+		ASSERT_LT(0, child);
+		while (*at)
+			;
+		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(fd, 0, 0));
+		early += !waitpid(child, &status, WNOHANG);
+		ASSERT_EQ(0, map[last]);
+		map[last] = 'b';
+		while (waitpid(child, &status, 0) == -1 && errno == EINTR)
+			;
+		ASSERT_EQ('b', map[last]);
+	}
+	TH_LOG("in %d of 20 rounds the purge was still under way", early);
+	munmap(map, LARGE * self->page);
+	close(fd);
+}
+
+/*
+ * What was unpinned when the purge began goes, also if it is split or joined meanwhile;
+ * what is unpinned later stays, or the purge might never end.
+ */
+TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
+{
+	int fd = area_create(1024 * self->page);
+	char *map = area_map(fd, 1024 * self->page, PROT_RW, MAP_SHARED);
+	const volatile char *at = map;
+
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver purges what is unpinned meanwhile, too");
+	ASSERT_NE(MAP_FAILED, map);
+	for (int round = 0; round < 100; round++) {
+		pid_t child;
+
+		*map = 'a';
+		for (size_t i = 0; i < 1024; i += 2) {
+			ASSERT_EQ(0, unpin(fd, i, 1));
+		}
+		ASSERT_EQ(0, unpin(self->fds[0], 0, 14));
+		ASSERT_EQ(0, unpin(self->fds[1], 0, 14));
+		child = purge_in_child(fd);
+		ASSERT_LT(0, child);
+		while (*at)
+			;
+		ASSERT_LE(0, pin(self->fds[0], 7, 1));
+		ASSERT_EQ(0, unpin(self->fds[1], 8, 8));
+		ASSERT_EQ(0, unpin(self->fds[2], 0, 0));
+		ASSERT_EQ(0, exit_status_of(child));
+		EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fds[0], 0, 7));
+		EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fds[0], 8, 6));
+		EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fds[1], 0, 0));
+		EXPECT_EQ(ASHMEM_NOT_PURGED, pin(self->fds[2], 0, 0));
+		ASSERT_LE(0, pin(self->fds[0], 0, 0));
+		ASSERT_LE(0, pin(fd, 0, 0));
+	}
+	munmap(map, 1024 * self->page);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

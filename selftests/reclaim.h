@@ -391,15 +391,17 @@ static inline void take_breaks(int count)
 static inline void scan_oldest(int shrinker)
 {
 	struct place place;
+	long pages = shrinker_count_at(shrinker, ANY_CGROUP, &place);
 
-	if (shrinker_count_at(shrinker, ANY_CGROUP, &place) > 0)
-		shrinker_scan(shrinker, &place, 1);
+	if (pages < 0 || (pages && shrinker_scan(shrinker, &place, 1)))
+		_exit(1);
 	take_breaks(1);
 }
 
 static inline void purge_everything(int fd)
 {
-	purge_all(fd);
+	if (purge_all(fd) < 0)
+		_exit(1);
 	take_breaks(8);
 }
 

@@ -253,6 +253,9 @@ TEST_F_TIMEOUT(torture, pin_never_lies, 3600)
 		EXPECT_TRUE(stop_doing(self->disturbers[i]))
 			TH_LOG("disturber %d", i);
 	}
+	if (self->zram >= 0) {
+		EXPECT_LT(0, vm_events("pswpout") - self->swapped);
+	}
 	count(self->workers, &done, &purged);
 	EXPECT_EQ(pairs / WORKERS * WORKERS, done);
 	EXPECT_LT(0, purged);

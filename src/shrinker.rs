@@ -225,3 +225,63 @@ unsafe extern "C" fn scan<S: Shrinker>(
         }
     }
 }
+
+#[kunit_tests(rust_ashmem_shrinker)]
+mod tests {
+    use super::*;
+
+    /// Has so many objects, all of which a scan frees, if there are any.
+    struct Objects(usize);
+
+    impl Shrinker for Objects {
+        const SEEKS: c_int = 0;
+
+        fn count(&self, _place: &Place<'_>) -> usize {
+            self.0
+        }
+
+        fn scan(&self, _place: &Place<'_>, _wanted: usize) -> Scan {
+            match self.0 {
+                0 => Scan::Stop,
+                objects => Scan::Freed(objects),
+            }
+        }
+    }
+
+    /// Returns what a count and a scan answer, and how many objects that one is said
+    /// to have looked at.
+    fn answers(objects: usize, gfp_mask: bindings::gfp_t) -> (c_ulong, c_ulong, c_ulong) {
+        let objects = Objects(objects);
+        let mut shrinker: bindings::shrinker = pin_init::zeroed();
+        shrinker.private_data = (&raw const objects).cast_mut().cast();
+        let mut control = bindings::shrink_control {
+            gfp_mask,
+            nr_to_scan: 1,
+            nr_scanned: 1,
+            ..pin_init::zeroed()
+        };
+        // SAFETY: As if a registered shrinker had that private data.
+        let counted = unsafe { count::<Objects>(&raw mut shrinker, &raw mut control) };
+        // SAFETY: As above.
+        let freed = unsafe { scan::<Objects>(&raw mut shrinker, &raw mut control) };
+        (counted, freed, control.nr_scanned)
+    }
+
+    #[test]
+    fn scans_say_what_they_freed() {
+        assert_eq!(answers(7, bindings::GFP_KERNEL), (7, 7, 7));
+        assert_eq!(answers(0, bindings::GFP_KERNEL), (EMPTY, STOP, 1));
+    }
+
+    #[test]
+    fn file_systems_have_to_be_allowed() {
+        let no_fs = bindings::GFP_KERNEL & !(1 << bindings::___GFP_FS_BIT);
+        assert_eq!(answers(7, no_fs), (7, STOP, 1));
+    }
+
+    #[test]
+    fn counts_can_be_multiplied() {
+        let (counted, _, _) = answers(usize::MAX, bindings::GFP_KERNEL);
+        assert!(i64::try_from(counted).is_ok_and(|n| n.checked_mul(8).is_some()));
+    }
+}
