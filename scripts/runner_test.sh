@@ -64,6 +64,25 @@ ends() {
 	[[ $status == "$2" ]] && ! kill -0 "$VM_PID" 2>/dev/null
 }
 
+# boots COMMANDS: whether such a machine does not get stuck before its first result.
+boots() {
+	local status=1
+	SILENCE=3
+	OUT=$TMP
+	mkdir -p "$TMP/vm"
+	: >"$TMP/vm/results"
+	: >"$TMP/vm/console"
+	R=$TMP/vm/results setsid bash -c "$1" &
+	VM_PID=$!
+	is_stuck vm || status=0
+	stop_vm 2>/dev/null
+	return $status
+}
+
+gets_stuck() {
+	! boots "$1"
+}
+
 # dies PID: whether a process ends within five seconds. A dead one may be waiting
 # for its parent to notice.
 dies() {
@@ -89,7 +108,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..34"
+echo "1..36"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -132,5 +151,7 @@ result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashm
 result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
 result "a machine that ends early fails" ends 'echo half >>$R' 1
 result "a machine that hangs is stopped" ends 'sleep 1000' 1
+result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
+result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
 result "an interrupted step leaves nothing behind" interrupts_all
 exit $BAD

@@ -121,12 +121,34 @@ wait_vm() {
 	fi
 }
 
+# is_stuck VM: waits for the first result and tells whether the kernel falls silent
+# before that. On a busy host QEMU loses an interrupt now and then while CPUs are
+# brought up, and a large kernel may wait for it for ever.
+is_stuck() {
+	local dir=$OUT/$1 size last=-1 since=$SECONDS
+	while kill -0 "$VM_PID" 2>/dev/null && [[ ! -s $dir/results ]]; do
+		size=$(stat -c %s "$dir/console")
+		if [[ $size != "$last" ]]; then
+			last=$size
+			since=$SECONDS
+		fi
+		((SECONDS - since < SILENCE / 3)) || return 0
+		sleep 0.2
+	done
+	return 1
+}
+
 # follow_vm VM COMMAND...: runs the machine and gives its results to the command as
 # they come; fails if it does not come to its end.
 follow_vm() {
 	local vm=$1 reader ended=0
 	shift
 	start_vm "$vm"
+	if is_stuck "$vm"; then
+		say "$vm: stuck before its first program, so it is booted again"
+		stop_vm
+		start_vm "$vm"
+	fi
 	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" | "$@" &
 	reader=$!
 	wait_vm "$vm" || ended=1
