@@ -240,9 +240,9 @@ TEST_F_TIMEOUT(torture, pin_never_lies, 3600)
 	int disturbers = disturb(self->disturbers, self->fds[0], self->shrinker, cgroup);
 
 	ASSERT_LE(WORKERS, pairs);
-	TH_LOG("under PURGE_ALL, drop_caches%s%s",
+	TH_LOG("under PURGE_ALL, drop_caches%s%s%s",
 	       self->shrinker < 0 ? "" : ", scans of the shrinker",
-	       cgroup < 0 ? "" : self->zram < 0 ? ", memory.reclaim" : ", memory.reclaim with swap");
+	       cgroup < 0 ? "" : ", memory.reclaim", self->zram < 0 ? "" : " with swap");
 	for (int i = 0; i < WORKERS; i++)
 		self->children[i] = work_in_child(self->workers, i, pairs / WORKERS,
 						  cgroup);
