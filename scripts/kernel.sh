@@ -5,7 +5,7 @@
 # toolchain.sh.
 
 # The series this project has been tested with, best first; KERNEL picks one.
-TESTED_SERIES=(7.3 7.2)
+TESTED_SERIES=(7.3)
 if [[ -n ${KERNEL_SERIES:=${KERNEL:-}} ]]; then
 	[[ $KERNEL_SERIES =~ ^[0-9]+\.[0-9]+$ ]] || die "KERNEL is '$KERNEL_SERIES'." "It is a series, such as ${TESTED_SERIES[0]}."
 	TESTED_SERIES=("$KERNEL_SERIES")
