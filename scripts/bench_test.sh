@@ -4,24 +4,7 @@
 # Tests of what the benchmark's rows are made into.
 
 . "$(dirname "$0")/lib.sh"
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
-NUMBER=0
-BAD=0
-
-# result NAME COMMAND...: a test is that the command succeeds.
-result() {
-	local name=$1
-	shift
-	NUMBER=$((NUMBER + 1))
-	if "$@" >/dev/null; then
-		echo "ok $NUMBER $name"
-	else
-		echo "not ok $NUMBER $name"
-		BAD=1
-	fi
-}
+. "$TOP/scripts/ktap.sh"
 
 bench() {
 	"$TOP/scripts/bench.py" --kernel 7.3 --toolchain rustc --date 2026-01-01 "$@" >"$TMP/said" 2>&1

@@ -4,11 +4,8 @@
 # Tests of metadata.sh on made-up headers: what it refuses, and with which words.
 
 . "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/ktap.sh"
 
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
-NUMBER=0
-BAD=0
 RELEASE=7.3.4+test-amd64
 HEADERS=$TMP/usr/src/linux-headers-$RELEASE
 VERSION=7.3.4-1
@@ -17,20 +14,6 @@ VERMAGIC="$RELEASE SMP preempt mod_unload "
 # The same function of the kernel crate, as two compilers call it.
 OURS=_RNvMs1_NtNtCsb5MLIFMWygY_6kernel5alloc9allocatorNtB5_7Vmalloc7to_page
 OTHER=_RNvMs1_NtNtCs4Hq0yTnZr2d_6kernel5alloc9allocatorNtB5_7Vmalloc7to_page
-
-# result NAME COMMAND...: a test is that the command succeeds.
-result() {
-	local name=$1
-	shift
-	NUMBER=$((NUMBER + 1))
-	if "$@" >/dev/null; then
-		echo "ok $NUMBER $name"
-	else
-		echo "not ok $NUMBER $name"
-		sed 's/^/# /' "$TMP/said"
-		BAD=1
-	fi
-}
 
 # rustc TEXT: makes a compiler that says so.
 rustc() {

@@ -4,25 +4,8 @@
 # Tests of the test runner: what it makes of good and bad results and logs.
 
 . "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/ktap.sh"
 . "$TOP/scripts/vm.sh"
-
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
-NUMBER=0
-BAD=0
-
-# result NAME COMMAND...: a test is that the command succeeds.
-result() {
-	local name=$1
-	shift
-	NUMBER=$((NUMBER + 1))
-	if "$@" >/dev/null; then
-		echo "ok $NUMBER $name"
-	else
-		echo "not ok $NUMBER $name"
-		BAD=1
-	fi
-}
 
 # counts RESULTS WANTED [SUITE]: what the report counts in these results.
 counts() {
