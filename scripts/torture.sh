@@ -20,7 +20,7 @@ usage() {
 		them. Pinned data that was lost, a purge that was not reported, and data that
 		is neither as written nor zero end it with status 1.
 
-		A million pairs take about 15 minutes on 2 idle CPUs.
+		A million pairs take a quarter of an hour on 2 CPUs that have other work, too.
 	EOF
 }
 

@@ -14,6 +14,7 @@
  */
 #include "demo.h"
 #include "picture.h"
+#include "reclaim.h"
 
 #define MIB		(1024 * 1024)
 #define PIECE		(128 * 1024)	/* bytes that are unpinned together */
@@ -85,38 +86,27 @@ static int top = -ENOENT;
 
 static long long read_cgroup(const char *file)
 {
-	char text[32] = "";
-	int fd = openat(top, file, O_RDONLY | O_CLOEXEC);
+	long long number = read_number(top, file);
 
-	if (fd < 0 || try_read(fd, text, sizeof(text) - 1) <= 0)
-		fail(file, -errno);
-	close(fd);
-	return atoll(text);
-}
-
-static long write_file(int dir, const char *file, long long number)
-{
-	int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
-	long ret = fd < 0 || dprintf(fd, "%lld", number) < 0 ? -errno : 0;
-
-	close(fd);
-	return ret;
+	if (number < 0)
+		fail(file, number);
+	return number;
 }
 
 static void write_cgroup(const char *file, long long number)
 {
-	check(file, write_file(top, file, number));
+	check(file, write_number(top, file, number));
 }
 
 /* Puts the cache in its cgroup, or says what will take the place of that. */
 static void limit_memory(const char *dir)
 {
 	if (dir)
-		top = answer(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+		top = open_dir(AT_FDCWD, dir);
 	if (top >= 0 && !faccessat(top, "cache/memory.min", W_OK, 0)) {
 		write_cgroup("memory.max", LIMIT);
 		/* What is pinned can then go nowhere, if there is swap at all. */
-		write_file(top, "memory.swap.max", 0);
+		write_number(top, "memory.swap.max", 0);
 		write_cgroup("cache/cgroup.procs", 0);
 		return;
 	}
@@ -316,7 +306,7 @@ static int be_program(int socket)
 	who = "program";
 	write_cgroup("program/cgroup.procs", 0);
 	/* If somebody must die for the memory, then who asked for it. */
-	write_file(AT_FDCWD, "/proc/self/oom_score_adj", 1000);
+	write_number(AT_FDCWD, "/proc/self/oom_score_adj", 1000);
 	while (has_turn(socket)) {
 		char *memory = mmap(NULL, STEP, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -330,8 +320,8 @@ static int be_program(int socket)
 }
 
 /*
- * What a shrinker frees does not count in the reclaim of a cgroup, which thus goes
- * on until all is gone. Protected memory ends it.
+ * What a shrinker frees does not count in the reclaim of a cgroup, which thus comes
+ * back for more, a quarter or so each time. Protected memory ends it.
  */
 static void protect_most(void)
 {
@@ -374,7 +364,7 @@ static void squeeze(void)
 		fail("the program", 1);
 }
 
-static void purge_everything(void)
+static void purge_cache(void)
 {
 	long pages = purge_all(regions[0].fd);
 
@@ -437,7 +427,7 @@ int main(int argc, char **argv)
 	if (top >= 0)
 		squeeze();
 	else
-		purge_everything();
+		purge_cache();
 	pin_cache();
 	printf("\ndemo: of %d pieces, the %d unpinned first are zero, the others as they were\n",
 	       unpinned, all_in(PURGED));
