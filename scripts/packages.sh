@@ -18,6 +18,7 @@ need_packages() {
 	((EUID == 0)) ||
 		die "Packages are missing: ${missing[*]}." \
 			"Run once as root: apt-get update && apt-get install ${missing[*]}"
+	mkdir -p "$CACHE/tmp"
 	step "Installing ${missing[*]}" "30 s" "$CACHE/log/packages" \
 		install_packages "${missing[@]}"
 }
@@ -36,9 +37,15 @@ need_machine_packages() {
 
 install_packages() {
 	export DEBIAN_FRONTEND=noninteractive
+	local install=(install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 "$@")
 	printf 'packages: %s\n' "$*"
-	apt-get update -qq &&
-		apt-get install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 "$@"
+	apt-get update -qq || return 1
+	! LC_ALL=C apt-get "${install[@]}" 2>&1 | tee "$CACHE/tmp/install" || return 0
+	# Something that is installed came from backports, and only what is there
+	# goes with it: bookworm's QEMU would remove such a qemu-utils.
+	grep -q 'Packages need to be removed' "$CACHE/tmp/install" || return 1
+	printf 'packages: %s, from backports\n' "$*"
+	in_backports fetch_lists && in_backports install_from_backports "${install[@]}"
 }
 
 # The suites that have kernels and Rust libraries, besides the system's own, and
@@ -57,6 +64,15 @@ in_bullseye() {
 # They have a root of their own, as only some machines need their lists.
 in_arm64() {
 	local OTHER_SUITES=(trixie) ARCHIVE=$CACHE/apt-arm64 ARCHITECTURE=arm64
+	"$@"
+}
+
+# in_backports COMMAND...: runs one of the functions below on the suites of the
+# system's own release, with its backports, which /etc/apt may lack.
+in_backports() {
+	local codename OTHER_SUITES ARCHIVE=$CACHE/apt-backports
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	OTHER_SUITES=("$codename" "$codename-security" "$codename-backports")
 	"$@"
 }
 
@@ -112,6 +128,12 @@ fetch_lists() {
 	# The others are read even if one suite has left the mirror; who misses
 	# something of that will say so.
 	grep -q 'does not have a Release file' "$CACHE/log/archive"
+}
+
+# install_from_backports ARGUMENT...: apt-get, into the system.
+install_from_backports() {
+	archive apt-get -o Dir::State=/var/lib/apt -o Dir::State::lists="$ARCHIVE/lists" \
+		-o Dir::State::status=/var/lib/dpkg/status -t "${OTHER_SUITES[-1]}" "$@"
 }
 
 # fetch PACKAGE[=VERSION] DIRECTORY: unpacks a package of the other suites.
