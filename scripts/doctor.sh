@@ -42,7 +42,7 @@ is() { [ "$(cfg "$1")" = y ]; }
 
 os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$R/etc/os-release" 2>/dev/null; }
 
-# Sets where headers and Rust metadata come from on this distribution.
+# Sets where headers, Rust metadata and the compiler come from on this distribution.
 check_distro() {
 	local like name
 	[ -e "$R/etc/armbian-release" ] && name=armbian
@@ -50,19 +50,28 @@ check_distro() {
 		case $like in debian | ubuntu | arch | fedora | nixos | armbian | other) break ;; esac
 	done
 	HEADERS="sudo apt install linux-headers-$KREL"
+	# VERSION and SERIES are those of the kernel's rustc.
+	RUSTPKG='sudo apt install rustc'
 	case $like in
 	debian)	META='linux-headers packages carry none, make metadata makes it' ;;
-	ubuntu)	META="package linux-lib-rust-$KREL carries it" ;;
+	ubuntu)	META="package linux-lib-rust-$KREL carries it"
+		HEADERS="$HEADERS linux-lib-rust-$KREL"
+		RUSTPKG='sudo apt install rustc-SERIES' ;;
 	arch)	META='package linux-headers (linux-lts-headers, linux-zen-headers) carries it'
-		HEADERS='sudo pacman -S linux-headers (linux-lts-headers, linux-zen-headers)' ;;
+		HEADERS='sudo pacman -S linux-headers (linux-lts-headers, linux-zen-headers)'
+		RUSTPKG='sudo pacman -S rust' ;;
 	fedora)	META='package kernel-devel carries none, the kernel source can make it'
-		HEADERS="sudo dnf install kernel-devel-$KREL" ;;
+		HEADERS="sudo dnf install kernel-devel-$KREL"
+		RUSTPKG='sudo dnf install rust-VERSION rust-src' ;;
 	nixos)	META="the kernel's dev output carries it"
-		HEADERS="set KDIR to the kernel's dev output, <kernel.dev>/lib/modules/$KREL/build" ;;
+		HEADERS="set KDIR to the kernel's dev output, <kernel.dev>/lib/modules/$KREL/build"
+		RUSTPKG="take the kernel's moduleBuildDependencies, which have it" ;;
 	armbian) META='linux-headers of kernels built with the kernel-rust extension carry it'
-		HEADERS='install the linux-headers package of this board and branch' ;;
+		HEADERS='install the linux-headers package of this board and branch'
+		RUSTPKG="install the one of the image's Debian or Ubuntu release" ;;
 	*)	META='where to get it here is not known'
-		HEADERS="install the headers (devel) package of kernel $KREL" ;;
+		HEADERS="install the headers (devel) package of kernel $KREL"
+		RUSTPKG='install the package of rustc' ;;
 	esac
 	name=$(os_release PRETTY_NAME)
 	note "${name:-distribution unknown} (from $R/etc/os-release): Rust metadata: $META; this is expected, tested so far are kernels built from source, and Debian's"
@@ -81,11 +90,10 @@ check_series() {
 	fi
 	IFS=.-+ read -r major minor _ <<<"$rel"
 	case $major$minor in
-	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; 7.3 is tested"; return ;;
+	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; 7.2 and 7.3 are tested"; return ;;
 	esac
 	case $((major * 1000 + ${minor:-0})) in
-	7002) note "kernel $rel is older than 7.3: untested (from $from)" ;;
-	7003) ok "kernel $rel: series $major.$minor is tested (from $from)" ;;
+	7002 | 7003) ok "kernel $rel: series $major.$minor is tested (from $from)" ;;
 	[0-6]??? | 700[01]) missing both "kernel $rel is older than 7.2, too old for the Rust APIs used (from $from)" "boot a 7.3 kernel" ;;
 	*) note "kernel $rel is newer than 7.3: untested (from $from)" ;;
 	esac
@@ -203,9 +211,11 @@ check_rustc() {
 		case $seen in *"'$v'"*) ;; *) seen="$seen, $c is '$v'" ;; esac
 	done
 	c=${want#rustc }
+	v=${c%% *}
+	get=${RUSTPKG//VERSION/$v}
 	# rustup's text ends after commit and date; those of distributions go on.
 	case $want in
-	*\)*\)*) get="install the distribution's own rustc ${c%% *}, rustup's differs" ;;
+	*\)*\)*) get="install the distribution's own rustc $v (${get//SERIES/${v%.*}}), rustup's differs" ;;
 	*) get="install that one, for instance: rustup toolchain install ${c%% *}" ;;
 	esac
 	missing build "rustc equal to CONFIG_RUSTC_VERSION_TEXT, '$want'${seen:-, no rustc at all}" "$get"

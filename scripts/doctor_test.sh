@@ -95,7 +95,7 @@ expect() {
 }
 
 echo 'KTAP version 1'
-echo '1..28'
+echo '1..32'
 ENV=
 
 machine
@@ -115,7 +115,22 @@ machine; rm "$K"/rust/libzerocopy_derive.so; printf 'ID=ubuntu\nID_LIKE=debian\n
 expect 'one crate missing, Ubuntu' 1 no yes "lacks rust/libzerocopy_derive\.so \(files missing: 1\): package linux-lib-rust-$KREL carries it"
 
 machine; program "$M/usr/bin/rustc" 'rustc 1.85.1 (0123456789 2025-03-15)'
-expect 'other rustc' 1 no yes "^MISSING +rustc equal to CONFIG_RUSTC_VERSION_TEXT, '.*\(test\)', .*: install the distribution's own rustc 1\.85\.1"
+expect 'other rustc' 1 no yes "^MISSING +rustc equal to CONFIG_RUSTC_VERSION_TEXT, '.*\(test\)', .*: install the distribution's own rustc 1\.85\.1 \(sudo apt install rustc\)"
+
+# distribution NAME OS-RELEASE REGEX...: what it says where headers and compiler lack.
+distribution() {
+	local name=$1 rustc=$3
+	machine
+	rm -r "$K/rust" "$M/usr/bin/rustc"
+	printf '%b\n' "$2" >"$M/etc/os-release"
+	shift 3
+	expect "$name" 1 no yes "^MISSING +rustc .*, no rustc at all: install the distribution's own rustc 1\.85\.1 \($rustc\)" \
+		"^MISSING +Rust metadata: .*: $1"
+}
+distribution Ubuntu 'ID=ubuntu\nID_LIKE=debian' 'sudo apt install rustc-1\.85' "package linux-lib-rust-$KREL carries it"
+distribution Arch 'ID=cachyos\nID_LIKE=arch' 'sudo pacman -S rust' 'package linux-headers .* carries it'
+distribution Fedora 'ID=fedora' 'sudo dnf install rust-1\.85\.1 rust-src' 'package kernel-devel carries none'
+distribution NixOS 'ID=nixos' "take the kernel's moduleBuildDependencies, which have it" "the kernel's dev output carries it"
 
 machine; mv "$M/usr/bin/rustc" "$M/usr/bin/rustc-1.85"
 expect 'rustc under another name' 0 yes yes '^next: make RUSTC=.*/usr/bin/rustc-1\.85 && sudo insmod'
