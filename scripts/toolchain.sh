@@ -11,9 +11,22 @@ RUSTC_MIN=1.85.0
 BINDGEN_MIN=0.71.1
 BINDGEN_VERSION=0.72.1
 
+# RUST picks a series of rustc.
+if [[ -n ${RUST_SERIES:=${RUST:-}} ]]; then
+	[[ $RUST_SERIES =~ ^1\.[0-9]+$ ]] || die "RUST is '$RUST_SERIES'." "It is a series of rustc, such as 1.96."
+	OUT+=-rust-$RUST_SERIES
+	unset RUST
+fi
+
 # at_least VERSION MINIMUM
 at_least() {
 	[[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]
+}
+
+# is_wanted VERSION: tells whether that rustc is new enough, and of the series that
+# was picked.
+is_wanted() {
+	at_least "$1" $RUSTC_MIN && [[ -z $RUST_SERIES || $1 == "$RUST_SERIES".* ]]
 }
 
 version_of() {
@@ -38,7 +51,7 @@ rustup_pair() {
 	command -v rustup >/dev/null || return 1
 	RUSTC=$(rustup which rustc 2>/dev/null) || return 1
 	version=$(version_of "$RUSTC")
-	at_least "$version" $RUSTC_MIN || return 1
+	is_wanted "$version" || return 1
 
 	RUST_LIB_SRC=$(dirname "$RUSTC")/../lib/rustlib/src/rust/library
 	[[ ! -d $RUST_LIB_SRC/core ]] || return 0
@@ -70,8 +83,7 @@ distribution_pair() {
 	local pair compiler
 	for pair in "rustc rust-src" "rustc-web rust-web-src"; do
 		compiler=${pair% *}
-		at_least "$(apt-cache policy "$compiler" 2>/dev/null | awk '/Candidate:/ { print $2 }')" $RUSTC_MIN ||
-			continue
+		is_wanted "$(apt-cache policy "$compiler" 2>/dev/null | awk '/Candidate:/ { print $2 }')" || continue
 		# shellcheck disable=SC2086
 		need_packages $pair
 		RUSTC=/usr/bin/rustc
@@ -79,6 +91,9 @@ distribution_pair() {
 		RUST_LIB_SRC=${RUST_LIB_SRC%/core}
 		[[ -x $RUSTC && -d $RUST_LIB_SRC ]] && return
 	done
+	[[ -z $RUST_SERIES ]] ||
+		die "This system has no rustc $RUST_SERIES with the source of its library." \
+			"Leave out RUST=$RUST_SERIES, or get that compiler by rustup with the component rust-src."
 	die "No rustc $RUSTC_MIN or newer with the source of its library." \
 		"Use Debian 12 or 13 with its security suite (rustc-web) enabled, or rustup with the component rust-src."
 }
