@@ -163,6 +163,37 @@ run_vm() {
 	follow_vm "$1" report "$@" -v expected="$(printf '%s\n' "${SUITES[@]}")"
 }
 
+# What the legs of a run come to.
+PASSED=0
+FAILED=0
+SKIPPED=0
+
+# add_totals FILE: adds what a report has written there.
+add_totals() {
+	local passed failed skipped
+	read -r passed failed skipped <"$1"
+	PASSED=$((PASSED + passed))
+	FAILED=$((FAILED + failed))
+	SKIPPED=$((SKIPPED + skipped))
+}
+
+# count_vm VM: runs the machine and adds its results and what its kernel complained
+# of.
+count_vm() {
+	run_vm "$1" || FAILED=$((FAILED + 1))
+	add_totals "$OUT/$1/totals"
+	if splats "$1"; then
+		say "$1: FAILED: the kernel complained, see above and ${OUT##*/}/$1/console"
+		FAILED=$((FAILED + 1))
+	fi
+}
+
+# conclude: prints the counts; fails if a test has failed or none has passed.
+conclude() {
+	echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+	((FAILED == 0 && PASSED > 0))
+}
+
 # report LEG [AWK-OPTION...]: reads results and prints what they come to.
 report() {
 	local leg=$1
