@@ -20,6 +20,9 @@ clean:
 demo test:
 	@scripts/$@.sh $(VM)
 
+test-android:
+	@scripts/android.sh $(VM)
+
 torture:
 	@scripts/torture.sh "$(VM)" "$(PAIRS)"
 
@@ -40,6 +43,7 @@ help:
 	@echo 'install packages):'
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
+	@echo '  test-android     boot as Android does and share memory as its apps do'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these,'
 	@echo '                   VM=debian tests on Debian'\''s own kernel'
@@ -61,5 +65,5 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test torture bench bench-check bench-baseline \
+.PHONY: all modules modules_install clean demo test test-android torture bench bench-check bench-baseline \
 	metadata metadata-check metadata-clean oracle check doctor help

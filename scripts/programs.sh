@@ -10,7 +10,7 @@ ARM64_ROOT=$CACHE/arm64
 # processor_of VM: prints the processor that its programs are for.
 processor_of() {
 	case $1 in
-	arm64*) echo arm64 ;;
+	*arm64*) echo arm64 ;;
 	*) echo x86 ;;
 	esac
 }

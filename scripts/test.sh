@@ -10,10 +10,11 @@
 . "$TOP/scripts/debian.sh"
 . "$TOP/scripts/programs.sh"
 . "$TOP/scripts/vm.sh"
+. "$TOP/scripts/android.sh"
 
 usage() {
 	cat <<-EOF
-		Usage: make test [VM='uml x86 arm64 debian'] [KERNEL=7.3]
+		Usage: make test [VM='uml x86 arm64 debian android'] [KERNEL=7.3]
 
 		Builds the module for each virtual machine, boots it and runs in it the
 		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
@@ -23,6 +24,7 @@ usage() {
 		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
 		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
 		  debian     QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
+		  android    QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
 		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
 
 		KERNEL picks a series of Linux; logs are then in out-KERNEL/.
@@ -110,10 +112,10 @@ test_in() {
 	[[ $vm != debian ]] || say "debian: $(tr -d '\r' <"$OUT/debian/results" | sed -n 's/^# \(loaded:\)/\1/p')"
 }
 
-# Its kernel comes built.
-TEST_VMS+=(debian)
+# The kernel of one comes built, the other has that of x86.
+TEST_VMS+=(debian android)
 VMS=("$@")
-(($#)) || VMS=(uml x86 arm64 debian)
+(($#)) || VMS=(uml x86 arm64 debian android)
 for vm in "${VMS[@]}"; do
 	case $vm in
 	-h | --help) usage && exit ;;
@@ -127,6 +129,9 @@ with_cache prepare_source
 with_cache prepare_programs "${VMS[@]}"
 test_scripts
 for vm in "${VMS[@]}"; do
-	test_in "$vm"
+	case $vm in
+	android) test_android x86 ;;
+	*) test_in "$vm" ;;
+	esac
 done
 conclude

@@ -57,14 +57,14 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | debian | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	bench)
 		# One nanosecond passes in the guest for each instruction that it executes,
 		# however busy the host is.
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=single
 			-icount shift=0,sleep=off -smp 1 -cpu max -rtc base=2026-01-01,clock=vm"
 		;;
-	arm64*)
+	arm64* | android-arm64)
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
 		# has one UART.
 		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
