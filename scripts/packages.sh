@@ -38,15 +38,20 @@ need_machine_packages() {
 
 install_packages() {
 	export DEBIAN_FRONTEND=noninteractive
-	local install=(install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 "$@")
+	local install=(install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300)
+	local package qemu=() others=()
 	printf 'packages: %s\n' "$*"
 	apt-get update -qq || return 1
-	! LC_ALL=C apt-get "${install[@]}" 2>&1 | tee "$CACHE/tmp/install" || return 0
-	# Something that is installed came from backports, and only what is there
-	# goes with it: bookworm's QEMU would remove such a qemu-utils.
-	grep -q 'Packages need to be removed' "$CACHE/tmp/install" || return 1
-	printf 'packages: %s, from backports\n' "$*"
-	in_backports fetch_lists && in_backports install_from_backports "${install[@]}"
+	! LC_ALL=C apt-get "${install[@]}" "$@" 2>&1 | tee "$CACHE/tmp/install" || return 0
+	grep -qE 'Packages need to be removed|held broken packages' "$CACHE/tmp/install" || return 1
+	# Some of QEMU's tools came from backports, as on images for machines in clouds:
+	# then the rest of QEMU has to come from there, too.
+	for package in "$@"; do
+		if [[ $package == qemu-* ]]; then qemu+=("$package"); else others+=("$package"); fi
+	done
+	printf 'packages: %s, from backports\n' "${qemu[*]}"
+	apt-get "${install[@]}" "${others[@]}" &&
+		in_backports fetch_lists && in_backports install_from_backports "${install[@]}" "${qemu[@]}"
 }
 
 # The suites that have kernels and Rust libraries, besides the system's own, and
