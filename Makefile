@@ -35,7 +35,19 @@ bench-check bench-baseline:
 metadata metadata-check metadata-clean:
 	@scripts/metadata.sh $(patsubst metadata,lay,$(@:metadata-%=%)) "$(KDIR)"
 
-check doctor oracle:
+test-all:
+	@scripts/test-all.sh "$(LEGS)"
+
+intree:
+	@KSRC="$(KSRC)" scripts/intree.sh add
+
+intree-remove:
+	@KSRC="$(KSRC)" scripts/intree.sh remove
+
+check:
+	@scripts/check.sh $(CHECKS)
+
+doctor oracle:
 	@scripts/$@.sh
 
 help:
@@ -44,6 +56,7 @@ help:
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
 	@echo '  test-android     boot as Android does and share memory as its apps do'
+	@echo '  test-all         the same on every kernel, architecture and rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these,'
 	@echo '                   VM=debian tests on Debian'\''s own kernel'
@@ -61,9 +74,13 @@ help:
 	@echo '  modules_install  install it where modprobe finds it'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
 	@echo
+	@echo 'For a kernel source tree (KSRC=DIR):'
+	@echo '  intree           put driver and selftests into it'
+	@echo '  intree-remove    take them out'
+	@echo
 	@echo '  clean            remove what was built here'
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test test-android torture bench bench-check bench-baseline \
-	metadata metadata-check metadata-clean oracle check doctor help
+.PHONY: all modules modules_install clean demo test test-android test-all torture bench bench-check \
+	bench-baseline metadata metadata-check metadata-clean oracle check intree intree-remove doctor help

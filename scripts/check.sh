@@ -7,20 +7,25 @@
 . "$TOP/scripts/packages.sh"
 . "$TOP/scripts/toolchain.sh"
 . "$TOP/scripts/kernel.sh"
+. "$TOP/scripts/debian.sh"
 
 usage() {
 	cat <<-EOF
-		Usage: make check
+		Usage: make check [RUST=1.95] [CHECKS='rustfmt ...']
 
 		Runs rustfmt, clippy (through the kernel's build), the kernel's checkpatch,
 		shellcheck and python's compiler over this checkout. Fails on any warning.
+		RUST picks a series of rustc. CHECKS picks some of
+
+		  rustfmt clippy checkpatch shellcheck python
+
+		and clippy-debian, which is only run if named: that of Debian 13, on Debian's
+		own kernel.
 	EOF
 }
 
 case ${1:-} in
-"") ;;
 -h | --help) usage && exit ;;
-*) usage >&2 && exit 2 ;;
 esac
 
 # beside_rustc TOOL: prints the tool that belongs to the compiler.
@@ -41,6 +46,17 @@ check_clippy() {
 	rm -rf "$OUT/check/module"
 	mkdir -p "$OUT/check/module"
 	kmake uml M="$TOP" MO="$OUT/check/module" CLIPPY=1 CLIPPY_DRIVER="$CLIPPY" modules >"$log" 2>&1 &&
+		! grep -E -A 12 '^(warning|error)' "$log"
+}
+
+check_clippy-debian() {
+	local log=$OUT/check/clippy-debian.log
+	with_cache prepare_debian
+	[[ -z $DEBIAN_LACKS ]] || die "Debian's clippy cannot run: $DEBIAN_LACKS." "Leave it out."
+	metadata lay || return 1
+	mkdir -p "$OUT/debian"
+	rm -rf "$OUT/debian/module"
+	build_debian_module CLIPPY=1 CLIPPY_DRIVER=/usr/bin/clippy-driver >"$log" 2>&1 &&
 		! grep -E -A 12 '^(warning|error)' "$log"
 }
 
@@ -79,7 +95,10 @@ with_cache prepare_source
 with_cache prepare_kernel uml
 mkdir -p "$OUT/check"
 failed=()
-for check in rustfmt clippy checkpatch shellcheck python; do
+checks=("$@")
+(($#)) || checks=(rustfmt clippy checkpatch shellcheck python)
+for check in "${checks[@]}"; do
+	[[ $(type -t "check_$check") == function ]] || die "No check is called '$check'." "'make check' runs them all."
 	say "$check"
 	"check_$check" || failed+=("$check")
 done

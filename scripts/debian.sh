@@ -9,7 +9,7 @@
 METADATA_PACKAGES=(bc binutils bindgen bison flex kmod libc6-dev libdw-dev libelf-dev libssl-dev make
 	pahole python3 rust-src rustc xz-utils zlib1g-dev)
 # What these take for granted, as every system has it.
-ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base sed tar)
+ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base rust-clippy sed tar)
 
 # inside ROOT COMMAND...: runs it in that system, where this checkout and the cache
 # are what they are here. What is mounted there nobody else sees.
@@ -121,11 +121,11 @@ metadata() {
 	env -u RUSTC METADATA_ROOT="$DEBIAN_ROOT" "$TOP/scripts/metadata.sh" "$1" "$DEBIAN_HEADERS" "${@:2}"
 }
 
-# build_debian_module: builds the module there into out/debian, by nothing else
-# than the headers' own make.
+# build_debian_module ARGUMENT...: builds the module there into out/debian, by
+# nothing else than the headers' own make.
 build_debian_module() {
 	mkdir -p "$OUT/debian/module"
-	inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$OUT/debian/module" modules
+	inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$OUT/debian/module" "$@" modules
 }
 
 # unpack_debian_module NAME: adds to MODULES this module of that kernel and, before

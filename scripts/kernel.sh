@@ -101,7 +101,7 @@ need_test_vm() {
 # arch_of VM: prints the kernel's name for its architecture.
 arch_of() {
 	case $1 in
-	uml) echo um ;;
+	uml | intree) echo um ;;
 	x86 | bench) echo x86_64 ;;
 	arm64*) echo arm64 ;;
 	esac
@@ -122,6 +122,7 @@ fragments_of() {
 	case $1 in
 	arm64) names=(base arm64 arm64-4k) ;;
 	arm64-16k) names=(base arm64 arm64-16k) ;;
+	intree) names=(base uml) ;;
 	bench) names=(base x86 bench) ;;
 	*) names=(base "$1") ;;
 	esac
@@ -160,7 +161,7 @@ prepare_kernel() {
 # image_of VM: prints the name of the file to boot in the kernel's directory.
 image_of() {
 	case $1 in
-	uml) echo linux ;;
+	uml | intree) echo linux ;;
 	x86 | bench) echo vmlinux ;;
 	arm64*) echo arch/arm64/boot/Image ;;
 	esac

@@ -8,26 +8,31 @@
 . "$TOP/scripts/toolchain.sh"
 . "$TOP/scripts/kernel.sh"
 . "$TOP/scripts/debian.sh"
+. "$TOP/scripts/tree.sh"
 . "$TOP/scripts/programs.sh"
 . "$TOP/scripts/vm.sh"
 . "$TOP/scripts/android.sh"
 
 usage() {
 	cat <<-EOF
-		Usage: make test [VM='uml x86 arm64 debian android'] [KERNEL=7.3]
+		Usage: make test [VM='scripts uml x86 arm64 debian android'] [KERNEL=7.3] [RUST=1.95]
 
-		Builds the module for each virtual machine, boots it and runs in it the
-		KUnit suites and the kselftests; runs the tests of the scripts. Ends with
-		'N passed, N failed, N skipped', and with status 1 if one failed.
+		Builds the module for each virtual machine, without a warning, boots it and
+		runs in it the KUnit suites and the kselftests; runs the tests of the scripts.
+		Ends with 'N passed, N failed, N skipped', and with status 1 if one failed.
 
+		  scripts    no machine: the tests of the scripts
 		  uml        User-mode Linux with KASAN on one CPU, 64-bit
 		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
 		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
 		  debian     QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
 		  android    QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
 		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
+		  intree     a kernel tree with driver and selftests in it: kunit.py, then as
+		             uml, built in, and as a module; only if named
 
-		KERNEL picks a series of Linux; logs are then in out-KERNEL/.
+		KERNEL picks a series of Linux, RUST one of rustc; logs are then in
+		out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes Debian's own rustc.
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 25 minutes on 2 idle CPUs; a later
@@ -55,11 +60,20 @@ build_for() {
 		step "Building the module for $1" "10 s" "$OUT/$1/module.log" build_module "$1"
 		;;
 	esac
+	find_warnings "$1"
 	case $1 in
 	uml | arm64-16k) build_suites "$1" 64 ;;
 	x86 | arm64 | debian) build_suites "$1" 64 32 ;;
 	esac
 	[[ $1 == uml ]] || SUITES+=({mmap,pin,purge,random}_test', huge pages')
+}
+
+# find_warnings VM: counts it as a failure if the compilers warned of the module.
+find_warnings() {
+	! grep -A 12 '^warning' "$OUT/$1/module.log" || {
+		say "$1: FAILED: building the module gave warnings, see above and $OUT/$1/module.log"
+		FAILED=$((FAILED + 1))
+	}
 }
 
 # build_for_debian: the module, as a user of Debian does, who proves that it fits
@@ -92,30 +106,59 @@ refused_module() {
 }
 
 test_in() {
-	local vm=$1
-	MODULES=()
-	if [[ $vm == debian ]]; then
-		with_cache prepare_debian
-		if [[ -n $DEBIAN_LACKS ]]; then
-			say "Skipped: debian: $DEBIAN_LACKS."
-			SKIPPED=$((SKIPPED + 1))
-			return
-		fi
-	else
-		with_cache prepare_kernel "$vm"
+	case $1 in
+	scripts) test_scripts ;;
+	debian) test_in_debian ;;
+	android) test_android x86 ;;
+	intree) test_in_tree ;;
+	*)
+		with_cache prepare_kernel "$1"
+		build_for "$1"
+		boot_module "$1"
+		;;
+	esac
+}
+
+test_in_debian() {
+	with_cache prepare_debian
+	if [[ -n $DEBIAN_LACKS ]]; then
+		say "Skipped: debian: $DEBIAN_LACKS."
+		SKIPPED=$((SKIPPED + 1))
+		return
 	fi
-	build_for "$vm"
-	make_initramfs "$vm" test "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}" "${MODULES[@]}" \
+	MODULES=()
+	build_for debian
+	boot_module debian "${MODULES[@]}"
+	say "debian: $(tr -d '\r' <"$OUT/debian/results" | sed -n 's/^# \(loaded:\)/\1/p')"
+}
+
+# boot_module VM FILE...: tests the module that was built for it.
+boot_module() {
+	boot "$1" "$OUT/$1/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}" "${@:2}" \
 		"$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
-	say "Testing in $vm (usually 30 s)"
-	count_vm "$vm"
-	[[ $vm != debian ]] || say "debian: $(tr -d '\r' <"$OUT/debian/results" | sed -n 's/^# \(loaded:\)/\1/p')"
+}
+
+# boot VM FILE...: runs SUITES there.
+boot() {
+	make_initramfs "$1" test "${@:2}"
+	say "Testing in $1 (usually 30 s)"
+	count_vm "$1"
+	say "$1: $(tested_in "$1")"
+}
+
+# tested_in VM: prints what was tested there: the kernel, the processor and the page
+# size that it told, and the compiler of the module.
+tested_in() {
+	local module=$OUT/$1/module/rust_ashmem.ko release machine kib rustc
+	read -r release machine kib < <(tr -d '\r' <"$OUT/$1/results" | sed -n 's/^# machine: //p') || true
+	rustc=$(readelf -p .comment "$module" 2>/dev/null | sed -n 's/.*rustc version \([^ ]*\).*/\1/p' | head -n 1)
+	echo "Linux ${release:-?}, ${machine:-?}, pages of ${kib:-?} KiB, rustc ${rustc:-$(version_of "$RUSTC")}"
 }
 
 # The kernel of one comes built, the other has that of x86.
-TEST_VMS+=(debian android)
+TEST_VMS=(scripts "${TEST_VMS[@]}" debian android intree)
 VMS=("$@")
-(($#)) || VMS=(uml x86 arm64 debian android)
+(($#)) || VMS=(scripts uml x86 arm64 debian android)
 for vm in "${VMS[@]}"; do
 	case $vm in
 	-h | --help) usage && exit ;;
@@ -127,11 +170,7 @@ need_machine_packages "${VMS[@]}"
 with_cache prepare_toolchain
 with_cache prepare_source
 with_cache prepare_programs "${VMS[@]}"
-test_scripts
 for vm in "${VMS[@]}"; do
-	case $vm in
-	android) test_android x86 ;;
-	*) test_in "$vm" ;;
-	esac
+	test_in "$vm"
 done
 conclude

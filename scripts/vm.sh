@@ -48,7 +48,7 @@ start_vm() {
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
-	uml)
+	uml | intree)
 		# With one CPU: User-mode Linux does not tell another one that pages were
 		# unmapped, so a program there would go on writing to what has been freed
 		# and given to somebody else.
