@@ -13,6 +13,10 @@ modules modules_install:
 	}
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
+# There is no other place that says it.
+version:
+	@sed -n 's/^module::version!("\(.*\)");$$/\1/p' rust_ashmem.rs
+
 clean:
 	rm -rf out out-*
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
@@ -78,9 +82,11 @@ help:
 	@echo '  intree           put driver and selftests into it'
 	@echo '  intree-remove    take them out'
 	@echo
+	@echo '  version          print the version'
 	@echo '  clean            remove what was built here'
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test test-android test-all torture bench bench-check \
-	bench-baseline metadata metadata-check metadata-clean oracle check intree intree-remove doctor help
+.PHONY: all modules modules_install clean demo test test-android test-all torture bench \
+	bench-check bench-baseline metadata metadata-check metadata-clean oracle check intree \
+	intree-remove doctor help version

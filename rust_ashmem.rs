@@ -86,6 +86,9 @@ module! {
     alias: ["ashmem_linux"],
 }
 
+// Here and nowhere else: `make version` reads this line.
+module::version!("1.0.0");
+
 /// Everything that exists while the module is loaded.
 #[pin_data]
 struct Ashmem {

@@ -35,3 +35,25 @@ pub(crate) fn get() {
 /// Does nothing where no module can be unloaded.
 #[cfg(not(CONFIG_MODULE_UNLOAD))]
 pub(crate) fn get() {}
+
+/// Says which version this is, as C's `MODULE_VERSION()` does: `modinfo` shows it,
+/// and, once it is loaded, `/sys/module/rust_ashmem/version`.
+///
+/// `module!` has no key for it, neither in 7.2 nor in 7.3. So this makes the line
+/// of `.modinfo` by itself, in the form that `module!` gives to the others.
+macro_rules! version {
+    ($version:literal) => {
+        const _: () = {
+            #[cfg(MODULE)]
+            const LINE: &str = concat!("version=", $version, "\0");
+            // Built-in code shares one section, so each line says whose it is.
+            #[cfg(not(MODULE))]
+            const LINE: &str = concat!("rust_ashmem.version=", $version, "\0");
+
+            #[link_section = ".modinfo"]
+            #[used(compiler)]
+            static BYTES: [u8; LINE.len()] = *LINE.as_bytes().first_chunk().unwrap();
+        };
+    };
+}
+pub(crate) use version;
