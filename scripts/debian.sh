@@ -96,6 +96,14 @@ pick_debian() {
 	done
 }
 
+# extract_packages DIRECTORY PACKAGE...: unpacks these and what they depend on there.
+extract_packages() {
+	# Nothing of the packages is run, so root may do this outside a chroot, too,
+	# which mmdebstrap asks for from 1.5 on.
+	mmdebstrap --mode=chrootless --skip=check/chrootless --variant=extract --architectures=amd64 \
+		--include="$(IFS=, && echo "${*:2}")" trixie "$1" "$ARCHIVE/sources.list"
+}
+
 # fetch_debian RELEASE VERSION: unpacks a system without installing it: nothing of
 # it is run before it is whole, and no privilege is needed.
 fetch_debian() {
@@ -104,10 +112,7 @@ fetch_debian() {
 		linux-{headers,binary,modules}-"$release=$version")
 	rm -rf "$tmp"
 	mkdir -p "$CACHE"/{tmp,debian}
-	# Nothing of the packages is run, so root may do this outside a chroot, too,
-	# which mmdebstrap asks for from 1.5 on.
-	mmdebstrap --mode=chrootless --skip=check/chrootless --variant=extract --architectures=amd64 \
-		--include="$(IFS=, && echo "${packages[*]}")" trixie "$tmp" "$ARCHIVE/sources.list" || return 1
+	extract_packages "$tmp" "${packages[@]}" || return 1
 	# Its packages would do so when they are installed.
 	ln -s gawk "$tmp/usr/bin/awk" || return 1
 	# Those that nobody used for two weeks are forgotten.
