@@ -3,6 +3,7 @@
 # 'make help' lists the targets.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
+prefix ?= /usr/local
 
 all: modules
 
@@ -12,6 +13,13 @@ modules modules_install:
 		exit 1; \
 	}
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+# What is installed besides the module may have to be built.
+install install-files: $(if $(wildcard tools/ashmem-check.c),tools)
+
+install uninstall install-files uninstall-files:
+	@KDIR="$(KDIR)" prefix="$(prefix)" DESTDIR="$(DESTDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" \
+		scripts/install.sh $@
 
 # There is no other place that says it.
 version:
@@ -75,7 +83,12 @@ help:
 	@echo '  metadata         on Debian: make what its headers lack (root)'
 	@echo '  modules          build rust_ashmem.ko (the default)'
 	@echo '  metadata-check   on Debian: prove that it fits the kernel before it is loaded'
-	@echo '  modules_install  install it where modprobe finds it'
+	@echo '  install          install it and what belongs to it: a rule for udev, loading'
+	@echo '                   at boot (root; scripts/install.sh --help)'
+	@echo '  uninstall        unload it and remove all that (root)'
+	@echo '  install-files    install what belongs to it, without the module (root);'
+	@echo '                   uninstall-files removes that'
+	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
 	@echo
 	@echo 'For a kernel source tree (KSRC=DIR):'
@@ -89,4 +102,4 @@ help:
 
 .PHONY: all modules modules_install clean demo test test-android test-all torture bench \
 	bench-check bench-baseline metadata metadata-check metadata-clean oracle check intree \
-	intree-remove doctor help version
+	intree-remove doctor help version install uninstall install-files uninstall-files
