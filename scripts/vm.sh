@@ -57,7 +57,7 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | android-x86 | debian | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | installed | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	bench)
 		# One nanosecond passes in the guest for each instruction that it executes,
 		# however busy the host is.
