@@ -60,6 +60,9 @@ check:
 	@scripts/check.sh $(CHECKS)
 
 doctor oracle:
+sign:
+	@scripts/sign.sh "$(KDIR)" "$(KEY)" "$(CERT)" "$(MODULE)"
+check doctor oracle:
 	@scripts/$@.sh
 
 help:
@@ -89,6 +92,8 @@ help:
 	@echo '  install-files    install what belongs to it, without the module (root);'
 	@echo '                   uninstall-files removes that'
 	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
+	@echo '  sign             sign it for Secure Boot (KEY=FILE CERT=FILE; DKMS'\''s, by default)'
+	@echo '  modules_install  install it where modprobe finds it'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
 	@echo
 	@echo 'For a kernel source tree (KSRC=DIR):'
@@ -102,4 +107,4 @@ help:
 
 .PHONY: all modules modules_install clean demo test test-android test-all torture bench \
 	bench-check bench-baseline metadata metadata-check metadata-clean oracle check intree \
-	intree-remove doctor help version install uninstall install-files uninstall-files
+	intree-remove doctor help version install uninstall install-files uninstall-files sign
