@@ -34,6 +34,8 @@ demo test:
 
 test-android:
 	@scripts/android.sh $(VM)
+test-secureboot:
+	@scripts/secureboot.sh
 
 torture:
 	@scripts/torture.sh "$(VM)" "$(PAIRS)"
@@ -75,6 +77,7 @@ help:
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these,'
 	@echo '                   VM=debian tests on Debian'\''s own kernel'
+	@echo '  test-secureboot  what Debian'\''s kernel loads under Secure Boot, and what it refuses'
 	@echo '  bench            measure what calls cost, in instructions'
 	@echo '  bench-check      compare that with selftests/bench_baseline.json'
 	@echo '  bench-baseline   write that file anew'
@@ -107,4 +110,5 @@ help:
 
 .PHONY: all modules modules_install clean demo test test-android test-all torture bench \
 	bench-check bench-baseline metadata metadata-check metadata-clean oracle check intree \
-	intree-remove doctor help version install uninstall install-files uninstall-files sign
+	intree-remove doctor help version install uninstall install-files uninstall-files sign \
+	test-secureboot

@@ -58,6 +58,18 @@ start_vm() {
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
 	x86 | android-x86 | debian | installed | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	secureboot)
+		# Its firmware finds what to boot on the disk, and keeps the keys it trusts in
+		# the variables, which System Management Mode protects. It prints to both
+		# channels, so that a kernel that got stuck would not be noticed: one CPU never is.
+		# shellcheck disable=SC2046
+		setsid qemu-system-x86_64 -M q35,smm=on $(accelerator) -smp 1 -m 1024 -nodefaults -display none \
+			-no-reboot -serial file:"$dir/console" -serial file:"$dir/results" \
+			-global driver=cfi.pflash01,property=secure,value=on \
+			-drive if=pflash,unit=0,format=raw,readonly=on,file="${FIRMWARE//,/,,}" \
+			-drive if=pflash,unit=1,format=raw,file="${dir//,/,,}/variables" \
+			-drive if=virtio,format=raw,readonly=on,file="fat:${dir//,/,,}/disk" </dev/null >"$dir/qemu" 2>&1 &
+		;;
 	bench)
 		# One nanosecond passes in the guest for each instruction that it executes,
 		# however busy the host is.

@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests signed modules under Secure Boot; see --help.
+
+. "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/packages.sh"
+. "$TOP/scripts/toolchain.sh"
+. "$TOP/scripts/kernel.sh"
+. "$TOP/scripts/debian.sh"
+. "$TOP/scripts/programs.sh"
+. "$TOP/scripts/vm.sh"
+
+DIR=$OUT/secureboot
+# What Debian 13 boots with, and what writes the firmware's variables, unpacked:
+# installing a boot loader would change this machine.
+BOOT=$CACHE/secureboot
+BOOT_PACKAGES=(ovmf shim-signed grub-efi-amd64-signed python3-virt-firmware)
+# A firmware prints little until the kernel takes over.
+SILENCE=450
+
+usage() {
+	cat <<-EOF
+		Usage: make test-secureboot
+
+		Boots Debian's own kernel in QEMU the way a PC with Secure Boot does: firmware
+		with Microsoft's keys, Debian's shim and GRUB, and a machine owner key enrolled,
+		which is made for this run. Tells that the module is refused unless it is signed
+		with that key, by 'make sign', and runs some selftests on it. Ends with
+		'N passed, N failed, N skipped', and with status 1 if one failed.
+
+		The first run installs packages (as root) and puts into
+		$CACHE
+		what make test VM=debian does, too; a later one takes about a minute. Logs are
+		in out/secureboot.
+	EOF
+}
+
+# skip REASON
+skip() {
+	say "Skipped: secureboot: $1."
+	say "0 passed, 0 failed, 1 skipped"
+	exit
+}
+
+# prepare_boot: fetches BOOT, or sets BOOT_LACKS.
+prepare_boot() {
+	local package
+	BOOT_LACKS=
+	[[ ! -d $BOOT ]] || return 0
+	open_archive
+	for package in "${BOOT_PACKAGES[@]}"; do
+		[[ -n $(archive apt-cache madison "$package") ]] || BOOT_LACKS+=" $package"
+	done
+	[[ -z $BOOT_LACKS ]] || return 0
+	step "Fetching ${BOOT_PACKAGES[*]}" "10 s" "$CACHE/log/secureboot" fetch_boot
+}
+
+fetch_boot() {
+	local package tmp=$CACHE/tmp/secureboot
+	rm -rf "$tmp"
+	for package in "${BOOT_PACKAGES[@]}"; do
+		fetch "$package" "$tmp" || return 1
+	done
+	# The move is what makes it whole.
+	mv "$tmp" "$BOOT"
+}
+
+# make_key NAME: makes out/secureboot/keys/NAME.{key,pem,der}.
+make_key() {
+	local key=$DIR/keys/$1
+	openssl req -new -x509 -nodes -newkey rsa:2048 -days 2 -subj "/CN=rust_ashmem test key, $1/" \
+		-addext extendedKeyUsage=codeSigning,1.3.6.1.4.1.2312.16.1.2 -keyout "$key.key" -out "$key.pem" &&
+		openssl x509 -in "$key.pem" -outform DER -out "$key.der"
+}
+
+# sign_with KEY MODULE: what the user runs, in the system that has the headers.
+sign_with() {
+	cp "$OUT/debian/module/rust_ashmem.ko" "$DIR/modules/$2"
+	inside "$DEBIAN_ROOT" make -C "$TOP" sign KDIR="$DEBIAN_HEADERS" KEY="$DIR/keys/$1.key" \
+		CERT="$DIR/keys/$1.der" MODULE="$DIR/modules/$2"
+}
+
+# make_modules: makes keys and, in out/secureboot/modules, the module in its forms.
+make_modules() {
+	rm -rf "$DIR"/{keys,modules}
+	mkdir -p "$DIR"/{keys,modules}
+	make_key enrolled && make_key other || return 1
+	cp "$OUT/debian/module/rust_ashmem.ko" "$DIR/modules/unsigned.ko"
+	sign_with other wrong.ko && sign_with enrolled signed.ko || return 1
+	cp "$DIR/modules/signed.ko" "$DIR/modules/stripped.ko"
+	strip --strip-debug "$DIR/modules/stripped.ko" || return 1
+	sed 's/Android shared memory/android shared memory/' "$DIR/modules/signed.ko" >"$DIR/modules/changed.ko"
+	! cmp -s "$DIR"/modules/{signed,changed}.ko
+}
+
+# make_variables: the firmware's, with the key enrolled as MokManager does it.
+make_variables() {
+	PYTHONPATH=$BOOT/usr/lib/python3/dist-packages /usr/bin/python3 -B -m virt.firmware.vars \
+		--input "$BOOT/usr/share/OVMF/OVMF_VARS_4M.ms.fd" --output "$DIR/variables" \
+		--add-mok "$(</proc/sys/kernel/random/uuid)" "$DIR/keys/enrolled.pem"
+}
+
+# make_disk: what the firmware boots from.
+make_disk() {
+	local disk=$DIR/disk
+	rm -rf "$disk"
+	mkdir -p "$disk"/EFI/{BOOT,debian}
+	cp "$BOOT/usr/lib/shim/shimx64.efi.signed" "$disk/EFI/BOOT/BOOTX64.EFI"
+	cp "$BOOT/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" "$disk/EFI/BOOT/grubx64.efi"
+	cp "$KERNEL" "$disk/vmlinuz"
+	cp "$DIR/initramfs.gz" "$disk/initramfs.gz"
+	cat >"$disk/EFI/debian/grub.cfg" <<-EOF
+		linux /vmlinuz console=ttyS0 results=/dev/ttyS1 panic=-1
+		initrd /initramfs.gz
+		boot
+	EOF
+}
+
+case ${1:-} in
+"") ;;
+-h | --help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
+esac
+
+need_machine_packages debian
+need_packages openssl python3-{cryptography,importlib-resources,pefile}
+with_cache prepare_debian
+[[ -z $DEBIAN_LACKS ]] || skip "$DEBIAN_LACKS"
+with_cache prepare_boot
+[[ -z $BOOT_LACKS ]] || skip "the archive has no$BOOT_LACKS"
+FIRMWARE=$BOOT/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
+with_cache prepare_source
+metadata lay
+step "Building the module for debian" "10 s" "$OUT/debian/module.log" build_debian_module
+step "Signing it with keys made for this run" "5 s" "$DIR/sign.log" make_modules
+SUITES=()
+build_suites secureboot 64
+# The other suites would take minutes.
+SUITES=(modules {area,mmap,pin,purge}_test)
+make_initramfs secureboot secureboot "$DIR/modules:/modules" "${PROGRAMS[@]}"
+make_variables 2>"$DIR/variables.log" ||
+	die "The firmware's variables cannot be written." "See $DIR/variables.log."
+make_disk
+
+say "Booting it with Secure Boot (usually 40 s)"
+ended=1
+run_vm secureboot || ended=0
+tr -d '\r' <"$DIR/results" | sed -n '/^## begin modules/,/^## status/s/^# /  /p'
+read -r passed failed skipped <"$DIR/totals"
+((ended)) || failed=$((failed + 1))
+if splats secureboot; then
+	say "secureboot: FAILED: the kernel complained, see above and out/secureboot/console"
+	failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0 && passed > 0))
