@@ -34,8 +34,9 @@ demo test:
 
 test-android:
 	@scripts/android.sh $(VM)
-test-secureboot:
-	@scripts/secureboot.sh
+
+test-installed test-secureboot:
+	@scripts/$(@:test-%=%).sh
 
 torture:
 	@scripts/torture.sh "$(VM)" "$(PAIRS)"
@@ -62,10 +63,10 @@ check:
 	@scripts/check.sh $(CHECKS)
 
 doctor oracle:
+	@scripts/$@.sh
+
 sign:
 	@scripts/sign.sh "$(KDIR)" "$(KEY)" "$(CERT)" "$(MODULE)"
-check doctor oracle:
-	@scripts/$@.sh
 
 help:
 	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
@@ -73,11 +74,12 @@ help:
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
 	@echo '  test             build and run every test'
 	@echo '  test-android     boot as Android does and share memory as its apps do'
+	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
+	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
 	@echo '  test-all         the same on every kernel, architecture and rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these,'
 	@echo '                   VM=debian tests on Debian'\''s own kernel'
-	@echo '  test-secureboot  what Debian'\''s kernel loads under Secure Boot, and what it refuses'
 	@echo '  bench            measure what calls cost, in instructions'
 	@echo '  bench-check      compare that with selftests/bench_baseline.json'
 	@echo '  bench-baseline   write that file anew'
@@ -96,7 +98,6 @@ help:
 	@echo '                   uninstall-files removes that'
 	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
 	@echo '  sign             sign it for Secure Boot (KEY=FILE CERT=FILE; DKMS'\''s, by default)'
-	@echo '  modules_install  install it where modprobe finds it'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
 	@echo
 	@echo 'For a kernel source tree (KSRC=DIR):'
@@ -108,7 +109,7 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test test-android test-all torture bench \
+.PHONY: all modules modules_install clean demo test test-android test-installed test-all torture bench \
 	bench-check bench-baseline metadata metadata-check metadata-clean oracle check intree \
 	intree-remove doctor help version install uninstall install-files uninstall-files sign \
 	test-secureboot
