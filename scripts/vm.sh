@@ -60,11 +60,12 @@ start_vm() {
 	x86 | android-x86 | debian | installed | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	secureboot)
 		# Its firmware finds what to boot on the disk, and keeps the keys it trusts in
-		# the variables, which System Management Mode protects. It prints to both
-		# channels, so that a kernel that got stuck would not be noticed: one CPU never is.
+		# the variables, which System Management Mode protects. It prints to the first
+		# two serial ports, so the results go to the third.
 		# shellcheck disable=SC2046
-		setsid qemu-system-x86_64 -M q35,smm=on $(accelerator) -smp 1 -m 1024 -nodefaults -display none \
-			-no-reboot -serial file:"$dir/console" -serial file:"$dir/results" \
+		setsid qemu-system-x86_64 -M q35,smm=on $(accelerator) -m 1024 -nodefaults -display none -no-reboot \
+			-serial file:"$dir/console" -chardev file,id=results,path="${dir//,/,,}/results" \
+			-device isa-serial,index=2,irq=3,chardev=results \
 			-global driver=cfi.pflash01,property=secure,value=on \
 			-drive if=pflash,unit=0,format=raw,readonly=on,file="${FIRMWARE//,/,,}" \
 			-drive if=pflash,unit=1,format=raw,file="${dir//,/,,}/variables" \
