@@ -39,7 +39,7 @@ test_android() {
 	make_initramfs "$leg" android "$OUT/$leg/ramdisk/lib/modules:/lib/modules" "${files[@]}" \
 		"$programs/android_init:/init" "$programs/android_ueventd:/system/bin/ueventd" \
 		"$TOP/selftests/ueventd.rc:/system/etc/ueventd.rc" "$OUT/$leg/init:/system/bin/init"
-	say "Booting $vm as Android boots (usually 10 s)"
+	say "Booting $vm as Android boots (usually 30 s)"
 	count_vm "$leg"
 }
 
@@ -65,7 +65,7 @@ usage() {
 
 		The first run installs packages (as root) and builds a kernel into
 		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
-		one takes seconds.
+		one takes less than a minute.
 	EOF
 }
 
