@@ -24,9 +24,12 @@ install uninstall install-files uninstall-files:
 # There is no other place that says it.
 version:
 	@sed -n 's/^module::version!("\(.*\)");$$/\1/p' rust_ashmem.rs
+tools:
+	@$(MAKE) -C tools
 
 clean:
 	rm -rf out out-*
+	@$(MAKE) -C tools clean
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 demo test:
@@ -105,11 +108,13 @@ help:
 	@echo '  intree-remove    take them out'
 	@echo
 	@echo '  version          print the version'
+	@echo 'For a machine that is to have the device:'
+	@echo '  tools            build tools/ashmem-check, which says what is wrong'
 	@echo '  clean            remove what was built here'
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test test-android test-installed test-all torture bench \
-	bench-check bench-baseline metadata metadata-check metadata-clean oracle check intree \
-	intree-remove doctor help version install uninstall install-files uninstall-files sign \
-	test-secureboot
+.PHONY: all modules modules_install clean demo test test-android test-installed test-all \
+	torture bench bench-check bench-baseline metadata metadata-check metadata-clean oracle check \
+	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
+	test-secureboot tools

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Prints findings, for people or as JSON, and counts them. */
+#include <err.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+enum status { OK, NOTE, BROKEN };
+
+/* What is printed when it is known that no more advice will come. */
+static struct {
+	enum status status;
+	const char *id, *text, *advice;
+} last;
+
+static bool as_json;
+static int findings, problems;
+
+static const char *vtext(const char *format, va_list args)
+{
+	char *made;
+
+	if (vasprintf(&made, format, args) < 0)
+		errx(2, "Out of memory. Free some and run it again.");
+	return made;
+}
+
+const char *text(const char *format, ...)
+{
+	const char *made;
+	va_list args;
+
+	va_start(args, format);
+	made = vtext(format, args);
+	va_end(args);
+	return made;
+}
+
+static bool is_control(unsigned long value)
+{
+	return value < 0x20 || (value >= 0x7f && value < 0xa0);
+}
+
+/* The length of the UTF-8 character at @s, or 0 if it is none, or one that no text has. */
+static size_t character(const unsigned char *s)
+{
+	static const unsigned long least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = *s < 0x80 ? 1 : *s >> 5 == 6 ? 2 : *s >> 4 == 14 ? 3 : *s >> 3 == 30 ? 4 : 0;
+	unsigned long value = len == 1 ? *s : *s & (0x7f >> len);
+
+	for (size_t i = 1; i < len; i++) {
+		if (s[i] >> 6 != 2)
+			return 0;
+		value = value << 6 | (s[i] & 0x3f);
+	}
+	/* Not what could be shorter, nor surrogates, nor what is above Unicode. */
+	if (value < least[len] || (value >= 0xd800 && value < 0xe000) || value > 0x10ffff)
+		return 0;
+	return is_control(value) ? 0 : len;
+}
+
+/*
+ * Prints a text that may have come from anywhere: what is no UTF-8 or would move
+ * the cursor is written \xNN, in JSON too.
+ */
+static void print(const char *s)
+{
+	while (*s) {
+		size_t len = character((const unsigned char *)s);
+
+		if (!len)
+			printf(as_json ? "\\\\x%02x" : "\\x%02x", (unsigned char)*s);
+		else if (as_json && (*s == '"' || *s == '\\'))
+			printf("\\%c", *s);
+		else
+			printf("%.*s", (int)len, s);
+		s += len ?: 1;
+	}
+}
+
+static void print_string(const char *s)
+{
+	if (!s) {
+		printf("null");
+		return;
+	}
+	putchar('"');
+	print(s);
+	putchar('"');
+}
+
+static void print_json(void)
+{
+	static const char * const words[] = { "ok", "note", "broken" };
+
+	printf("%s\n  {\"id\": \"%s\", \"status\": \"%s\", \"text\": ", findings > 1 ? "," : "",
+	       last.id, words[last.status]);
+	print_string(last.text);
+	printf(", \"advice\": ");
+	print_string(last.advice);
+	putchar('}');
+}
+
+static void print_line(void)
+{
+	static const char * const words[] = { "ok", "note", "BROKEN" };
+
+	printf("%-8s ", words[last.status]);
+	print(last.text);
+	if (last.advice) {
+		printf(": ");
+		print(last.advice);
+	}
+	putchar('\n');
+}
+
+static void print_last(void)
+{
+	if (!findings)
+		return;
+	if (as_json)
+		print_json();
+	else
+		print_line();
+	/* Children print nothing, and must not repeat this. */
+	fflush(stdout);
+}
+
+static void report(enum status status, const char *id, const char *format, va_list args)
+{
+	print_last();
+	last.status = status;
+	last.id = id;
+	last.text = vtext(format, args);
+	last.advice = NULL;
+	findings++;
+	problems += status == BROKEN;
+}
+
+void ok(const char *id, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report(OK, id, format, args);
+	va_end(args);
+}
+
+void note(const char *id, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report(NOTE, id, format, args);
+	va_end(args);
+}
+
+void broken(const char *id, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report(BROKEN, id, format, args);
+	va_end(args);
+}
+
+void advise(const char *format, ...)
+{
+	const char *more;
+	va_list args;
+
+	va_start(args, format);
+	more = vtext(format, args);
+	va_end(args);
+	last.advice = last.advice ? text("%s%s", last.advice, more) : more;
+}
+
+void report_begin(bool json)
+{
+	as_json = json;
+	if (json)
+		printf("{\"version\": \"%s\", \"findings\": [", VERSION);
+}
+
+int report_end(void)
+{
+	print_last();
+	if (as_json)
+		printf("\n], \"problems\": %d, \"verdict\": \"%s\"}\n", problems,
+		       problems ? "broken" : "good");
+	else if (!problems)
+		printf("verdict: good, /dev/ashmem serves this user\n");
+	else if (problems == 1)
+		printf("verdict: BROKEN, 1 problem; it is above, with what to do\n");
+	else
+		printf("verdict: BROKEN, %d problems; begin with the first\n", problems);
+	if (fflush(stdout) || ferror(stdout))
+		return -1;
+	return problems;
+}
