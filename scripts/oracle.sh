@@ -86,6 +86,7 @@ fi
 with_cache prepare_source
 SUITES=()
 build_suites oracle 64 32
+build_tools oracle 64 32
 make_initramfs oracle oracle "$DRIVER:/ashmem_linux.ko" "${PROGRAMS[@]}"
 say "Testing the C driver (usually 30 s)"
 ended=1

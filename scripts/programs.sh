@@ -86,3 +86,28 @@ build_suites() {
 		done
 	done
 }
+
+# build_tool VM BITS: builds ashmem-check of this width.
+build_tool() {
+	make -C "$TOP/tools" OUTPUT="$(tool_of "$1" "$2")" CC="$(compiler_of "$1" "$2")" \
+		CFLAGS="-O2 -Werror" LDFLAGS=-static
+}
+
+# tool_of VM BITS: prints where ashmem-check is built.
+tool_of() {
+	echo "$OUT/tools-$(processor_of "$1")-$2"
+}
+
+# build_tools VM BITS...: builds ashmem-check of these widths, and adds it and its
+# suite to PROGRAMS and SUITES.
+build_tools() {
+	local vm=$1 bits dir
+	shift
+	for bits in "$@"; do
+		dir=$(tool_of "$vm" "$bits")
+		step "Building the $bits-bit ashmem-check" "5 s" "$dir.log" build_tool "$vm" "$bits"
+		PROGRAMS+=("$dir:/tools-$bits")
+		SUITES+=("ashmem_check_test.sh ($bits-bit)")
+	done
+	PROGRAMS+=("$TOP/scripts/guest/ashmem_check_test.sh:/ashmem_check_test.sh")
+}

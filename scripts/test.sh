@@ -52,6 +52,7 @@ test_scripts() {
 
 # build_for VM: the module and the programs that are tested in it.
 build_for() {
+	local widths=(64 32)
 	SUITES=('mask_test, /dev noexec' unload module_test.sh kmemleak)
 	case $1 in
 	debian) SUITES+=(load) && build_for_debian ;;
@@ -62,9 +63,10 @@ build_for() {
 	esac
 	find_warnings "$1"
 	case $1 in
-	uml | arm64-16k) build_suites "$1" 64 ;;
-	x86 | arm64 | debian) build_suites "$1" 64 32 ;;
+	uml | arm64-16k) widths=(64) ;;
 	esac
+	build_suites "$1" "${widths[@]}"
+	build_tools "$1" "${widths[@]}"
 	[[ $1 == uml ]] || SUITES+=({mmap,pin,purge,random}_test', huge pages')
 }
 
