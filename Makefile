@@ -24,6 +24,7 @@ install uninstall install-files uninstall-files:
 # There is no other place that says it.
 version:
 	@sed -n 's/^module::version!("\(.*\)");$$/\1/p' rust_ashmem.rs
+
 tools:
 	@$(MAKE) -C tools
 
@@ -99,6 +100,7 @@ help:
 	@echo '  uninstall        unload it and remove all that (root)'
 	@echo '  install-files    install what belongs to it, without the module (root);'
 	@echo '                   uninstall-files removes that'
+	@echo '  tools            build ashmem-check, which says what is wrong; install does'
 	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
 	@echo '  sign             sign it for Secure Boot (KEY=FILE CERT=FILE; DKMS'\''s, by default)'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
@@ -108,8 +110,6 @@ help:
 	@echo '  intree-remove    take them out'
 	@echo
 	@echo '  version          print the version'
-	@echo 'For a machine that is to have the device:'
-	@echo '  tools            build tools/ashmem-check, which says what is wrong'
 	@echo '  clean            remove what was built here'
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
