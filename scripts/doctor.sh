@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: scripts/doctor.sh [--help]     (or: make doctor)
+# Usage: scripts/doctor.sh [--build]     (or: make doctor)
 #
 # Say whether this machine's kernel can build and load rust_ashmem.ko: one line
-# per check, "ok", "note", or "MISSING" with what to do; then the verdict. Reads
-# only; needs no root. Environment:
+# per check, "ok", "note", or "MISSING" with what to do; then the verdict. With
+# --build, say only whether it can be built here, for a kernel that need not run.
+# Reads only; needs no root. Environment:
 #   KREL         kernel release (uname -r)
 #   KDIR         its headers or build directory (/lib/modules/$KREL/build)
 #   RUSTC        compiler to try first
 #   KO           module to look at for a signature (rust_ashmem.ko)
 #   DOCTOR_ROOT  prefix for /boot, /etc, /lib, /proc, /sys and /usr (for tests)
-# Exit status: 0 build and load are possible, 1 one of them is not, 2 usage.
+# Exit status: 0 what was asked is possible, 1 it is not, 2 usage.
 
 set -u
 
@@ -22,6 +23,7 @@ KREL=${KREL:-$(uname -r)}
 MAKEVARS=${KDIR:+ KDIR=$KDIR}	# what the make command line will need
 KDIR=${KDIR:-$R/lib/modules/$KREL/build}
 KO=${KO:-$(dirname "$0")/../rust_ashmem.ko}
+ASKED=both		# or build
 BUILD=yes LOAD=yes	# the verdict; missing() turns them to no
 RMMOD=''		# set when our own module is loaded already
 CONFIG='' FROM=''	# the kernel's configuration, and where it was found
@@ -32,7 +34,7 @@ note() { printf '%-8s %s\n' note "$1"; }
 missing() {	# build|load|both FINDING WHAT-TO-DO
 	[ "$1" = load ] || BUILD=no
 	[ "$1" = build ] || LOAD=no
-	printf '%-8s %s: %s\n' MISSING "$2" "$3"
+	[ "$1$ASKED" = loadbuild ] || printf '%-8s %s: %s\n' MISSING "$2" "$3"
 }
 
 # The value of a kernel option without its quotes; empty when not set.
@@ -298,6 +300,7 @@ check_rights() {
 
 case $#${1-} in
 0) ;;
+1--build) ASKED=build ;;
 1--help | 1-h) usage; exit 0 ;;
 *) usage >&2; exit 2 ;;
 esac
@@ -305,10 +308,16 @@ esac
 check_distro
 check_series
 if find_config; then check_config; fi
-check_name
+[ $ASKED = build ] || check_name
 if check_headers && is RUST; then check_metadata; fi
 if is RUST; then check_rustc; fi
 check_tools
+if [ $ASKED = build ]; then
+	printf 'build: %s\n' $BUILD
+	[ $BUILD = yes ] || exit 1
+	echo "next: make$MAKEVARS"
+	exit
+fi
 check_enforcement
 check_rights
 
