@@ -55,16 +55,22 @@ pick_source() {
 
 # fetch_source PACKAGE [VERSION]: the newest unless told otherwise.
 fetch_source() {
-	local package=$1 version=${2:-} series=${1#linux-source-} tmp=$CACHE/tmp/source
+	local package=$1 version=${2:-} tmp=$CACHE/tmp/source
 	rm -rf "$tmp"
 	[[ -n $version ]] ||
 		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
 	fetch "$package=$version" "$tmp" || return 1
+	unpack_source "$package" "$version" "$tmp/usr/src"
+}
+
+# unpack_source PACKAGE VERSION DIRECTORY: unpacks what the package laid there.
+unpack_source() {
+	local package=$1 tmp=$CACHE/tmp/source
 	echo "unpacking $package"
-	tar -C "$tmp" -xf "$tmp/usr/src/$package.tar.xz" || return 1
-	mkdir -p "$CACHE/source"
+	mkdir -p "$CACHE/source" "$tmp"
+	tar -C "$tmp" -xf "$3/$package.tar.xz" || return 1
 	# The move is what makes it whole.
-	mv "$tmp/$package" "$CACHE/source/$series-$version" || return 1
+	mv "$tmp/$package" "$CACHE/source/${package#linux-source-}-$2" || return 1
 	rm -rf "$tmp"
 }
 
@@ -76,6 +82,11 @@ prepare_source_of() {
 	KSRC=$CACHE/source/$series-$version
 	[[ ! -d $KSRC ]] || return 0
 	need_space 3
+	if [[ $(dpkg-query -W -f '${db:Status-Status} ${Version}' "linux-source-$series" 2>/dev/null) == "installed $version" ]]; then
+		step "Unpacking linux-source-$series" "20 s" "$CACHE/log/source" \
+			unpack_source "linux-source-$series" "$version" /usr/src
+		return
+	fi
 	open_archive
 	has_version "linux-source-$series" "$version" ||
 		die "The archive has no linux-source-$series $version, which this kernel was built of." \
