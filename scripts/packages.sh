@@ -4,7 +4,8 @@
 # Packages of the distribution, and those of its other suites. To be sourced
 # after lib.sh.
 
-# need_packages PACKAGE...: installs what is missing.
+# need_packages PACKAGE...: installs what is missing, unless MAY_INSTALL is no, as
+# while packages are being installed already.
 need_packages() {
 	local missing=() package
 	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
@@ -15,7 +16,7 @@ need_packages() {
 			missing+=("$package")
 	done
 	((${#missing[@]})) || return 0
-	((EUID == 0)) ||
+	((EUID == 0)) && [[ ${MAY_INSTALL:-yes} == yes ]] ||
 		die "Packages are missing: ${missing[*]}." \
 			"Run once as root: apt-get update && apt-get install ${missing[*]}"
 	mkdir -p "$CACHE/tmp"
