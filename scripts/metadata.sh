@@ -13,8 +13,9 @@ PATH+=:/usr/sbin:/sbin
 # Another system that has the headers; its compilers are run in it.
 ROOT=${METADATA_ROOT:-}
 RUSTC=${RUSTC:-/usr/bin/rustc}
-# Tells what was laid from what came with the headers.
-MARK=rust/laid-by-rust_ashmem
+# Tells what was laid from what came with the headers, in rust and in scripts.
+NAME=laid-by-rust_ashmem
+MARK=rust/$NAME
 
 usage() {
 	cat <<-EOF
@@ -145,8 +146,11 @@ lay() {
 	unlay
 	mkdir "$dir/rust.new"
 	cp "$1"/rust/*.{rmeta,so} "$1"/rust/exports_*_generated.h "$dir/rust.new"
-	echo "$VERSION" >"$dir/rust.new/${MARK#rust/}"
-	[[ ! -e $1/scripts/target.json ]] || cp "$1/scripts/target.json" "$dir/scripts"
+	echo "$VERSION" >"$dir/rust.new/$NAME"
+	if [[ -e $1/scripts/target.json ]]; then
+		: >"$dir/scripts/$NAME"
+		cp "$1/scripts/target.json" "$dir/scripts"
+	fi
 	mv -T "$dir/rust.new" "$dir/rust"
 }
 
@@ -155,8 +159,46 @@ unlay() {
 	local dir=$ROOT$HEADERS
 	rm -rf "$dir/rust.new"
 	[[ ! -e $dir/$MARK ]] || rm -rf "$dir/rust"
-	# The headers of other flavours have the same scripts.
-	compgen -G "${dir%/*}/*/$MARK" >/dev/null || rm -f "$dir/scripts/target.json"
+	sweep "${dir%/src/*}" "$dir/scripts/$NAME"
+}
+
+# sweep USR [FILE...]: removes from there what was laid over headers whose package
+# is gone, and from scripts, which headers of several flavours share, what none of
+# them needs any more.
+sweep() {
+	local usr=$1 mark dir
+	shift
+	for mark in "$usr"/src/linux-headers-*/"$MARK"; do
+		dir=${mark%/"$MARK"}
+		[[ -e $mark && ! -e $dir/Module.symvers ]] || continue
+		rm -rf "$dir/rust"
+		rmdir --ignore-fail-on-non-empty "$dir"
+	done
+	for mark in "$usr"/{src/linux-headers,lib/linux-kbuild}-*/scripts/"$NAME" "$@"; do
+		dir=${mark%/*}
+		[[ -e $mark ]] && ! is_needed "$usr" "$dir" || continue
+		rm -f "$dir/target.json" "$mark"
+		rmdir --ignore-fail-on-non-empty -p "$dir" 2>/dev/null || true
+	done
+}
+
+# is_needed USR SCRIPTS: tells whether metadata is laid over headers that have these
+# scripts.
+is_needed() {
+	local mark
+	for mark in "$1"/src/linux-headers-*/"$MARK"; do
+		[[ ! ${mark%/"$MARK"}/scripts -ef $2 ]] || return 0
+	done
+	return 1
+}
+
+# clean_all: removes what was laid over the headers of any kernel.
+clean_all() {
+	local mark
+	for mark in "$ROOT"/usr/src/linux-headers-*/"$MARK"; do
+		[[ ! -e $mark ]] || rm -rf "${mark%/*}"
+	done
+	sweep "$ROOT/usr"
 }
 
 # need_fit MODULE: ends unless the kernel exports all that the module needs, and
@@ -174,20 +216,23 @@ need_fit() {
 	[[ -z $other ]] ||
 		die "$1 must not be loaded: Linux $RELEASE does not export ${other//$'\n'/, }." \
 			"It was built for another kernel: make clean and make, with KDIR=$HEADERS."
-	want=$(vermagic)
+	want=$(vermagic "${have#* }")
 	[[ ${have% } == "${want% }" ]] ||
 		die "$1 must not be loaded: its vermagic is '${have% }', and that of Linux $RELEASE '${want% }'." \
 			"It was built for another kernel: make clean and make, with KDIR=$HEADERS."
 	say "$1 fits Linux $RELEASE: $(grep -c '^_R' <<<"$symbols") Rust symbols and $(grep -vc '^_R' <<<"$symbols") others are exported, and the vermagic is '${have% }'."
 }
 
-# vermagic: prints that of the kernel, as one of its own modules has it.
+# vermagic WORDS: prints that of the kernel, as one of its own modules has it. Where
+# only the headers are installed, they tell its release, but not the words after it.
 vermagic() {
 	local module
 	module=$(find "$ROOT/lib/modules/$RELEASE/kernel" -name '*.ko*' -print -quit 2>/dev/null)
-	[[ -n $module ]] ||
-		die "/lib/modules/$RELEASE has none of the kernel's modules." "Install linux-image-$RELEASE."
-	modinfo -F vermagic "$module"
+	if [[ -n $module ]]; then
+		modinfo -F vermagic "$module"
+	else
+		echo "$RELEASE $1"
+	fi
 }
 
 # need_tools: what making takes on this system. What is in a root was chosen when
@@ -200,6 +245,9 @@ need_tools() {
 case ${1:-} in
 -h | --help) usage && exit ;;
 lay | clean | check) ;;
+# For the package: when it goes, and when headers have gone.
+clean-all) clean_all && exit ;;
+clean-gone) sweep "$ROOT/usr" && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
 find_headers "${2:-/lib/modules/$(uname -r)/build}"

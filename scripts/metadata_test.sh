@@ -42,6 +42,7 @@ headers() {
 	printf '0x00000000\t%s\tvmlinux\tEXPORT_SYMBOL_GPL\t\n' shmem_file_setup "$OURS" >"$HEADERS/Module.symvers"
 	: >"$HEADERS/.kernelvariables"
 	: >"$HEADERS/scripts/target.json"
+	: >"$HEADERS/scripts/laid-by-rust_ashmem"
 	: >"$HEADERS/rust/libkernel.rmeta"
 	echo "EXPORT_SYMBOL_RUST_GPL($OURS);" >"$HEADERS/rust/exports_kernel_generated.h"
 	echo "$VERSION" >"$HEADERS/rust/laid-by-rust_ashmem"
@@ -78,9 +79,41 @@ keeps_shared() {
 		says 0 'as Debian' clean "$HEADERS-rt" && [[ ! -e $HEADERS/scripts/target.json ]]
 }
 
+# forgets_gone: whether what was laid over headers goes after their package, and the
+# other ones stay.
+forgets_gone() {
+	local kbuild=$TMP/usr/lib/linux-kbuild-7.3.4
+	cp -r "$HEADERS" "$HEADERS-rt"
+	mkdir -p "${kbuild%/*}"
+	mv "$HEADERS/scripts" "$TMP/scripts"
+	mkdir "$kbuild"
+	mv "$TMP/scripts" "$kbuild"
+	ln -s ../../lib/linux-kbuild-7.3.4/scripts "$HEADERS/scripts"
+	METADATA_ROOT=$TMP "$TOP/scripts/metadata.sh" clean-gone && [[ -e $HEADERS/rust && -e $kbuild/scripts/target.json ]] || return 1
+	find "$HEADERS" -mindepth 1 -maxdepth 1 ! -name rust -exec rm -r {} +
+	METADATA_ROOT=$TMP "$TOP/scripts/metadata.sh" clean-gone
+	[[ ! -e $HEADERS && ! -e $kbuild && -e $HEADERS-rt/rust && -e $HEADERS-rt/scripts/target.json ]]
+}
+
+# cleans_all: whether cleaning all leaves what is no work of ours.
+cleans_all() {
+	cp -r "$HEADERS" "$HEADERS-rt"
+	rm "$HEADERS-rt/scripts/laid-by-rust_ashmem" "$HEADERS-rt/rust/laid-by-rust_ashmem"
+	METADATA_ROOT=$TMP "$TOP/scripts/metadata.sh" clean-all
+	[[ ! -e $HEADERS/rust && ! -e $HEADERS/scripts/target.json && -e $HEADERS/.config ]] &&
+		[[ -e $HEADERS-rt/rust && -e $HEADERS-rt/scripts/target.json ]]
+}
+
+# checks_without_kernel: the release is told from the headers.
+checks_without_kernel() {
+	rm -r "$TMP/lib/modules"
+	checks 0 "the vermagic is '7\.3\.4\+test-amd64 SMP" "$VERMAGIC" "$OURS" &&
+		checks 1 "its vermagic is '7\.3\.5 SMP" "7.3.5 SMP" "$OURS"
+}
+
 headers
 module "$TMP/lib/modules/$RELEASE/kernel/zram.ko" "$VERMAGIC" kfree
-echo "1..15"
+echo "1..18"
 result "metadata that fits is let pass" says 0 'All 1 Rust symbols' lay "$HEADERS"
 result "another rustc is refused" eval 'rustc "rustc 1.95.0 (test)"; says 1 \
 	"is .rustc 1\.95\.0 \(test\)., but Linux .* was built by .rustc 1\.85\.1" lay "$HEADERS"'
@@ -106,6 +139,10 @@ result "cleaning removes what was laid" cleans
 headers
 result "cleaning keeps what other headers need" keeps_shared
 headers
+result "headers that are gone leave nothing" forgets_gone
+headers
+result "cleaning all leaves what came with headers" cleans_all
+headers
 result "a module that fits is let pass" checks 0 '1 Rust symbols and 1 others' "$VERMAGIC" "$OURS" shmem_file_setup
 result "a module built with another rustc is refused" checks 1 \
 	"must not be loaded: Linux .* lacks 1 of the 2 Rust symbols it needs, such as $OTHER" "$VERMAGIC" "$OURS" "$OTHER"
@@ -115,4 +152,5 @@ result "a module of another kernel is refused" checks 1 \
 	"its vermagic is '7\.3\.5 SMP'" "7.3.5 SMP" "$OURS"
 result "what is no module is refused" eval ': >"$TMP/rust_ashmem.ko"
 	METADATA_ROOT=$TMP says 1 "cannot be read" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"'
+result "a module is checked where only the headers are" checks_without_kernel
 exit $BAD
