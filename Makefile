@@ -27,6 +27,11 @@ version:
 
 tools:
 	@$(MAKE) -C tools
+dkms-install dkms-uninstall:
+	@scripts/dkms.sh $(@:dkms-%=%)
+
+dkms-source:
+	@scripts/dkms.sh source "$(DESTDIR)"
 
 clean:
 	rm -rf out out-*
@@ -104,6 +109,8 @@ help:
 	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
 	@echo '  sign             sign it for Secure Boot (KEY=FILE CERT=FILE; DKMS'\''s, by default)'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
+	@echo '  dkms-install     have DKMS build and install it, for later kernels, too (root)'
+	@echo '  dkms-uninstall   remove all of that (root)'
 	@echo
 	@echo 'For a kernel source tree (KSRC=DIR):'
 	@echo '  intree           put driver and selftests into it'
@@ -117,4 +124,4 @@ help:
 .PHONY: all modules modules_install clean demo test test-android test-installed test-all \
 	torture bench bench-check bench-baseline metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
-	test-secureboot tools
+	test-secureboot tools dkms-install dkms-uninstall dkms-source

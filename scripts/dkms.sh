@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The module under DKMS; see --help.
+
+# What DKMS does is the system's business, and so is its cache.
+export XDG_CACHE_HOME=/var/cache
+. "$(dirname "$0")/lib.sh"
+
+PATH+=:/usr/sbin:/sbin
+# The same as in dkms.conf.
+NAME=rust-ashmem
+# What building the module and its metadata takes.
+FILES=(Kbuild Makefile rust_ashmem.rs src/*.rs
+	scripts/{debian,dkms,doctor,kernel,lib,metadata,packages,toolchain}.sh)
+
+usage() {
+	cat <<-EOF
+		Usage: make dkms-install
+		       make dkms-uninstall
+		       make dkms-source DESTDIR=DIR
+
+		  dkms-install    copy the module's source to /usr/src/$NAME-VERSION, then
+		                  have DKMS build and install it for the running kernel, or
+		                  the one that KREL names, and for each kernel that is
+		                  installed later (root)
+		  dkms-uninstall  remove all of that, for every kernel (root)
+		  dkms-source     copy the source alone, below DIR; packages do that
+
+		DKMS runs 'scripts/dkms.sh build RELEASE HEADERS'. Where Debian's headers lack
+		the Rust metadata, that makes it first, as 'make metadata' does, in
+		$CACHE. It installs no package.
+	EOF
+}
+
+# find_dkms: sets DKMS, the process that runs this and keeps what it says in make.log.
+find_dkms() {
+	DKMS=$PPID
+	while is_dkms "$DKMS" && [[ /proc/$DKMS/fd/1 -ef /proc/self/fd/1 ]]; do
+		DKMS=$(awk '$1 == "PPid:" { print $2 }' "/proc/$DKMS/status")
+	done
+	is_dkms "$DKMS" || DKMS=
+}
+
+is_dkms() {
+	[[ $(cat "/proc/$1/comm" 2>/dev/null) == dkms ]]
+}
+
+# aloud: copies its input to the log, and to where DKMS itself speaks, as its user has
+# to read it. That is a terminal, a pipe, a file or a socket, so it cannot be opened
+# anew, but the very descriptor can be had: by pidfd_open() and pidfd_getfd().
+aloud() {
+	if [[ -z $DKMS ]]; then
+		cat
+		return
+	fi
+	perl -e '
+		my $fd = syscall(438, syscall(434, $ARGV[0] + 0, 0), 2, 0);
+		my $there;
+		open($there, ">&=", $fd) if $fd >= 0;
+		while (my $line = <STDIN>) {
+			syswrite(STDOUT, $line);
+			syswrite($there, $line) if $there;
+		}' "$DKMS"
+}
+
+# build RELEASE HEADERS
+build() {
+	local release=$1 headers=$2 findings vars
+	find_dkms
+	examine
+	if lacks_metadata && [[ -e $headers/.kernelvariables ]]; then
+		{ echo && MAY_INSTALL=no "$TOP/scripts/metadata.sh" lay "$headers"; } 2>&1 | aloud || refuse
+		rm -rf "$CACHE"/{apt,source,tmp}
+		examine
+	fi
+	! grep -q ^MISSING <<<"$findings" || refuse "$(grep ^MISSING <<<"$findings")"
+	vars=$(sed -n 's/^next: make//p' <<<"$findings")
+	# shellcheck disable=SC2086
+	make -C "$TOP" $vars modules 2>&1 | tee "$TOP/compiler" ||
+		refuse "error: The module cannot be built for Linux $release:" \
+			"$(grep -m 1 -iE '^error' "$TOP/compiler")" "$(grep untested <<<"$findings")"
+	"$TOP/scripts/metadata.sh" check "$headers" "$TOP/rust_ashmem.ko" 2>"$TOP/misfit" ||
+		refuse "$(cat "$TOP/misfit")"
+}
+
+# examine: sets findings, what the doctor says about building for that kernel.
+examine() {
+	findings=$(KREL=$release KDIR=$headers "$TOP/scripts/doctor.sh" --build) || true
+	say "$findings"
+}
+
+# lacks_metadata: tells whether that is all that is missing.
+lacks_metadata() {
+	[[ $(grep ^MISSING <<<"$findings") == "MISSING  Rust metadata: "+([^$'\n']) ]]
+}
+
+# refuse [LINE...]: ends, with words of what to do then.
+refuse() {
+	printf '%s\n' "" "$@" "$NAME is not installed for Linux $release. When that is done (by make, in /usr/src/$NAME-$VERSION):" \
+		"  sudo dkms install $NAME/$VERSION -k $release" \
+		"or, where this stopped apt:  sudo dpkg --configure -a" | aloud
+	exit 1
+}
+
+need_root() {
+	((EUID == 0)) || die "DKMS is root's." "Run it as root: sudo make $1"
+	command -v dkms >/dev/null || die "dkms is not installed." "Install it (package dkms) and run the same command again."
+	# Two owners of the same files would remove each other's.
+	[[ $(dpkg-query -W -f '${db:Status-Status}' $NAME-dkms 2>/dev/null) != installed ]] ||
+		die "The package $NAME-dkms is installed, and has the module's source in /usr/src." \
+			"Remove it first: sudo apt purge $NAME-dkms"
+}
+
+# copy_source DESTDIR: it comes into sight as a whole.
+copy_source() {
+	local to=$1/usr/src/$NAME-$VERSION
+	mkdir -p "${to%/*}"
+	rm -rf "$to" "$to.new"
+	mkdir "$to.new"
+	(cd "$TOP" && cp --parents "${FILES[@]}" "$to.new")
+	sed "s/#MODULE_VERSION#/$VERSION/" "$TOP/dkms.conf" >"$to.new/dkms.conf"
+	mv "$to.new" "$to"
+}
+
+# forget: removes every version that DKMS knows and its source.
+forget() {
+	local dir
+	for dir in /var/lib/dkms/$NAME/*/source; do
+		[[ -L $dir ]] || continue
+		dir=${dir%/source}
+		dkms remove "$NAME/${dir##*/}" --all
+	done
+	rm -rf /usr/src/$NAME-[0-9]* "$CACHE"
+}
+
+cd "$TOP" || exit
+VERSION=$(make -s version)
+shopt -s extglob
+case ${1:-} in
+-h | --help) usage ;;
+build) build "$2" "$3" ;;
+source) copy_source "${2:-}" ;;
+install)
+	need_root dkms-install
+	forget
+	copy_source ""
+	dkms install "$NAME/$VERSION" -k "${KREL:-$(uname -r)}"
+	;;
+uninstall)
+	need_root dkms-uninstall
+	forget
+	scripts/metadata.sh clean-all
+	;;
+*) usage >&2 && exit 2 ;;
+esac
