@@ -33,6 +33,9 @@ dkms-install dkms-uninstall:
 dkms-source:
 	@scripts/dkms.sh source "$(DESTDIR)"
 
+deb test-package:
+	@scripts/package.sh $(@:test-%=test)
+
 clean:
 	rm -rf out out-*
 	@$(MAKE) -C tools clean
@@ -115,6 +118,8 @@ help:
 	@echo 'For a kernel source tree (KSRC=DIR):'
 	@echo '  intree           put driver and selftests into it'
 	@echo '  intree-remove    take them out'
+	@echo '  deb              build the package rust-ashmem-dkms (root)'
+	@echo '  test-package     install, upgrade and remove it, with two kernels (root)'
 	@echo
 	@echo '  version          print the version'
 	@echo '  clean            remove what was built here'
@@ -124,4 +129,4 @@ help:
 .PHONY: all modules modules_install clean demo test test-android test-installed test-all \
 	torture bench bench-check bench-baseline metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
-	test-secureboot tools dkms-install dkms-uninstall dkms-source
+	test-secureboot tools dkms-install dkms-uninstall dkms-source deb test-package

@@ -4,6 +4,7 @@
 # Tests of dkms.sh without DKMS: who hears what, and what has to agree.
 
 . "$(dirname "$0")/lib.sh"
+. "$TOP/scripts/debian.sh"
 . "$TOP/scripts/ktap.sh"
 
 VERSION=$(make -s -C "$TOP" version)
@@ -46,6 +47,19 @@ has_words_alone() {
 	[[ $(grep -c 'is not installed for' "$TMP/said") == 1 && ! -s $TMP/heard ]]
 }
 
+changelog_agrees() {
+	[[ $(head -n 1 "$TOP/debian/changelog") == "rust-ashmem ($VERSION) "* ]]
+}
+
+# depends: whether the package brings all that the metadata is made with.
+depends() {
+	local package depends
+	depends=$(awk '/^Depends:/ { on = 1 } on && /^[A-Z]/ && !/^Depends:/ { exit } on' "$TOP/debian/control" | tr -s ' ,' '\n')
+	for package in "${METADATA_PACKAGES[@]}" gcc; do
+		grep -qxF "$package" <<<"$depends" || { echo "$package" >"$TMP/said" && return 1; }
+	done
+}
+
 # source_builds: whether the source that DKMS gets has all that the crate and its
 # scripts name.
 source_builds() {
@@ -60,11 +74,13 @@ source_builds() {
 
 mkdir "$TMP/headers"
 echo CONFIG_RUST=y >"$TMP/headers/.config"
-echo 1..6
+echo 1..8
 result "what the doctor misses is said by DKMS" refuses '^MISSING +headers: .*/headers lacks Makefile'
 result "so it is where that is a file" refuses_in_file
 result "the command to run then is said" tells_command
 result "what is fine is for the log" keeps_details
 result "without DKMS all is said once" has_words_alone
+result "the changelog of the package has the module's version" changelog_agrees
+result "the package depends on what the metadata takes" depends
 result "the source that DKMS gets is whole" source_builds
 exit $BAD
