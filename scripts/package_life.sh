@@ -164,24 +164,23 @@ misfit() {
 	sed -i '/\t_RNv.*6kernel/d' "$symvers"
 	build_first || failed=1
 	cp -p "$TMP/symvers" "$symvers"
-	((failed)) && refused 'cannot be built for Linux' && said '"_RNv.* undefined'
+	((failed)) && refused 'cannot be built for Linux' && said '_RNv.* undefined'
 }
 
 # lend_metadata: takes what 'make test VM=debian' made for the same kernel, if it did.
 lend_metadata() {
-	local from to from_scripts
+	local from to=$ROOT/usr/src/linux-headers-$FIRST
 	cached_debian || return 0
 	from=$DEBIAN_ROOT/usr/src/linux-headers-$FIRST
 	[[ -e $from/rust/laid-by-rust_ashmem ]] || return 0
-	to=$(inside "$ROOT" readlink -m "/usr/src/linux-headers-$FIRST/scripts")
-	from_scripts=$(inside "$DEBIAN_ROOT" readlink -m "/usr/src/linux-headers-$FIRST/scripts")
-	cp -a "$from/rust" "$ROOT/usr/src/linux-headers-$FIRST/rust"
-	cp -a "$DEBIAN_ROOT$from_scripts/target.json" "$ROOT$to"
-	: >"$ROOT$to/laid-by-rust_ashmem"
+	cp -a "$from/rust" "$to/rust"
+	cp -a "$from/scripts/target.json" "$to/scripts"
+	: >"$to/scripts/laid-by-rust_ashmem"
 }
 
+# The headers come first, then the kernel.
 first_kernel() {
-	now dpkg --configure -a && is_installed "$VERSION" "$FIRST"
+	now dpkg --configure -a && packages install "linux-image-$FIRST" && is_installed "$VERSION" "$FIRST"
 }
 
 upgrade() {
