@@ -27,6 +27,7 @@ version:
 
 tools:
 	@$(MAKE) -C tools
+
 dkms-install dkms-uninstall:
 	@scripts/dkms.sh $(@:dkms-%=%)
 
@@ -88,6 +89,7 @@ help:
 	@echo '  test-android     boot as Android does and share memory as its apps do'
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
 	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
+	@echo '  test-package     install, upgrade and remove the package, with two kernels'
 	@echo '  test-all         the same on every kernel, architecture and rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, VM=x86 or VM=arm64 picks one machine for these,'
@@ -114,12 +116,11 @@ help:
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
 	@echo '  dkms-install     have DKMS build and install it, for later kernels, too (root)'
 	@echo '  dkms-uninstall   remove all of that (root)'
+	@echo '  deb              build the package rust-ashmem-dkms, which does that (root)'
 	@echo
 	@echo 'For a kernel source tree (KSRC=DIR):'
 	@echo '  intree           put driver and selftests into it'
 	@echo '  intree-remove    take them out'
-	@echo '  deb              build the package rust-ashmem-dkms (root)'
-	@echo '  test-package     install, upgrade and remove it, with two kernels (root)'
 	@echo
 	@echo '  version          print the version'
 	@echo '  clean            remove what was built here'
