@@ -147,6 +147,7 @@ is_loaded() {
 tell_udev() {
 	[[ -z $DESTDIR && -S /run/udev/control ]] || return 0
 	udevadm control --reload
+	[[ -e /sys/class/misc/ashmem ]] || return 0
 	udevadm trigger --subsystem-match=misc --sysname-match=ashmem
 	udevadm settle
 }

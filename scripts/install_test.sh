@@ -15,12 +15,16 @@ TREE=$TMP/tree
 RULE=lib/udev/rules.d/60-rust_ashmem.rules
 LOAD=lib/modules-load.d/rust_ashmem.conf
 MODULE=lib/modules/$RELEASE/updates/rust_ashmem.ko
+# Where DKMS installs it.
+OTHER=lib/modules/$RELEASE/updates/dkms
 
 # module RELEASE: makes a module for that kernel.
 module() {
 	mkdir -p "$TREE"
-	printf '.section .modinfo\n.asciz "name=rust_ashmem"\n.asciz "alias=ashmem_linux"\n.asciz "vermagic=%s SMP"\n' "$1" |
-		gcc -c -x assembler -o "$TREE/rust_ashmem.ko" -
+	{
+		echo .section .modinfo
+		printf '.asciz "%s"\n' name=rust_ashmem alias=ashmem_linux "vermagic=$1 SMP"
+	} | gcc -c -x assembler -o "$TREE/rust_ashmem.ko" -
 }
 
 # kernel: makes a build directory, and a module for it. It installs as Kbuild does.
@@ -29,8 +33,9 @@ kernel() {
 	mkdir -p "$BUILD/include/config"
 	echo "$RELEASE" >"$BUILD/include/config/kernel.release"
 	cat >"$BUILD/Makefile" <<-'EOF'
-		DIR = $(INSTALL_MOD_PATH)/lib/modules/$(shell cat include/config/kernel.release)/$(or $(INSTALL_MOD_DIR),updates)
-		modules_install:; mkdir -p $(DIR) && cp $(MO)/rust_ashmem.ko $(DIR) && $(or $(COMPRESS),true) $(DIR)/rust_ashmem.ko
+		RELEASE = $(shell cat include/config/kernel.release)
+		MODULE = $(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)/updates/rust_ashmem.ko
+		modules_install:; install -D $(MO)/rust_ashmem.ko $(MODULE) && $(or $(COMPRESS),true) $(MODULE)
 	EOF
 	module "$RELEASE"
 }
@@ -83,24 +88,27 @@ result "make uninstall removes all, directories too" eval \
 	'installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 result "make uninstall can be repeated" installs DESTDIR="$ROOT" uninstall
 kernel
-result "files of others are kept" eval 'mkdir -p "$ROOT/usr/local/lib/udev" "$ROOT/lib/modules/$RELEASE/updates/dkms" &&
-	cp "$TREE/rust_ashmem.ko" "$ROOT/lib/modules/$RELEASE/updates/dkms" && : >"$ROOT/usr/local/lib/udev/other" &&
+result "files of others are kept" eval 'install -D "$TREE/rust_ashmem.ko" "$ROOT/$OTHER/rust_ashmem.ko" &&
+	install -D /dev/null "$ROOT/usr/local/lib/udev/other" &&
 	installs DESTDIR="$ROOT" install && installs DESTDIR="$ROOT" uninstall &&
-	has "$ROOT" usr/local/lib/udev/other "lib/modules/$RELEASE/updates/dkms/rust_ashmem.ko"'
+	has "$ROOT" usr/local/lib/udev/other "$OTHER/rust_ashmem.ko"'
 kernel
 result "the files alone are installed, without a kernel" eval \
 	'installs KDIR=/nowhere prefix=/usr DESTDIR="$ROOT" install-files && has "$ROOT" "usr/$RULE" "usr/$LOAD"'
 result "the files alone are removed" eval \
 	'installs prefix=/usr DESTDIR="$ROOT" uninstall-files && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 kernel
-result "INSTALL_MOD_PATH is for the module alone" eval 'installs DESTDIR="$ROOT" INSTALL_MOD_PATH=/usr install &&
+result "INSTALL_MOD_PATH is for the module alone" eval '
+	installs DESTDIR="$ROOT" INSTALL_MOD_PATH=/usr install &&
 	has "$ROOT" "usr/$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 kernel
-result "without DESTDIR, depmod is run where INSTALL_MOD_PATH says" eval 'mkdir -p "$ROOT/lib/modules/$RELEASE" &&
-	: >"$ROOT/lib/modules/$RELEASE/modules.order" && : >"$ROOT/lib/modules/$RELEASE/modules.builtin" &&
+result "without DESTDIR, depmod is run where INSTALL_MOD_PATH says" eval '
+	install -D /dev/null "$ROOT/lib/modules/$RELEASE/modules.order" &&
+	install -D /dev/null "$ROOT/lib/modules/$RELEASE/modules.builtin" &&
 	installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install && finds "$ROOT"'
 result "it tells that another kernel runs" eval \
-	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install && grep -q "when Linux $RELEASE boots" "$TMP/said"'
+	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install &&
+	grep -q "when Linux $RELEASE boots" "$TMP/said"'
 result "it tells that udev does not look there" grep -q "do not look into $ROOT/here" "$TMP/said"
 result "and run again when the module has gone" eval \
 	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" uninstall && ! finds "$ROOT"'
@@ -111,8 +119,10 @@ result "a compressed module is removed, of whichever kernel" eval \
 	'mv "$ROOT/lib/modules/$RELEASE" "$ROOT/lib/modules/7.3.3" &&
 	installs KDIR=/nowhere DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 kernel
-result "no build directory is refused" says '/nowhere is no kernel build directory.*' KDIR=/nowhere DESTDIR="$ROOT" install
-result "no module is refused" eval 'rm "$TREE/rust_ashmem.ko"; says "rust_ashmem.ko has not been built" DESTDIR="$ROOT" install'
+result "no build directory is refused" says '/nowhere is no kernel build directory' \
+	KDIR=/nowhere DESTDIR="$ROOT" install
+result "no module is refused" eval '
+	rm "$TREE/rust_ashmem.ko"; says "rust_ashmem.ko has not been built" DESTDIR="$ROOT" install'
 module 7.2.1-test
 result "a module for another kernel is refused" says \
 	"is for Linux 7\.2\.1-test, and .* is that of Linux $RELEASE" DESTDIR="$ROOT" install
