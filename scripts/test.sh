@@ -70,9 +70,10 @@ build_for() {
 	[[ $1 == uml ]] || SUITES+=({mmap,pin,purge,random}_test', huge pages')
 }
 
-# find_warnings VM: counts it as a failure if the compilers warned of the module.
+# find_warnings VM [PATTERN]: counts it as a failure if the compilers warned of the
+# module; the pattern finds such warnings among those of the kernel.
 find_warnings() {
-	! grep -A 12 '^warning' "$OUT/$1/module.log" || {
+	! grep -B 2 -A 12 -e "${2:-^warning}" "$OUT/$1/module.log" || {
 		say "$1: FAILED: building the module gave warnings, see above and $OUT/$1/module.log"
 		FAILED=$((FAILED + 1))
 	}
