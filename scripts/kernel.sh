@@ -122,8 +122,7 @@ arch_of() {
 kmake() {
 	local vm=$1
 	shift
-	make -C "$KSRC" O="$(kernel_dir "$vm")" ARCH="$(arch_of "$vm")" LLVM=-$LLVM_SERIES \
-		RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN" "$@"
+	make -C "$KSRC" O="$(kernel_dir "$vm")" ARCH="$(arch_of "$vm")" "${TOOLS[@]}" "$@"
 }
 
 # fragments_of VM: prints the files that its configuration is made of; a later one

@@ -33,13 +33,14 @@ version_of() {
 	"$1" --version 2>/dev/null | awk '{ print $2; exit }'
 }
 
-# prepare_toolchain: sets RUSTC, RUST_LIB_SRC, BINDGEN, LIBCLANG_PATH and
-# TOOLCHAIN, which names them.
+# prepare_toolchain: sets RUSTC, RUST_LIB_SRC, BINDGEN, LIBCLANG_PATH, TOOLS, which is
+# what the kernel's make is told of them, and TOOLCHAIN, which names them.
 prepare_toolchain() {
 	LIBCLANG_PATH=/usr/lib/llvm-$LLVM_SERIES/lib
 	rustup_pair || distribution_pair
 	prepare_bindgen
 	TOOLCHAIN="rustc $(version_of "$RUSTC"), bindgen $(version_of "$BINDGEN"), LLVM $LLVM_SERIES"
+	TOOLS=(LLVM=-$LLVM_SERIES RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN")
 	export RUSTC RUST_LIB_SRC BINDGEN LIBCLANG_PATH
 	say "Toolchain: $TOOLCHAIN"
 }

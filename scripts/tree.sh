@@ -31,9 +31,12 @@ kunit() {
 		arguments+=(--kunitconfig="$fragment")
 	done
 	(cd "$TREE" && tools/testing/kunit/kunit.py "$command" --arch=um --build_dir="$KDIR" \
-		"${arguments[@]}" --kunitconfig=drivers/android/ashmem --make_options=LLVM=-$LLVM_SERIES \
-		--make_options=RUSTC="$RUSTC" --make_options=RUST_LIB_SRC="$RUST_LIB_SRC" \
-		--make_options=BINDGEN="$BINDGEN" "$@")
+		"${arguments[@]}" --kunitconfig=drivers/android/ashmem "${TOOLS[@]/#/--make_options=}" "$@")
+}
+
+# tree_make ARGUMENT...: runs the tree's make.
+tree_make() {
+	make -C "$TREE" O="$KDIR" ARCH=um "${TOOLS[@]}" "$@"
 }
 
 build_builtin() {
@@ -43,14 +46,14 @@ build_builtin() {
 # build_as_module: the same tree and configuration, but for a module.
 build_as_module() {
 	"$TREE/scripts/config" --file "$KDIR/.config" --module ASHMEM_RUST || return 1
-	KSRC=$TREE kmake intree olddefconfig || return 1
-	KSRC=$TREE kmake intree -j"$(nproc)" linux modules || return 1
+	tree_make olddefconfig || return 1
+	tree_make -j"$(nproc)" linux modules || return 1
 	cp "$KDIR/drivers/android/ashmem/rust_ashmem.ko" "$OUT/intree"
 }
 
 # build_tree_selftests: as the documentation of kselftest says, into out/intree.
 build_tree_selftests() {
-	KSRC=$TREE kmake intree headers &&
+	tree_make headers &&
 		make -C "$TREE/tools/testing/selftests" O="$KDIR" TARGETS=ashmem LDFLAGS=-static \
 			INSTALL_PATH="$OUT/intree/kselftest" install
 }
