@@ -32,6 +32,7 @@ need_machine_packages() {
 	[[ " $* " != *" x86 "* ]] || packages+=(gcc-multilib qemu-system-x86)
 	[[ " $* " != *" android "* ]] || packages+=(gcc-multilib kmod qemu-system-x86)
 	[[ " $* " != *" debian "* ]] || packages+=(binutils gcc-multilib kmod mmdebstrap qemu-system-x86)
+	[[ " $* " != *" intree "* ]] || packages+=(rsync)
 	[[ " $* " != *" bench "* ]] || packages+=(qemu-system-x86)
 	[[ " $* " != *" arm64"* ]] || packages+=(qemu-system-arm)
 	need_packages "${packages[@]}"
