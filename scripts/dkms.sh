@@ -146,11 +146,13 @@ install)
 	forget
 	copy_source ""
 	dkms install "$NAME/$VERSION" -k "${KREL:-$(uname -r)}"
+	make -s install-files
 	;;
 uninstall)
 	need_root dkms-uninstall
 	forget
 	scripts/metadata.sh clean-all
+	make -s uninstall-files
 	;;
 *) usage >&2 && exit 2 ;;
 esac
