@@ -135,7 +135,7 @@ forget() {
 }
 
 cd "$TOP" || exit
-VERSION=$(make -s version)
+VERSION=$(make -s --no-print-directory version)
 shopt -s extglob
 case ${1:-} in
 -h | --help) usage ;;

@@ -64,7 +64,8 @@ depends() {
 # scripts name.
 source_builds() {
 	local dir=$TMP/root/usr/src/rust-ashmem-$VERSION file
-	make -s -C "$TOP" dkms-source DESTDIR="$TMP/root"
+	# This is what make -C tells the makes below it, and they must not tell it here.
+	make -w -C "$TOP" dkms-source DESTDIR="$TMP/root" >"$TMP/said"
 	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$dir/dkms.conf" && make -s -C "$dir" version | grep -qx "$VERSION" || return 1
 	for file in $(sed -n 's/^#\[path = "\(.*\)"\]/\1/p' "$TOP/rust_ashmem.rs") \
 		$(sed -n 's/^\. "$TOP\/\(.*\)"/\1/p' "$dir"/scripts/*.sh); do

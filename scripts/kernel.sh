@@ -33,7 +33,7 @@ prepare_source() {
 cached_source() {
 	KSRC=$(find "$CACHE/source" -maxdepth 1 -name "$1-*" 2>/dev/null | sort -V | tail -n 1)
 	[[ -n $KSRC ]] || return 1
-	KVERSION=$(make -s -C "$KSRC" kernelversion)
+	KVERSION=$(make -s --no-print-directory -C "$KSRC" kernelversion)
 	say "Kernel source: Linux $KVERSION as in Debian's linux-source ${KSRC##*/"$1"-}"
 }
 

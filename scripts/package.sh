@@ -54,7 +54,7 @@ install_system() {
 # build_deb VERSION: builds the package into out/deb, and calls it so.
 build_deb() {
 	local version=$1 of dir
-	of=$(make -s -C "$TOP" version)
+	of=$(make -s --no-print-directory -C "$TOP" version)
 	dir=$OUT/deb/rust-ashmem-$version
 	mkdir -p "$dir"
 	(cd "$TOP" && git ls-files -z | tar --null -T - -c) | tar -C "$dir" -x || return 1
@@ -85,7 +85,7 @@ deb | test) ;;
 esac
 ((EUID == 0)) || die "Packages are built and installed in a Debian 13, which only root can make." "Run it as root: sudo make ${1/test/test-package}."
 need_packages git mmdebstrap util-linux
-VERSION=$(make -s -C "$TOP" version)
+VERSION=$(make -s --no-print-directory -C "$TOP" version)
 with_cache prepare_system
 deb
 [[ $1 == test ]] || exit 0
