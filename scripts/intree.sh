@@ -44,8 +44,16 @@ need_tree() {
 	other=$(grep -rlE --include=Kconfig '^config ASHMEM(_RUST)?$' "$KSRC/drivers" | grep -v "^$KSRC/$DRIVER/" || true)
 	[[ -z $other ]] ||
 		die "$KSRC has an ashmem driver already, in ${other#"$KSRC"/}." "Remove that first; two drivers cannot be /dev/ashmem."
-	[[ ! -e $KSRC/$HEADER || -e $KSRC/$DRIVER ]] ||
-		die "$KSRC has a $HEADER of its own." "Remove that first."
+	for file in "$DRIVER" "$HEADER" "$SELFTESTS"; do
+		[[ ! -e $KSRC/$file ]] || is_ours ||
+			die "$KSRC has a $file that this did not put there." "Move it away, if you want to keep it, or remove it."
+	done
+}
+
+# is_ours: tells whether what is in these places came from here, be it by a run that
+# was interrupted.
+is_ours() {
+	[[ -e $KSRC/$DRIVER/rust_ashmem.rs || (! -e $KSRC/$DRIVER && -e $KSRC/$DRIVER.new) ]]
 }
 
 # without PATTERN FILE: takes matching lines out. A file that another tree shares is
@@ -55,10 +63,12 @@ without() {
 }
 
 remove() {
-	rm -rf "${KSRC:?}"/{"$DRIVER","$DRIVER.new","$HEADER","$SELFTESTS"}
 	without '^source "drivers\/android\/ashmem\/Kconfig"$' drivers/android/Kconfig
 	without '^obj-y[[:space:]]*+= ashmem\/$' drivers/android/Makefile
 	without '^TARGETS += ashmem$' tools/testing/selftests/Makefile
+	# The driver last: it tells that the others are ours.
+	rm -rf "${KSRC:?}"/{"$HEADER","$SELFTESTS"}
+	rm -rf "${KSRC:?}"/{"$DRIVER","$DRIVER.new"}
 }
 
 add() {
