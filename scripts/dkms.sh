@@ -8,6 +8,7 @@ export XDG_CACHE_HOME=/var/cache
 . "$(dirname "$0")/lib.sh"
 
 PATH+=:/usr/sbin:/sbin
+cd "$TOP" || exit
 # The same as in dkms.conf.
 NAME=rust-ashmem
 # What building the module and its metadata takes.
@@ -50,7 +51,7 @@ is_dkms() {
 # to read it. That is a terminal, a pipe, a file or a socket, so it cannot be opened
 # anew, but the very descriptor can be had: by pidfd_open() and pidfd_getfd().
 aloud() {
-	if [[ -z $DKMS ]]; then
+	if [[ -z $DKMS ]] || ! command -v perl >/dev/null; then
 		cat
 		return
 	fi
@@ -134,7 +135,6 @@ forget() {
 	rm -rf /usr/src/$NAME-[0-9]* "$CACHE"
 }
 
-cd "$TOP" || exit
 VERSION=$(make -s --no-print-directory version)
 shopt -s extglob
 case ${1:-} in

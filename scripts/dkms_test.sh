@@ -40,6 +40,17 @@ keeps_details() {
 	refuses '^MISSING' && ! grep -qE '^(ok|note)' "$TMP/said" && grep -qE '^(ok|note)' "$TMP/make.log"
 }
 
+# logs_without_perl: whether the words are in the log at least where there is no perl.
+logs_without_perl() {
+	local tool
+	mkdir -p "$TMP/bin"
+	for tool in awk bash cat cut date dirname env grep head make mkdir rm sed sort tail tee tr uname; do
+		ln -sf "$(command -v $tool)" "$TMP/bin"
+	done
+	: >"$TMP/make.log"
+	! PATH=$TMP/bin "$TMP/dkms" >"$TMP/said" 2>&1 && grep -q "is not installed for Linux" "$TMP/make.log"
+}
+
 # has_words_alone: whether a build without DKMS says everything once, and not to who
 # runs it.
 has_words_alone() {
@@ -75,13 +86,15 @@ source_builds() {
 
 mkdir "$TMP/headers"
 echo CONFIG_RUST=y >"$TMP/headers/.config"
-echo 1..8
+echo 1..10
 result "what the doctor misses is said by DKMS" refuses '^MISSING +headers: .*/headers lacks Makefile'
 result "so it is where that is a file" refuses_in_file
 result "the command to run then is said" tells_command
 result "what is fine is for the log" keeps_details
+result "without perl the log has the words" logs_without_perl
 result "without DKMS all is said once" has_words_alone
 result "the changelog of the package has the module's version" changelog_agrees
 result "the package depends on what the metadata takes" depends
 result "the source that DKMS gets is whole" source_builds
+result "it can be copied from any directory" eval '(cd / && "$TOP/scripts/dkms.sh" source "$TMP/other") >"$TMP/said" 2>&1'
 exit $BAD
