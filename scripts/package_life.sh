@@ -157,14 +157,15 @@ no_bindgen() {
 	((failed)) && refused 'Packages are missing: bindgen\.' && said 'apt-get install bindgen'
 }
 
-# Metadata that is not the kernel's.
+# Metadata that is not the kernel's. If none was lent, making it finds out.
 misfit() {
 	local symvers=$ROOT/usr/src/linux-headers-$FIRST/Module.symvers failed=0
 	cp -p "$symvers" "$TMP/symvers"
 	sed -i '/\t_RNv.*6kernel/d' "$symvers"
 	build_first || failed=1
 	cp -p "$TMP/symvers" "$symvers"
-	((failed)) && refused 'cannot be built for Linux' && said '_RNv.* undefined'
+	((failed)) && refused 'cannot be built for Linux|symbols of the metadata are not Linux' &&
+		said '_RNv.* undefined|such as _RNv'
 }
 
 # lend_metadata: takes what 'make test VM=debian' made for the same kernel, if it did.
