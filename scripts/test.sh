@@ -76,6 +76,8 @@ find_warnings() {
 	! grep -B 2 -A 12 -e "${2:-^warning}" "$OUT/$1/module.log" || {
 		say "$1: FAILED: building the module gave warnings, see above and $OUT/$1/module.log"
 		FAILED=$((FAILED + 1))
+		# Else the next run, which would not compile it, would find none.
+		rm -f "$OUT/$1/module/rust_ashmem.o"
 	}
 }
 
