@@ -68,8 +68,7 @@ test_in_tree() {
 	say "Running kunit.py (usually 10 s)"
 	{
 		echo '## begin kunit'
-		kunit exec --timeout=300 --raw_output=kunit 'rust_ashmem*' 2>&1
-		echo "## status $?"
+		kunit exec --timeout=300 --raw_output=kunit 'rust_ashmem*' 2>&1 && echo "## status 0" || echo "## status $?"
 	} | tee "$OUT/intree/kunit.log" | report intree -v expected=kunit
 	add_totals "$OUT/intree/totals"
 
