@@ -201,8 +201,9 @@ uninstall_all() {
 		run_depmod "$release"
 	done
 	tell_udev
-	# Where there is no udev, it stayed; where one that is used stays loaded, it is of use.
-	[[ -n $DESTDIR ]] || is_loaded || rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
+	# Where there is no udev, it stayed; while there is a device, of whichever driver, it
+	# is of use.
+	! is_here || [[ -e /sys/class/misc/ashmem ]] || rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
 	[[ -z $STAYS ]] ||
 		die "All files are removed, but the module stays loaded: $STAYS." \
 			"End the programs that have /dev/ashmem open or mapped and run the same command again, or reboot."
