@@ -37,8 +37,8 @@ static void advise_to_pass(const struct node *node)
 	} else if (strcmp(machine.container, "lxc")) {
 		advise("have its host pass both nodes into it, and start it anew");
 	} else if (node->may_be_link) {
-		advise("start it anew with lxc.cgroup2.devices.allow = c %d:%d rwm and ",
-		       MISC_MAJOR, machine.minor);
+		advise("start it anew with lxc.cgroup2.devices.allow = c %d:%s rwm and ",
+		       MISC_MAJOR, machine.minor < 0 ? "*" : text("%d", machine.minor));
 		advise("lxc.mount.entry = /dev/ashmem dev/ashmem none bind,optional,create=file");
 	} else {
 		/* So the host's node has another name. */
