@@ -39,7 +39,7 @@ deb test-package:
 
 clean:
 	rm -rf out out-*
-	@$(MAKE) -C tools clean
+	@! test -e tools/Makefile || $(MAKE) -C tools clean
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 demo test:

@@ -77,6 +77,7 @@ source_builds() {
 	local dir=$TMP/root/usr/src/rust-ashmem-$VERSION file
 	# This is what make -C tells the makes below it, and they must not tell it here.
 	make -w -C "$TOP" dkms-source DESTDIR="$TMP/root" >"$TMP/said"
+	make -s -C "$dir" clean KDIR=/nowhere || return 1
 	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$dir/dkms.conf" && make -s -C "$dir" version | grep -qx "$VERSION" || return 1
 	for file in $(sed -n 's/^#\[path = "\(.*\)"\]/\1/p' "$TOP/rust_ashmem.rs") \
 		$(sed -n 's/^\. "$TOP\/\(.*\)"/\1/p' "$dir"/scripts/*.sh); do
