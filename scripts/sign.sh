@@ -83,6 +83,8 @@ esac
 KDIR=$1 KEY=$2 CERT=$3 MODULE=${4:-$TOP/rust_ashmem.ko}
 SIGN_FILE=$KDIR/scripts/sign-file
 
+[[ $MODULE == *.ko ]] ||
+	die "$MODULE is no module, or a compressed one." "A module is signed before it is compressed: name one that ends with .ko."
 need_file "$MODULE" "Build it: make."
 [[ -x $SIGN_FILE ]] ||
 	die "$KDIR has no scripts/sign-file." "Install the kernel's headers, or name its build directory by KDIR=."

@@ -56,7 +56,7 @@ leaves() {
 printf '%s' "$CODE" >"$MODULE"
 headers
 keys keys good good.der bad other other.der
-echo "1..11"
+echo "1..12"
 result "the kernel's hash and the given key are taken" signs 'sha512 good good.der' "$TMP/keys/good" "$TMP/keys/good.der"
 result "a signature is replaced" signs 'sha512 other other.der' "$TMP/keys/other" "$TMP/keys/other.der"
 result "a module that cannot be signed is left" leaves 'cannot sign with' "$TMP/keys/bad" "$TMP/keys/good.der"
@@ -71,6 +71,7 @@ printf 'mok_signing_key=%s\nmok_certificate=%s.der\n' "$TMP"/keys/{good,good} >"
 result "or those that DKMS's configuration names" signs 'sha512 good good.der'
 : >"$KDIR/.config"
 result "SHA-256 is for a kernel that names no hash" signs 'sha256 good good.der'
+result "a compressed module is refused" eval '(MODULE+=.xz && says 1 "a compressed one")'
 rm "$KDIR/scripts/sign-file"
 result "headers without sign-file are refused" leaves 'has no scripts/sign-file'
 rm "$MODULE"
