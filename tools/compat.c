@@ -93,6 +93,8 @@ void check_compat(void)
 		note("compat", "32-bit programs can make each call but GET_FILE_ID");
 		break;
 	case NO_CALLS:
+	/* Or it was ended, as by a filter that systemd sets for whole services. */
+	case -1:
 		note("compat", "no 32-bit program can run here, for want of kernel or permission");
 		advise("those of Android need CONFIG_IA32_EMULATION, whatever the driver");
 		break;
