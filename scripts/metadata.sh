@@ -116,7 +116,8 @@ make_metadata() {
 	mkdir -p "$dir"
 	step "Making the Rust metadata of Linux $RELEASE on $(nproc) CPUs" "4 min" "$CACHE/log/metadata" \
 		build_metadata "$dir"
-	prove_metadata "$dir"
+	# What does not fit is not gone on with.
+	(prove_metadata "$dir") || { rm -rf "$dir" && exit 1; }
 	lay "$dir"
 	rm -rf "$dir"
 }
