@@ -130,7 +130,12 @@ forget() {
 	for dir in /var/lib/dkms/$NAME/*/source; do
 		[[ -L $dir ]] || continue
 		dir=${dir%/source}
-		dkms remove "$NAME/${dir##*/}" --all
+		if [[ -e $dir/source/dkms.conf ]]; then
+			dkms remove "$NAME/${dir##*/}" --all
+		else
+			# DKMS removes nothing whose source is gone.
+			rm -rf "$dir" /lib/modules/*/updates/dkms/rust_ashmem.ko*
+		fi
 	done
 	rm -rf /usr/src/$NAME-[0-9]* "$CACHE"
 }
