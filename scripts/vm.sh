@@ -158,7 +158,7 @@ follow_vm() {
 	local vm=$1 reader ended=0
 	shift
 	start_vm "$vm"
-	if is_stuck "$vm"; then
+	if is_stuck "$vm" && ! splats "$vm"; then
 		say "$vm: stuck before its first program, so it is booted again"
 		stop_vm
 		start_vm "$vm"
