@@ -26,10 +26,7 @@ use kernel::{
         c_void, //
     },
     iov::IovIterDest,
-    mm::virt::{
-        flags,
-        VmaNew, //
-    },
+    mm::virt::VmaNew,
     prelude::*,
     sync::SetOnce, //
 };
@@ -54,6 +51,9 @@ extern "C" {
 
     fn shmem_truncate_range(inode: *mut c_void, first: u64, last: u64);
 }
+
+/// `VM_MAYSHARE`. In 7.2, what the kernel crate calls so is `VM_MAYEXEC`.
+const MAYSHARE: bindings::vm_flags_t = 1 << bindings::VMA_MAYSHARE_BIT;
 
 type MmapPrepare = unsafe extern "C" fn(*mut bindings::vm_area_desc) -> c_int;
 
@@ -235,7 +235,7 @@ impl ShmemFile {
         // core drops whatever file it then has, should mmap() fail.
         unsafe { bindings::vma_set_file(vma.as_ptr(), self.as_ptr()) };
 
-        if vma.flags() & flags::MAYSHARE != 0 {
+        if vma.flags() & MAYSHARE != 0 {
             self.set_shared(vma)
         } else {
             // SAFETY: The VMA is being set up, so nobody reads this field. It
