@@ -133,7 +133,7 @@ mount -o remount,exec /dev
 
 # The driver.
 unloaded
-finds as_root 1 no_driver "^BROKEN +no ashmem driver is installed for the running kernel $(uname -r): build"
+finds as_root 1 no_driver "^BROKEN +no ashmem driver is installed for the running kernel $(uname -r | sed "s|[+]|[+]|g"): build"
 mkdir -p "$MODULES"
 echo 'updates/rust_ashmem.ko:' >"$MODULES/modules.dep"
 finds as_user 1 driver_not_loaded '^BROKEN +the module rust_ashmem is installed .*but not loaded: sudo modprobe rust_ashmem'
