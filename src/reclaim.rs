@@ -172,7 +172,7 @@ impl Backing {
             unpinned,
             &mut Listed {
                 lru: &self.reclaim.lru,
-                epoch: usize::MAX,
+                removed: None,
             },
         );
         self.reclaim.settle(before, unpinned.evictable());
@@ -206,16 +206,21 @@ impl Backing {
 /// Keeps the list in step with the ranges.
 struct Listed<'a> {
     lru: &'a Lru<Token>,
-    /// The oldest epoch of what was removed.
-    epoch: usize,
+    /// What was removed, or the oldest of it, is on the list until this is dropped.
+    /// What it was joined to is there by then, and [`Reclaim::purge_all()`] finds
+    /// one of them at any time.
+    removed: Option<Item<Token>>,
 }
 
 impl Order<Item<Token>> for Listed<'_> {
     fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
         token.set_range(range);
         // Neither splitting nor joining hides a part from a purge of everything.
-        let own = token.epoch.load(Relaxed).min(self.epoch);
-        let epoch = origin.map_or(own, |origin| origin.epoch.load(Relaxed));
+        let epoch = origin
+            .or(self.removed.as_ref())
+            .unwrap_or(token)
+            .epoch
+            .load(Relaxed);
         token.epoch.store(epoch, Relaxed);
         self.lru.add(token);
     }
@@ -225,8 +230,23 @@ impl Order<Item<Token>> for Listed<'_> {
     }
 
     fn remove(&mut self, token: Item<Token>) {
-        self.epoch = self.epoch.min(token.epoch.load(Relaxed));
-        self.lru.remove(&token);
+        let is_oldest = |than: &Item<Token>| token.epoch.load(Relaxed) < than.epoch.load(Relaxed);
+        let rest = if self.removed.as_ref().is_none_or(is_oldest) {
+            self.removed.replace(token)
+        } else {
+            Some(token)
+        };
+        if let Some(token) = rest {
+            self.lru.remove(&token);
+        }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        if let Some(token) = &self.removed {
+            self.lru.remove(token);
+        }
     }
 }
 
