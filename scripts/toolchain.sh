@@ -40,7 +40,7 @@ prepare_toolchain() {
 	rustup_pair || distribution_pair
 	prepare_bindgen
 	TOOLCHAIN="rustc $(version_of "$RUSTC"), bindgen $(version_of "$BINDGEN"), LLVM $LLVM_SERIES"
-	TOOLS=(LLVM=-$LLVM_SERIES RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN")
+	TOOLS=("LLVM=-$LLVM_SERIES" RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN")
 	export RUSTC RUST_LIB_SRC BINDGEN LIBCLANG_PATH
 	say "Toolchain: $TOOLCHAIN"
 }
