@@ -208,8 +208,15 @@ headers_removed() {
 		[[ -e $ROOT/usr/src/linux-headers-$SECOND/rust/libkernel.rmeta ]]
 }
 
+# all_of RELEASE: prints the packages of that kernel that are installed, as apt keeps
+# some that came by themselves.
+all_of() {
+	inside "$ROOT" dpkg-query -W -f '${Package}\n' "linux-*-$1"
+}
+
 kernel_removed() {
-	packages purge --autoremove "linux-image-$FIRST" "linux-headers-$FIRST" && [[ ! -e $ROOT/lib/modules/$FIRST ]] &&
+	# shellcheck disable=SC2046
+	packages purge --autoremove $(all_of "$FIRST") && [[ ! -e $ROOT/lib/modules/$FIRST ]] &&
 		is_installed "$NEXT" "$SECOND"
 }
 
@@ -229,7 +236,7 @@ purge() {
 	# It has no configuration, so apt does not know it any more.
 	now dpkg --purge $NAME || return 1
 	# shellcheck disable=SC2046
-	packages purge --autoremove $(kernel_packages "$SECOND") $(kernel_packages "$OLD") || return 1
+	packages purge --autoremove $(all_of "$SECOND") $(all_of "$OLD") || return 1
 	files >"$TMP/after"
 	diff "$TMP/before" "$TMP/after" >"$TMP/said"
 }
@@ -269,9 +276,10 @@ life() {
 	soon "Removing it all, kernel by kernel" "1 min"
 	result "headers take their metadata with them, and leave the module" headers_removed
 	result "a kernel takes its module with it" kernel_removed
-	cp -a "$ROOT/usr/src/linux-headers-$SECOND/rust" "$OUT/package/rust"
+	cp -a "$ROOT/usr/src/linux-headers-$SECOND"/{rust,scripts/target.json} "$OUT/package"
 	result "removal leaves the other kernel as it was" removal
 	cp -a "$OUT/package/rust" "$ROOT/usr/src/linux-headers-$SECOND"
+	cp -a "$OUT/package/target.json" "$ROOT/usr/src/linux-headers-$SECOND/scripts"
 	result "a checkout is installed by make dkms-install" checkout_installs
 	result "a checkout is removed by make dkms-uninstall" checkout_uninstalls
 	result "a purge leaves nothing behind" purge
