@@ -116,7 +116,7 @@ install_aside() {
 	local root=$OUT/installed/root
 	(cd "$root" && sh files) >"$root/var/before"
 	inside "$DEBIAN_ROOT" make -C "$TOP" KDIR="$DEBIAN_HEADERS" MO="$OUT/debian/module" \
-		DESTDIR="$root" install
+		DESTDIR="$root" CC=gcc install
 	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
 	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/installed/initramfs.gz"
 }
