@@ -135,9 +135,11 @@ need_right_to_lay() {
 		die "$HEADERS cannot be written to." "Run it as root: sudo make metadata."
 }
 
-# is_laid: tells whether the headers have metadata of this version already.
+# is_laid: tells whether the headers have metadata of this version already, whole.
 is_laid() {
-	[[ $(cat "$ROOT$HEADERS/$MARK" 2>/dev/null) == "$VERSION" ]]
+	local dir=$ROOT$HEADERS
+	[[ $(cat "$dir/$MARK" 2>/dev/null) == "$VERSION" ]] &&
+		[[ ! -e $dir/rust/target.json || -e $dir/scripts/target.json ]]
 }
 
 # lay DIRECTORY: copies the metadata built there, with the symbols that it exports,
@@ -148,7 +150,9 @@ lay() {
 	mkdir "$dir/rust.new"
 	cp "$1"/rust/*.{rmeta,so} "$1"/rust/exports_*_generated.h "$dir/rust.new"
 	echo "$VERSION" >"$dir/rust.new/$NAME"
-	if [[ -e $1/scripts/target.json ]]; then
+	# Beside the metadata, too, to tell whether scripts, which it does not own, lost it.
+	[[ ! -e $1/scripts/target.json ]] || cp "$1/scripts/target.json" "$dir/rust.new"
+	if [[ -e $1/scripts/target.json && ! -e $dir/scripts/target.json ]]; then
 		: >"$dir/scripts/$NAME"
 		cp "$1/scripts/target.json" "$dir/scripts"
 	fi

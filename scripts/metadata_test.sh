@@ -65,6 +65,13 @@ checks() {
 	METADATA_ROOT=$TMP says "$wanted" "$words" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"
 }
 
+# is_made_anew: whether it is tried, which takes a cache, when scripts was replaced.
+is_made_anew() {
+	: >"$HEADERS/rust/target.json"
+	says 0 'All 1 Rust symbols' lay "$HEADERS" && rm "$HEADERS/scripts/target.json" || return 1
+	MAY_INSTALL=no XDG_CACHE_HOME=/proc says 1 'cannot|Packages are missing' lay "$HEADERS"
+}
+
 # cleans: whether cleaning leaves what came with the headers, and only that.
 cleans() {
 	says 0 'as Debian' clean "$HEADERS" && [[ ! -e $HEADERS/rust && ! -e $HEADERS/scripts/target.json && -e $HEADERS/.config ]]
@@ -113,7 +120,7 @@ checks_without_kernel() {
 
 headers
 module "$TMP/lib/modules/$RELEASE/kernel/zram.ko" "$VERMAGIC" kfree
-echo "1..18"
+echo "1..19"
 result "metadata that fits is let pass" says 0 'All 1 Rust symbols' lay "$HEADERS"
 result "another rustc is refused" eval 'rustc "rustc 1.95.0 (test)"; says 1 \
 	"is .rustc 1\.95\.0 \(test\)., but Linux .* was built by .rustc 1\.85\.1" lay "$HEADERS"'
@@ -127,6 +134,8 @@ result "metadata without symbols is refused" eval \
 headers
 result "a kernel without Rust is refused" eval \
 	': >"$HEADERS/.config"; says 1 "built without Rust" lay "$HEADERS"'
+headers
+result "metadata that lost a part is not taken for whole" is_made_anew
 headers
 result "metadata of the headers' own is kept" eval \
 	'rm "$HEADERS/rust/laid-by-rust_ashmem"; says 1 "metadata of its own" clean "$HEADERS" && [[ -e $HEADERS/rust ]]'
