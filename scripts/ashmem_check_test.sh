@@ -82,7 +82,7 @@ builds() {
 	rm -rf "$TMP/other"
 }
 
-echo "1..58"
+echo "1..59"
 result "it is built" make -s -C "$TOP/tools" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -192,6 +192,8 @@ result "other containers are left alone" says_nothing_of redroid
 # Security modules.
 machine; mkdir -p "$M/sys/fs/selinux" "$M/proc/self/attr"; echo 'docker-default (enforce)' >"$M/proc/self/attr/current"
 result "AppArmor is told" says 1 '^note +AppArmor confines this process: docker-default \(enforce\)'
+echo 'u:r:su:s0' >"$M/proc/self/attr/current"
+result "another module's label is not taken for AppArmor's" says_nothing_of AppArmor
 echo 1 >"$M/sys/fs/selinux/enforce"
 result "SELinux is told" says 1 '^note +SELinux enforces, and the label of /dev/ashmem is '
 

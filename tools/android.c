@@ -45,7 +45,7 @@ void check_security(void)
 
 	if (enforce && *enforce == '1') {
 		check_selinux();
-	} else if (!enforce && profile && *profile && strcmp(profile, "unconfined")) {
+	} else if (!enforce && profile && strstr(profile, " (enforce)")) {
 		note("security", "AppArmor confines this process: %s", profile);
 		advise("what is refused here may be allowed outside; the host's dmesg names it");
 	}
