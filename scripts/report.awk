@@ -33,6 +33,7 @@ function read_corrections(  line, word) {
 
 # The suite's name without the width that a section adds, which is no part of it.
 function begin(name) {
+	unfinished()
 	suite = base = name
 	begun[name] = 1
 	sub(/ .*/, "", base)
@@ -42,6 +43,16 @@ function begin(name) {
 	ran[base]
 	# KUnit counts tests one level deeper, its suites on the first.
 	indent = name == "kunit" ? "    " : ""
+}
+
+# A suite that nothing was said of after it began.
+function unfinished() {
+	if (suite == "")
+		return
+	problem("it did not end")
+	# That says it all.
+	blanket = 1
+	finish(0)
 }
 
 function problem(text) {
@@ -144,12 +155,7 @@ $0 ~ "^" indent "not ok [0-9]+" { failure($0); next }
 { said = substr(said "    " $0 "\n", length(said) > 8000 ? length($0) : 1) }
 
 END {
-	if (suite != "") {
-		problem("it did not end")
-		# That says it all.
-		blanket = 1
-		finish(0)
-	}
+	unfinished()
 	names = split(expected, name, "\n")
 	for (i = 1; i <= names; i++)
 		if (!(name[i] in begun)) {

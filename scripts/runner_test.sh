@@ -91,7 +91,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..36"
+echo "1..37"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -104,6 +104,7 @@ result "a suite without a test fails" counts '## begin a\n## status 0\n' "0 1 0"
 result "a suite that lacks a test fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
 result "a suite that dies fails" counts '## begin a\n1..1\nok 1 x\n## status 139\n' "1 1 0"
 result "a suite that does not end fails" counts '## begin a\n1..1\nok 1 x\n' "1 1 0"
+result "a suite in which another begins fails" counts "## begin a\n1..2\nok 1 x\n$GOOD" "3 1 1"
 result "a suite that is expected may run" counts "$GOOD" "2 0 1" a
 result "a suite that is expected and does not run fails" counts "$GOOD" "2 1 1" b
 result "no results are no success" counts '' "0 0 0"
