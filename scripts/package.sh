@@ -62,7 +62,7 @@ build_deb() {
 		sed -i "s/version!(\"$of\")/version!(\"$version\")/" "$dir/rust_ashmem.rs"
 		sed "s/^rust-ashmem ($of)/rust-ashmem ($version)/" "$TOP/debian/changelog" >"$dir/debian/changelog"
 	fi
-	inside "$SYSTEM" env -C "$dir" dpkg-buildpackage -us -uc || return 1
+	inside "$SYSTEM" env -C "$dir" DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -us -uc || return 1
 	rm -rf "$dir"
 }
 
