@@ -132,7 +132,7 @@ need_right_to_lay() {
 	[[ ! -d $dir/rust || -e $dir/$MARK ]] ||
 		die "$HEADERS has Rust metadata of its own." "Use that: make."
 	[[ -w $dir && -w $dir/scripts ]] ||
-		die "$HEADERS cannot be written to." "Run it as root: sudo make metadata."
+		die "$HEADERS cannot be written to." "Run it as root: sudo make $GOAL."
 }
 
 # is_laid: tells whether the headers have metadata of this version already, whole.
@@ -210,6 +210,9 @@ clean_all() {
 # will take it for its own.
 need_fit() {
 	local symbols missing rust other want have
+	[[ ! -e $ROOT$HEADERS/$MARK ]] || is_laid ||
+		die "The metadata in $HEADERS is of another version than $VERSION of Linux $RELEASE." \
+			"Make it, and the module, anew: sudo make metadata, then make clean and make."
 	have=$(modinfo -F vermagic "$1") && symbols=$(nm -u "$1" | awk '$1 == "U" { print $2 }') ||
 		die "$1 cannot be read." "Build it: make."
 	missing=$(missing_from "$ROOT$HEADERS/Module.symvers" <<<"$symbols")
@@ -255,6 +258,8 @@ clean-all) clean_all && exit ;;
 clean-gone) sweep "$ROOT/usr" && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
+GOAL=metadata-$1
+GOAL=${GOAL%-lay}
 find_headers "${2:-/lib/modules/$(uname -r)/build}"
 case $1 in
 lay)

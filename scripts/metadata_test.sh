@@ -77,6 +77,15 @@ cleans() {
 	says 0 'as Debian' clean "$HEADERS" && [[ ! -e $HEADERS/rust && ! -e $HEADERS/scripts/target.json && -e $HEADERS/.config ]]
 }
 
+# cleans_as_root: not even root may write where the mode forbids it, if so bound.
+cleans_as_root() {
+	local bound=(env)
+	((EUID)) || bound=(setpriv --bounding-set=-dac_override)
+	chmod 555 "$HEADERS"
+	! "${bound[@]}" env RUSTC="$TMP/rustc" "$TOP/scripts/metadata.sh" clean "$HEADERS" >"$TMP/said" 2>&1 &&
+		grep -q 'sudo make metadata-clean\.' "$TMP/said" && chmod 755 "$HEADERS"
+}
+
 # keeps_shared: whether cleaning leaves what headers with the same scripts need.
 keeps_shared() {
 	cp -r "$HEADERS" "$HEADERS-rt"
@@ -120,7 +129,7 @@ checks_without_kernel() {
 
 headers
 module "$TMP/lib/modules/$RELEASE/kernel/zram.ko" "$VERMAGIC" kfree
-echo "1..19"
+echo "1..21"
 result "metadata that fits is let pass" says 0 'All 1 Rust symbols' lay "$HEADERS"
 result "another rustc is refused" eval 'rustc "rustc 1.95.0 (test)"; says 1 \
 	"is .rustc 1\.95\.0 \(test\)., but Linux .* was built by .rustc 1\.85\.1" lay "$HEADERS"'
@@ -161,5 +170,11 @@ result "a module of another kernel is refused" checks 1 \
 	"its vermagic is '7\.3\.5 SMP'" "7.3.5 SMP" "$OURS"
 result "what is no module is refused" eval ': >"$TMP/rust_ashmem.ko"
 	METADATA_ROOT=$TMP says 1 "cannot be read" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"'
+result "a module built with an older package's metadata is refused" eval '
+	echo 7.3.4-0 >"$HEADERS/rust/laid-by-rust_ashmem"
+	checks 1 "metadata in .* is of another version than 7\.3\.4-1" "$VERMAGIC" "$OURS"'
+headers
+result "who may not write is told what to run as root" cleans_as_root
+headers
 result "a module is checked where only the headers are" checks_without_kernel
 exit $BAD
