@@ -21,9 +21,10 @@ usage() {
 		       make dkms-uninstall
 		       make dkms-source DESTDIR=DIR
 
-		  dkms-install    copy the module's source to /usr/src/$NAME-VERSION, then
-		                  have DKMS build and install it for the running kernel, or
-		                  the one that KREL names, and for each kernel that is
+		  dkms-install    see that it can be built for the running kernel, or the one
+		                  that KREL names; copy the module's source to
+		                  /usr/src/$NAME-VERSION, then have DKMS build and install it for
+		                  that kernel, each that has an older one, and each that is
 		                  installed later (root)
 		  dkms-uninstall  remove all of that, for every kernel (root)
 		  dkms-source     copy the source alone, below DIR; packages do that
@@ -70,7 +71,7 @@ build() {
 	local release=$1 headers=$2 findings vars
 	find_dkms
 	examine
-	if lacks_metadata && [[ -e $headers/.kernelvariables ]]; then
+	if [[ -e $headers/.kernelvariables ]] && needs_metadata; then
 		{ echo && MAY_INSTALL=no "$TOP/scripts/metadata.sh" lay "$headers"; } 2>&1 | aloud || refuse
 		rm -rf "$CACHE"/{apt,source,tmp}
 		examine
@@ -91,16 +92,21 @@ examine() {
 	say "$findings"
 }
 
-# lacks_metadata: tells whether that is all that is missing.
-lacks_metadata() {
-	[[ $(grep ^MISSING <<<"$findings") == "MISSING  Rust metadata: "+([^$'\n']) ]]
+# needs_metadata: tells whether that is all that is missing, or it was laid and may
+# be that of an older package of these headers.
+needs_metadata() {
+	local missing
+	missing=$(grep ^MISSING <<<"$findings") || [[ -e $headers/rust/laid-by-rust_ashmem ]] || return
+	[[ $missing == ?("MISSING  Rust metadata: "+([^$'\n'])) ]]
 }
 
 # refuse [LINE...]: ends, with words of what to do then.
 refuse() {
-	printf '%s\n' "" "$@" "$NAME is not installed for Linux $release. When that is done (by make, in /usr/src/$NAME-$VERSION):" \
-		"  sudo dkms install $NAME/$VERSION -k $release" \
-		"or, where this stopped apt:  sudo dpkg --configure -a" | aloud
+	local next=("$NAME is not installed for Linux $release. When that is done (by make, in /usr/src/$NAME-$VERSION):"
+		"  sudo dkms install $NAME/$VERSION -k $release"
+		"or, where this stopped apt:  sudo dpkg --configure -a")
+	[[ -z ${TRIAL:-} ]] || next=("Nothing was changed. When that is done, run the same command again.")
+	printf '%s\n' "" "$@" "${next[@]}" | aloud
 	exit 1
 }
 
@@ -111,6 +117,41 @@ need_root() {
 	[[ $(dpkg-query -W -f '${db:Status-Status}' $NAME-dkms 2>/dev/null) != installed ]] ||
 		die "The package $NAME-dkms is installed, and has the module's source in /usr/src." \
 			"Remove it first: sudo apt purge $NAME-dkms"
+}
+
+# need_other_place: ends if this is the source that would be removed.
+need_other_place() {
+	[[ $TOP != /usr/src/$NAME-* ]] ||
+		die "$TOP is the source that DKMS has, which this would remove." \
+			"Run it in the checkout that it came from; to remove all without that: sudo dkms remove $NAME/$VERSION --all"
+}
+
+# try RELEASE: builds it aside, and ends if that fails, as DKMS can build no version
+# beside one that is installed.
+try() {
+	local tmp
+	[[ -e /lib/modules/$1/build/Makefile ]] ||
+		die "Linux $1 has no headers here." "Install them, sudo apt install linux-headers-$1, or name another kernel by KREL=."
+	tmp=$(mktemp -d)
+	# shellcheck disable=SC2064
+	trap "rm -rf '$tmp'" EXIT
+	copy_source "$tmp"
+	say "Building it for Linux $1 (usually 10 s; 5 min if its Rust metadata has to be made)"
+	TRIAL=1 "$tmp/usr/src/$NAME-$VERSION/scripts/dkms.sh" build "$1" "/lib/modules/$1/build" || exit
+}
+
+# installed: prints the kernels that DKMS has it installed for.
+installed() {
+	dkms status "$NAME" | sed -n "s/^$NAME\/[^,]*, \([^,]*\), .*: installed.*/\1/p" | sort -u
+}
+
+# install_for RELEASE...: has DKMS install it, for the others if it fails for one.
+install_for() {
+	local release status=0
+	for release in "$@"; do
+		dkms install "$NAME/$VERSION" -k "$release" || status=1
+	done
+	return $status
 }
 
 # copy_source DESTDIR: it comes into sight as a whole.
@@ -148,16 +189,21 @@ build) build "$2" "$3" ;;
 source) copy_source "${2:-}" ;;
 install)
 	need_root dkms-install
+	need_other_place
+	RELEASE=${KREL:-$(uname -r)}
+	try "$RELEASE"
+	mapfile -t others < <(installed | grep -vxF "$RELEASE")
 	forget
 	copy_source ""
-	dkms install "$NAME/$VERSION" -k "${KREL:-$(uname -r)}"
 	make -s install-files
+	install_for "$RELEASE" "${others[@]}"
 	;;
 uninstall)
 	need_root dkms-uninstall
+	need_other_place
+	make -s uninstall-files
 	forget
 	scripts/metadata.sh clean-all
-	make -s uninstall-files
 	;;
 *) usage >&2 && exit 2 ;;
 esac

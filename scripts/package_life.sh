@@ -179,6 +179,17 @@ lend_metadata() {
 	: >"$to/scripts/laid-by-rust_ashmem"
 }
 
+# Metadata that was laid over an older version of the headers is made anew.
+stale() {
+	local mark=$ROOT/usr/src/linux-headers-$FIRST/rust/laid-by-rust_ashmem failed=0
+	[[ -e $mark ]] || return 0
+	cp -p "$mark" "$TMP/mark"
+	echo 7.0-1 >"$mark"
+	alone build_first || failed=1
+	cp -p "$TMP/mark" "$mark"
+	((failed)) && refused 'the package mirror cannot be reached'
+}
+
 # The headers come first, then the kernel.
 first_kernel() {
 	now dpkg --configure -a && packages install "linux-image-$FIRST" && is_installed "$VERSION" "$FIRST"
@@ -250,6 +261,23 @@ checkout_refused() {
 	! now env -C "$TOP" make dkms-install KREL="$SECOND" && said 'The package rust-ashmem-dkms is installed'
 }
 
+# checkout_is_tried: what cannot be built does not replace what is installed.
+checkout_is_tried() {
+	local module status=0
+	module=$(module_of "$SECOND")
+	mv "$ROOT/usr/bin/rustc" "$ROOT/usr/bin/rustc.real"
+	now env -C "$TOP" make dkms-install KREL="$SECOND" || status=$?
+	mv "$ROOT/usr/bin/rustc.real" "$ROOT/usr/bin/rustc"
+	((status)) && said 'MISSING +rustc equal to' && said 'Nothing was changed' && [[ -n $module && -e $module ]] &&
+		is_installed "$VERSION" "$SECOND"
+}
+
+# copy_refused: DKMS's copy of the source does not remove itself.
+copy_refused() {
+	! now env -C "/usr/src/rust-ashmem-$VERSION" make dkms-install KREL="$SECOND" &&
+		said 'is the source that DKMS has' && is_installed "$VERSION" "$SECOND"
+}
+
 checkout_uninstalls() {
 	now env -C "$TOP" make dkms-uninstall && is_absent "$SECOND" && is_whole "linux-headers-$SECOND" &&
 		[[ -z $(find "$ROOT"/usr/src "$ROOT"/var/lib/dkms "$ROOT"/var/cache -maxdepth 1 -name 'rust[-_]ashmem*') ]]
@@ -257,7 +285,7 @@ checkout_uninstalls() {
 
 life() {
 	echo '## begin package'
-	echo 1..18
+	echo 1..21
 	soon "Installing the package and a kernel without Rust" "1 min"
 	result "the package is installed before any kernel" install_alone
 	result "a kernel without Rust is passed over, with words" old_kernel
@@ -267,6 +295,7 @@ life() {
 	result "a missing package is named, not installed" no_bindgen
 	lend_metadata
 	result "metadata of another kernel is refused" misfit
+	result "metadata of older headers is not used" stale
 	result "the module is installed for the first kernel" first_kernel
 	result "an upgrade builds it anew, with the same metadata" upgrade
 	soon "Installing the second kernel, for which DKMS makes the metadata" "5 min"
@@ -276,11 +305,14 @@ life() {
 	soon "Removing it all, kernel by kernel" "1 min"
 	result "headers take their metadata with them, and leave the module" headers_removed
 	result "a kernel takes its module with it" kernel_removed
-	cp -a "$ROOT/usr/src/linux-headers-$SECOND"/{rust,scripts/target.json} "$OUT/package"
+	# What was made for the second kernel, for which the checkout would have to make it anew.
+	cp -a "$ROOT/usr/src/linux-headers-$SECOND"/{rust,scripts/{target.json,laid-by-rust_ashmem}} "$OUT/package"
 	result "removal leaves the other kernel as it was" removal
 	cp -a "$OUT/package/rust" "$ROOT/usr/src/linux-headers-$SECOND"
-	cp -a "$OUT/package/target.json" "$ROOT/usr/src/linux-headers-$SECOND/scripts"
+	cp -a "$OUT/package"/{target.json,laid-by-rust_ashmem} "$ROOT/usr/src/linux-headers-$SECOND/scripts"
 	result "a checkout is installed by make dkms-install" checkout_installs
+	result "what cannot be built replaces nothing" checkout_is_tried
+	result "what DKMS has is not installed over itself" copy_refused
 	result "a checkout is removed by make dkms-uninstall" checkout_uninstalls
 	result "a purge leaves nothing behind" purge
 	echo '## status 0'
