@@ -37,7 +37,7 @@ usage() {
 		  install-files    install a rule for udev, which makes /dev/ashmem<boot_id>
 		                   beside /dev/ashmem and lets everybody open both; a file that
 		                   has the module loaded at boot; ashmem-check, if it is here
-		  uninstall-files  remove these
+		  uninstall-files  remove these, and /dev/ashmem<boot_id>
 
 		  KDIR              the kernel's build directory; that of the running one
 		  prefix            where the files go: /usr/local, or /usr for packages
@@ -91,12 +91,17 @@ install_files() {
 	done
 }
 
+# uninstall_files: the second node, too, as nothing would remove it any more when its
+# number becomes another device's; but not that of another driver.
 uninstall_files() {
 	local mode file dir
 	for file in "${FILES[@]}"; do
 		read -r mode file dir <<<"$file"
 		take "$DESTDIR$PREFIX/$dir/${file##*/}" "$PREFIX/${dir%%/*}"
 	done
+	if is_here && { is_loaded || [[ ! -e /sys/class/misc/ashmem ]]; }; then
+		rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
+	fi
 }
 
 # need_module: ends unless a module has been built for the kernel of KDIR. Sets
@@ -201,9 +206,6 @@ uninstall_all() {
 		run_depmod "$release"
 	done
 	tell_udev
-	# Where there is no udev, it stayed; while there is a device, of whichever driver, it
-	# is of use.
-	! is_here || [[ -e /sys/class/misc/ashmem ]] || rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
 	[[ -z $STAYS ]] ||
 		die "All files are removed, but the module stays loaded: $STAYS." \
 			"End the programs that have /dev/ashmem open or mapped and run the same command again, or reboot."
