@@ -256,6 +256,38 @@ TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 	close(fd);
 }
 
+/* Who purges everything is told that it is done only when others that purge have done it. */
+TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
+{
+	size_t last = (LARGE - 1) * self->page;
+	int fd = area_create(LARGE * self->page), early = 0;
+	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+	const volatile char *at = map;
+
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver does not wait");
+	ASSERT_NE(MAP_FAILED, map);
+	for (int round = 0; round < 20; round++) {
+		pid_t child;
+
+		ASSERT_LE(0, pin(fd, 0, 0));
+		for (size_t i = 0; i < LARGE; i++)
+			map[i * self->page] = 'a';
+		ASSERT_EQ(0, unpin(fd, 0, 0));
+		child = purge_in_child(fd);
+		ASSERT_LT(0, child);
+		while (*at)
+			;
+		early += map[last] == 'a';
+		ASSERT_LE(0, purge_all(fd));
+		EXPECT_EQ(0, map[last]);
+		ASSERT_EQ(0, exit_status_of(child));
+	}
+	TH_LOG("in %d of 20 rounds the purge was still under way", early);
+	munmap(map, LARGE * self->page);
+	close(fd);
+}
+
 /*
  * What was unpinned when the purge began goes, also if it is split or joined meanwhile;
  * what is unpinned later stays, or the purge might never end.

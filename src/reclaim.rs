@@ -181,12 +181,14 @@ impl Backing {
 
     /// Purges the range that `page` is in, if it can be; returns its pages.
     fn purge(&self, unpinned: &mut Unpinned<Item<Token>>, page: usize) -> usize {
-        let Some(range) = self.change_locked(unpinned, |u, order| u.purge(page, order)) else {
-            return 0;
-        };
-        // Under the lock, so that no pin returns while its pages vanish.
-        account_reclaimed(self.file.punch(range));
-        range.len()
+        let purged = self.change_locked(unpinned, |unpinned, order| {
+            let range = unpinned.purge(page, order)?;
+            // Under the lock, so that no pin returns while its pages vanish, and with
+            // the token on its list, so that no purge of everything does.
+            account_reclaimed(self.file.punch(range));
+            Some(range.len())
+        });
+        purged.unwrap_or(0)
     }
 
     /// Purges as [`Backing::purge()`] does, but not if that had to wait for a lock
