@@ -296,4 +296,50 @@ TEST_F(homes, scan_of_one_cgroup_spares_the_other)
 	EXPECT_OTHER_HOME_INTACT(4 * CHUNK);
 }
 
+/* Unpins two pages, of which the first is unpinned already, again and again. */
+static pid_t join_in(int home, int fd)
+{
+	pid_t parent = getpid(), child = fork();
+
+	if (child == 0) {
+		die_with(parent);
+		if (cgroup_join(home))
+			_exit(1);
+		while (pin(fd, 1, 1) >= 0 && !unpin(fd, 0, 2))
+			;
+		_exit(2);
+	}
+	return child;
+}
+
+/*
+ * A purge of everything sees one list after the other, the root's first, and that is
+ * where ranges go meanwhile.
+ */
+TEST_F_TIMEOUT(homes, purge_of_all_finds_what_changes_cgroups, 300)
+{
+	int fd = area_create(2 * page_size()), kept = 0, status;
+	char *map = area_map(fd, 2 * page_size(), PROT_RW, MAP_SHARED);
+	pid_t child;
+
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, unpin(fd, 0, 1));
+	child = join_in(self->cgroups.root, fd);
+	ASSERT_LT(0, child);
+	ASSERT_EQ(0, cgroup_join(self->homes[0]));
+	for (int round = 0; round < 5000; round++) {
+		ASSERT_LE(0, pin(fd, 0, 1));
+		*map = 'a';
+		ASSERT_EQ(0, unpin(fd, 0, 1));
+		ASSERT_LE(0, purge_all(fd));
+		kept += !!*map;
+	}
+	EXPECT_EQ(0, kept);
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	munmap(map, 2 * page_size());
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

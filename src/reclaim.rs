@@ -8,6 +8,7 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
         Arc,
@@ -32,6 +33,7 @@ use crate::{
         Shrinker,
         Unregistered, //
     },
+    task,
     unpinned::{
         Order,
         Spare,
@@ -171,7 +173,7 @@ impl Backing {
         let result = f(
             unpinned,
             &mut Listed {
-                lru: &self.reclaim.lru,
+                reclaim: &self.reclaim,
                 removed: None,
             },
         );
@@ -207,10 +209,9 @@ impl Backing {
 
 /// Keeps the list in step with the ranges.
 struct Listed<'a> {
-    lru: &'a Lru<Token>,
-    /// What was removed, or the oldest of it, is on the list until this is dropped.
-    /// What it was joined to is there by then, and [`Reclaim::purge_all()`] finds
-    /// one of them at any time.
+    reclaim: &'a Reclaim,
+    /// What was removed, or the oldest of it, is on its list until this is dropped.
+    /// What it was joined to is on one by then, so that at any time one of them is.
     removed: Option<Item<Token>>,
 }
 
@@ -218,13 +219,14 @@ impl Order<Item<Token>> for Listed<'_> {
     fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
         token.set_range(range);
         // Neither splitting nor joining hides a part from a purge of everything.
-        let epoch = origin
-            .or(self.removed.as_ref())
-            .unwrap_or(token)
-            .epoch
-            .load(Relaxed);
-        token.epoch.store(epoch, Relaxed);
-        self.lru.add(token);
+        if let Some(origin) = origin.or(self.removed.as_ref()) {
+            let epoch = origin.epoch.load(Relaxed);
+            token.epoch.store(epoch, Relaxed);
+            if epoch != self.reclaim.epoch.load(Relaxed) {
+                self.reclaim.moves.fetch_add(1, Full);
+            }
+        }
+        self.reclaim.lru.add(token);
     }
 
     fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
@@ -239,7 +241,7 @@ impl Order<Item<Token>> for Listed<'_> {
             Some(token)
         };
         if let Some(token) = rest {
-            self.lru.remove(&token);
+            self.reclaim.lru.remove(&token);
         }
     }
 }
@@ -247,7 +249,7 @@ impl Order<Item<Token>> for Listed<'_> {
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
         if let Some(token) = &self.removed {
-            self.lru.remove(token);
+            self.reclaim.lru.remove(token);
         }
     }
 }
@@ -261,6 +263,8 @@ pub(crate) struct Reclaim {
     pages: Atomic<usize>,
     ranges: Atomic<usize>,
     epoch: Atomic<usize>,
+    /// How often what a purge of everything looks for went to another place.
+    moves: Atomic<usize>,
     scans: Atomic<usize>,
 }
 
@@ -277,6 +281,7 @@ impl Reclaim {
                 pages: Atomic::new(0),
                 ranges: Atomic::new(0),
                 epoch: Atomic::new(0),
+                moves: Atomic::new(0),
                 scans: Atomic::new(0),
             }),
             GFP_KERNEL,
@@ -287,35 +292,52 @@ impl Reclaim {
     /// Purges everything that can be purged when it is called, and returns how
     /// many pages that was.
     ///
-    /// Sleeps for the locks that it needs, unlike [`Shrinker::scan()`].
+    /// Sleeps for the locks that it needs, unlike [`Shrinker::scan()`]. Gives up if
+    /// the caller is killed.
     pub(crate) fn purge_all(&self) -> usize {
         // What is unpinned from now on is of the next epoch, or this would go on
         // for as long as somebody unpins.
-        let epoch = self.epoch.fetch_add(1, Relaxed);
-        let mut purged = 0;
-        while let Some((backing, page)) =
-            self.oldest(None, |token| token.epoch.load(Relaxed) <= epoch)
-        {
-            let pages = backing.purge(&mut backing.unpinned.lock(), page);
-            purged = pages.saturating_add(purged);
+        let epoch = self.epoch.fetch_add(1, Full);
+        let (mut purged, mut found_none) = (0, 0);
+        // A walk sees one place after the other, and what goes meanwhile to one that
+        // it has seen was not there, nor where it came from. The second walk is for
+        // who had not seen the new epoch at the first, and for a cgroup that is
+        // removed, whose list the one above takes over.
+        while found_none < 2 && !task::was_killed() {
+            let moves = self.moves.fetch_add(0, Full);
+            let batch: [_; BATCH] = self.oldest(None, |t| t.epoch.load(Relaxed) <= epoch);
+            found_none = match &batch {
+                [None, ..] if self.moves.fetch_add(0, Full) == moves => found_none + 1,
+                _ => 0,
+            };
+            for (backing, page) in batch.into_iter().flatten() {
+                let pages = backing.purge(&mut backing.unpinned.lock(), page);
+                purged = pages.saturating_add(purged);
+            }
         }
         purged
     }
 
-    /// Returns the oldest token's backing and page, of those that `wanted`
-    /// accepts.
-    fn oldest(
+    /// Returns the backing and the page of each of the oldest tokens that `wanted`
+    /// accepts, the missing ones last.
+    fn oldest<const N: usize>(
         &self,
         place: Option<&Place<'_>>,
         wanted: impl Fn(&Token) -> bool,
-    ) -> Option<(Arc<Backing>, usize)> {
-        let mut found = None;
+    ) -> [Option<(Arc<Backing>, usize)>; N] {
+        let mut found = [const { None }; N];
+        let mut free = found.iter_mut();
         let mut visit = |token: &Token| {
             if !wanted(token) {
                 return Visit::Next;
             }
-            found = Some((token.backing.clone(), token.page.load(Relaxed)));
-            Visit::Stop
+            if let Some(slot) = free.next() {
+                *slot = Some((token.backing.clone(), token.page.load(Relaxed)));
+            }
+            match free.len() {
+                0 => Visit::Stop,
+                _ => Visit::Next,
+            }
         };
         match place {
             Some(place) => self.lru.walk(place, &mut visit),
@@ -351,6 +373,10 @@ impl Reclaim {
         }
     }
 }
+
+/// How many ranges a purge of everything takes at a time: each walk passes all that
+/// are younger.
+const BATCH: usize = 32;
 
 /// How many ranges of a place are looked at to tell how large they are.
 const SAMPLE: usize = 64;
@@ -392,7 +418,7 @@ impl Shrinker for Reclaim {
                 token.scan.store(scan, Relaxed);
                 true
             };
-            let Some((backing, page)) = self.oldest(Some(place), free) else {
+            let [Some((backing, page))] = self.oldest(Some(place), free) else {
                 break;
             };
             match backing.try_purge(page) {

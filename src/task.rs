@@ -10,7 +10,8 @@ use kernel::{
     bindings, current,
     ffi::{
         c_int,
-        c_uint, //
+        c_uint,
+        c_ulong, //
     },
 };
 
@@ -32,4 +33,19 @@ pub(crate) fn may_administer() -> bool {
     // SAFETY: A capability that there is; this runs in a task's context.
     // CAST: A small number.
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+}
+
+/// Tells whether the caller was killed: nobody will see what it answers.
+#[doc(alias = "fatal_signal_pending")]
+pub(crate) fn was_killed() -> bool {
+    const SIGKILL: c_ulong = 1 << (bindings::SIGKILL - 1);
+
+    if !current!().signal_pending() {
+        return false;
+    }
+    // SAFETY: `current` is the running task.
+    let pending = unsafe { &raw const (*current!().as_ptr()).pending.signal.sig[0] };
+    // SAFETY: As above. Others change the word, as a whole.
+    let pending = unsafe { pending.read_volatile() };
+    pending & SIGKILL != 0
 }
