@@ -37,6 +37,7 @@ finds_nothing() {
 ends() {
 	local status=0
 	SILENCE=1
+	LIMIT=3
 	OUT=$TMP
 	mkdir -p "$TMP/vm"
 	: >"$TMP/vm/results"
@@ -91,7 +92,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..37"
+echo "1..38"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -135,6 +136,8 @@ result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashm
 result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
 result "a machine that ends early fails" ends 'echo half >>$R' 1
 result "a machine that hangs is stopped" ends 'sleep 1000' 1
+result "a machine that goes on for ever is stopped" eval \
+	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'goes on and on' \"\$TMP/why\""
 result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
 result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
 result "an interrupted step leaves nothing behind" interrupts_all
