@@ -2,6 +2,10 @@
 #
 # 'make help' lists the targets.
 
+ifneq ($(words $(CURDIR)),1)
+$(error The path of this checkout, '$(CURDIR)', has spaces, which make cannot handle: move it)
+endif
+
 KDIR ?= /lib/modules/$(shell uname -r)/build
 prefix ?= /usr/local
 
@@ -40,6 +44,7 @@ deb test-package:
 clean:
 	rm -rf out out-*
 	@! test -e tools/Makefile || $(MAKE) -C tools clean
+	@! test -e selftests/Makefile || $(MAKE) -C selftests clean KSFT=
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 demo test:

@@ -217,6 +217,9 @@ case $ACTION in
 install | uninstall | install-files | uninstall-files) ;;
 *) usage >&2 && exit 2 ;;
 esac
+for dir in "$DESTDIR" "$PREFIX" "${INSTALL_MOD_PATH:-}"; do
+	[[ $dir == @(|/*) ]] || die "'$dir' is no path from / on." "DESTDIR, prefix and INSTALL_MOD_PATH begin with /."
+done
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 case $ACTION in

@@ -76,8 +76,21 @@ finds() {
 	modprobe -n -v -d "$1" -S "$RELEASE" ashmem_linux >"$TMP/said" 2>&1 && grep -q "$MODULE" "$TMP/said"
 }
 
+# spaces: whether nothing is done in such a checkout, or beside it.
+spaces() {
+	local dir="$TMP/notes x"
+	mkdir "$dir"
+	echo notes >"$TMP/notes"
+	cp -r "$TOP"/{Makefile,tools,scripts,selftests} "$dir"
+	! make -C "$dir" KDIR=/nowhere clean >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		! make -C "$dir/tools" >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		! make -C "$dir/selftests" clean >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		! "$dir/scripts/install.sh" --help >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		[[ $(<"$TMP/notes") == notes ]]
+}
+
 kernel
-echo "1..23"
+echo "1..25"
 result "make install puts all below DESTDIR" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 result "everybody may read it" modes
@@ -131,6 +144,9 @@ result "what the kernel's build says is shown" says '^COMPLAINT' COMPRESS='echo 
 	DESTDIR="$ROOT" install
 result "nothing is half installed then" eval '[[ ! -e $ROOT ]]'
 mkdir -m 555 "$ROOT"
+result "paths that do not begin with / are refused" eval 'says "is no path from /" prefix=usr DESTDIR="$ROOT" install-files &&
+	says "is no path from /" DESTDIR=rel install-files && [[ ! -e $TOP/rel ]]'
+result "and so is a checkout whose path has spaces" spaces
 result "who may not write is told to be root" says 'cannot be written to' DESTDIR="$ROOT" install
 result "in which way" grep -q 'sudo make install' "$TMP/said"
 exit $BAD

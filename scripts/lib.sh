@@ -11,6 +11,12 @@ CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rust-ashmem
 # What is built of this checkout.
 OUT=$TOP/out
 
+case $TOP in
+*[[:space:]]*)
+	echo "error: The path of this checkout, '$TOP', has spaces, which make cannot handle: move it." >&2
+	exit 1
+	;;
+esac
 case $CACHE in
 [!/]* | *[[:space:]]*)
 	echo "error: XDG_CACHE_HOME is '${CACHE%/rust-ashmem}': make wants a path from / on, without spaces." >&2
