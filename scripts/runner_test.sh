@@ -36,8 +36,9 @@ finds_nothing() {
 # prints to the file named by $R.
 ends() {
 	local status=0
-	SILENCE=1
-	LIMIT=3
+	SILENCE=2
+	OFF=1
+	LIMIT=4
 	OUT=$TMP
 	mkdir -p "$TMP/vm"
 	: >"$TMP/vm/results"
@@ -92,7 +93,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..38"
+echo "1..39"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -136,6 +137,8 @@ result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashm
 result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
 result "a machine that ends early fails" ends 'echo half >>$R' 1
 result "a machine that hangs is stopped" ends 'sleep 1000' 1
+result "a machine that stays after its end is let pass" ends \
+	"echo '$END_MARK' >>\$R; echo '[  1.0] reboot: Power down' >>\${R%results}console; sleep 1000" 0
 result "a machine that goes on for ever is stopped" eval \
 	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'goes on and on' \"\$TMP/why\""
 result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'

@@ -8,9 +8,11 @@
 # is END_MARK, or else the machine did not get to its end.
 
 END_MARK="## the end"
-# Seconds after which a machine that prints nothing is taken for hung, and those
-# that it may run at all: five minutes will do, but on a busy host.
+# Seconds after which a machine that prints nothing is taken for hung, or for ended if
+# it said that it ends; and those that it may run at all: five minutes will do, but on
+# a busy host.
 SILENCE=150
+OFF=5
 LIMIT=2700
 
 # A line of the log that means that the kernel found something wrong.
@@ -110,14 +112,23 @@ stop_vm() {
 	trap - EXIT INT TERM
 }
 
+# Seconds after which a machine is said to be running, if anybody is to be told.
+NEWS=
+
 # wait_vm VM: waits for its end; fails, with a reason, if it does not come.
 wait_vm() {
-	local dir=$OUT/$1 size last=-1 since=$SECONDS start=$SECONDS
+	local dir=$OUT/$1 size last=-1 since=$SECONDS start=$SECONDS next=$NEWS
 	while kill -0 "$VM_PID" 2>/dev/null; do
 		size=$(stat -c %s "$dir/console" "$dir/results" | paste -sd +)
 		if [[ $size != "$last" ]]; then
 			last=$size
 			since=$SECONDS
+		fi
+		# User-mode Linux does not always come to its end when it is switched off.
+		((SECONDS - since < OFF)) || ! is_off "$1" || break
+		if [[ -n $next ]] && ((SECONDS - start >= next)); then
+			next=$((next + NEWS))
+			printf '  %4d s  %s\n' $((SECONDS - start)) "$(sed -n 's/^## begin //p' "$dir/results" | tail -n 1 | tr -d '\r')"
 		fi
 		if ((SECONDS - since >= SILENCE || SECONDS - start >= LIMIT)); then
 			if ((SECONDS - since >= SILENCE)); then
@@ -137,6 +148,11 @@ wait_vm() {
 		last_words "$1"
 		return 1
 	fi
+}
+
+# is_off VM: tells whether it has nothing more to do.
+is_off() {
+	[[ $(tail -n 1 "$OUT/$1/results" | tr -d '\r') == "$END_MARK" ]] && tail -n 5 "$OUT/$1/console" | grep -q 'reboot: Power down'
 }
 
 # is_stuck VM: waits for the first result and tells whether the kernel falls silent
@@ -181,6 +197,7 @@ follow_vm() {
 # run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES;
 # fails if it does not come to its end.
 run_vm() {
+	local NEWS=15
 	rm -f "$OUT/$1/totals"
 	follow_vm "$1" report "$@" -v expected="$(printf '%s\n' "${SUITES[@]}")"
 }
