@@ -49,13 +49,14 @@ with_cache prepare_source
 with_cache prepare_programs "$VM"
 with_cache prepare_kernel "$VM"
 step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
-step "Building the demo" "5 s" "$(selftests_of "$VM" 64).log" build_selftests "$VM" 64
+step "Building the selftests, and the demo with them" "10 s" "$(selftests_of "$VM" 64).log" build_selftests "$VM" 64
 make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
 	"$(selftests_of "$VM" 64)/demo:/demo" "$(selftests_of "$VM" 64)/demo_cache:/demo_cache"
 say "Booting Linux $KVERSION in $VM"
 say ""
 choose_mode
-GUEST_WORDS=demo=$MODE
+# KUnit's suites would run when the module is loaded.
+GUEST_WORDS="demo=$MODE kunit.enable=0"
 follow_vm "$VM" grep --line-buffered -v '^## ' ||
 	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
 say ""

@@ -43,6 +43,7 @@ usage() {
 test_scripts() {
 	local test
 	mkdir -p "$OUT/scripts"
+	say "Testing the scripts (usually 30 s)"
 	for test in "$TOP"/scripts/*_test.sh; do
 		echo "## begin ${test##*/}"
 		"$test" 2>&1 && echo "## status 0" || echo "## status $?"
