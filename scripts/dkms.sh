@@ -186,7 +186,10 @@ shopt -s extglob
 case ${1:-} in
 -h | --help) usage ;;
 build) build "$2" "$3" ;;
-source) copy_source "${2:-}" ;;
+source)
+	[[ -n ${2:-} ]] || die "DESTDIR is not set." "Say where: make dkms-source DESTDIR=DIR. 'make dkms-install' is for this system."
+	copy_source "$2"
+	;;
 install)
 	need_root dkms-install
 	need_other_place

@@ -87,7 +87,7 @@ source_builds() {
 
 mkdir "$TMP/headers"
 echo CONFIG_RUST=y >"$TMP/headers/.config"
-echo 1..10
+echo 1..11
 result "what the doctor misses is said by DKMS" refuses '^MISSING +headers: .*/headers lacks Makefile'
 result "so it is where that is a file" refuses_in_file
 result "the command to run then is said" tells_command
@@ -97,5 +97,7 @@ result "without DKMS all is said once" has_words_alone
 result "the changelog of the package has the module's version" changelog_agrees
 result "the package depends on what the metadata takes" depends
 result "the source that DKMS gets is whole" source_builds
+result "it is copied nowhere unless DESTDIR says where" eval \
+	'! make -C "$TOP" dkms-source DESTDIR= >"$TMP/said" 2>&1 && grep -q "DESTDIR is not set" "$TMP/said"'
 result "it can be copied from any directory" eval '(cd / && "$TOP/scripts/dkms.sh" source "$TMP/other") >"$TMP/said" 2>&1'
 exit $BAD
