@@ -24,21 +24,23 @@ usage() {
 		Makefile of the selftests. Doing it again brings them up to date;
 		intree-remove takes them out. After that, in DIR:
 
-		  make menuconfig                                      # Drivers, Android
-		  tools/testing/kunit/kunit.py run --kunitconfig=$DRIVER
-		  make headers && make -C tools/testing/selftests TARGETS=ashmem
+		  tools/testing/kunit/kunit.py run --kunitconfig=$DRIVER --make_options LLVM=1
+		  make LLVM=1 menuconfig      # Device Drivers, Android
+		  make LLVM=1                 # and boot that; then, as root:
+		  make headers && make -C tools/testing/selftests TARGETS=ashmem run_tests
 	EOF
 }
 
 # need_tree: ends unless the tree is one that the driver can be put into.
 need_tree() {
-	local file other
+	local file other version
 	[[ -n ${KSRC:-} ]] || die "No kernel tree is named." "Say which: make intree KSRC=/path/to/linux"
 	for file in Makefile drivers/android/{Kconfig,Makefile} tools/testing/selftests/Makefile; do
 		[[ -f $KSRC/$file ]] || die "$KSRC is no kernel source tree: it has no $file." "Name one by KSRC=."
 	done
-	[[ -f $KSRC/rust/kernel/miscdevice.rs ]] ||
-		die "$KSRC is too old: it has no misc devices in Rust." "Take Linux 7.2 or newer."
+	version=$(sed -n 's/^VERSION = //p' "$KSRC/Makefile").$(sed -n 's/^PATCHLEVEL = //p' "$KSRC/Makefile")
+	[[ $(printf '%s\n' 7.2 "$version" | sort -V | head -n 1) == 7.2 && -f $KSRC/rust/kernel/miscdevice.rs ]] ||
+		die "$KSRC is Linux $version, which is too old." "Take Linux 7.2 or newer."
 	[[ -w $KSRC && -w $KSRC/drivers/android ]] || die "$KSRC cannot be written to." "Run it as the tree's owner."
 	# Android's own kernels have one, and two cannot be the same device.
 	other=$(grep -rlE --include=Kconfig '^config ASHMEM(_RUST)?$' "$KSRC/drivers" | grep -v "^$KSRC/$DRIVER/" || true)

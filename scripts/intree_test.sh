@@ -16,7 +16,8 @@ SELFTESTS=$TREE/tools/testing/selftests/ashmem
 tree() {
 	rm -rf "$TREE"
 	mkdir -p "$TREE"/{drivers/android,include/uapi/linux,rust/kernel,tools/testing/selftests}
-	touch "$TREE/Makefile" "$TREE/rust/kernel/miscdevice.rs"
+	printf '%s\n' 'VERSION = 7' 'PATCHLEVEL = 10' >"$TREE/Makefile"
+	touch "$TREE/rust/kernel/miscdevice.rs"
 	printf 'menu "Android"\nendmenu\n' >"$TREE/drivers/android/Kconfig"
 	echo 'obj-y += binder.o' >"$TREE/drivers/android/Makefile"
 	printf 'TARGETS += acct\nTARGETS += bpf\n' >"$TREE/tools/testing/selftests/Makefile"
@@ -44,7 +45,7 @@ keeps() {
 
 tree
 listing >"$TMP/before"
-echo 1..7
+echo 1..9
 result "driver, header and selftests are put there" eval \
 	'intree 0 "are in" add && [[ -e $DRIVER/src/area.rs && -e $HEADER && -e $SELFTESTS/area_test.c ]]'
 result "it can be repeated" eval \
@@ -55,4 +56,9 @@ result "a run that was interrupted is taken up" eval \
 result "another driver there is kept" keeps "$DRIVER/other.c"
 result "another header is kept" keeps "$HEADER"
 result "other selftests are kept" keeps "$SELFTESTS/other.c"
+tree
+result "an older tree is refused" eval \
+	'sed -i s/10/1/ "$TREE/Makefile" && intree 1 "is Linux 7.1, which is too old" add && [[ ! -e $DRIVER && ! -e $HEADER ]]'
+sed -i 's/7/8/; s/1$/0/' "$TREE/Makefile"
+result "a newer one is not" intree 0 "are in" add
 exit $BAD
