@@ -28,6 +28,13 @@ case ${1:-} in
 -h | --help) usage && exit ;;
 esac
 
+CHECKS=("$@")
+(($#)) || CHECKS=(rustfmt clippy checkpatch shellcheck python)
+for check in "${CHECKS[@]}"; do
+	[[ " rustfmt clippy checkpatch shellcheck python clippy-debian " == *" $check "* ]] ||
+		die "No check is called '$check'." "There are: rustfmt clippy checkpatch shellcheck python clippy-debian."
+done
+
 # beside_rustc TOOL: prints the tool that belongs to the compiler.
 beside_rustc() {
 	local tool
@@ -95,10 +102,7 @@ with_cache prepare_source
 with_cache prepare_kernel uml
 mkdir -p "$OUT/check"
 failed=()
-checks=("$@")
-(($#)) || checks=(rustfmt clippy checkpatch shellcheck python)
-for check in "${checks[@]}"; do
-	[[ $(type -t "check_$check") == function ]] || die "No check is called '$check'." "'make check' runs them all."
+for check in "${CHECKS[@]}"; do
 	say "$check"
 	"check_$check" || failed+=("$check")
 done

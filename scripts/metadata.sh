@@ -55,7 +55,7 @@ find_headers() {
 	[[ -n $ROOT ]] || HEADERS=$(readlink -m "$1")
 	[[ -r $ROOT$HEADERS/.config && -r $ROOT$HEADERS/Module.symvers ]] ||
 		die "$HEADERS has no headers of a kernel." \
-			"Install them, sudo apt install linux-headers-$(uname -r), or name others by KDIR=."
+			"If Linux $(uname -r) is Debian's, install them: sudo apt install linux-headers-$(uname -r). Name others by KDIR=."
 	RELEASE=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"$/\1/p' "$ROOT$HEADERS/include/generated/utsrelease.h")
 	VERSION=$(package_version "$ROOT$HEADERS")
 }

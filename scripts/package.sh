@@ -84,6 +84,7 @@ deb | test) ;;
 *) usage >&2 && exit 2 ;;
 esac
 ((EUID == 0)) || die "Packages are built and installed in a Debian 13, which only root can make." "Run it as root: sudo make ${1/test/test-package}."
+[[ -e $TOP/.git ]] || die "$TOP is no git checkout, which tells what belongs into the package." "Clone the project, or run dpkg-buildpackage here."
 need_packages git mmdebstrap util-linux
 VERSION=$(make -s --no-print-directory -C "$TOP" version)
 with_cache prepare_system

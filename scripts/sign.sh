@@ -86,13 +86,13 @@ SIGN_FILE=$KDIR/scripts/sign-file
 [[ $MODULE == *.ko ]] ||
 	die "$MODULE is no module, or a compressed one." "A module is signed before it is compressed: name one that ends with .ko."
 need_file "$MODULE" "Build it: make."
-[[ -x $SIGN_FILE ]] ||
-	die "$KDIR has no scripts/sign-file." "Install the kernel's headers, or name its build directory by KDIR=."
 find_keys
 [[ -n $KEY && -n $CERT ]] || die "Key and certificate go together." "Name both: make sign KEY=FILE CERT=FILE."
 HELP="Run it as root, name others by KEY= and CERT=, or make some: docs/secure-boot.md."
 [[ $KEY == pkcs11:* ]] || need_file "$KEY" "$HELP"
 need_file "$CERT" "$HELP"
+[[ -x $SIGN_FILE ]] ||
+	die "$KDIR has no scripts/sign-file." "Install the kernel's headers, or name its build directory by KDIR=."
 
 NEW=$MODULE.signed
 trap 'rm -f "$NEW" "$NEW.~signed~"' EXIT

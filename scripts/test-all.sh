@@ -78,6 +78,8 @@ tested_in() {
 case ${1:-} in
 -h | --help) usage && exit ;;
 esac
+printf '%s\n' "${LEGS[@]%%  *}" | grep -qE -e "${1:-}" ||
+	die "No leg's name matches '$1'." "There are: $(printf '%s; ' "${LEGS[@]%%  *}" | sed 's/; $/./')"
 PASSED=0
 FAILED=0
 SKIPPED=0
