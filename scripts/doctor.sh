@@ -55,7 +55,7 @@ check_distro() {
 	# VERSION and SERIES are those of the kernel's rustc.
 	RUSTPKG='sudo apt install rustc'
 	case $like in
-	debian)	META='linux-headers packages carry none, make metadata makes it' ;;
+	debian)	META='linux-headers packages carry none; for kernels from 7.2 on, make metadata makes it' ;;
 	ubuntu)	META="package linux-lib-rust-$KREL carries it"
 		HEADERS="$HEADERS linux-lib-rust-$KREL"
 		RUSTPKG='sudo apt install rustc-SERIES' ;;
@@ -76,7 +76,15 @@ check_distro() {
 		RUSTPKG='install the package of rustc' ;;
 	esac
 	name=$(os_release PRETTY_NAME)
-	note "${name:-distribution unknown} (from $R/etc/os-release): Rust metadata: $META; this is expected, tested so far are kernels built from source, and Debian's"
+	[ "$like" = debian ] || name="${name:-distribution unknown}, expected rather than tried"
+	note "$name (from $R/etc/os-release): Rust metadata: $META"
+}
+
+# The files that docker, podman and systemd-nspawn put there.
+check_container() {
+	if [ -e "$R/.dockerenv" ] || [ -e "$R/run/.containerenv" ] || [ -s "$R/run/systemd/container" ]; then
+		note "this is a container: kernel $(uname -r) is its host's, where the headers are found and the module is loaded"
+	fi
 }
 
 check_series() {
@@ -306,6 +314,7 @@ case $#${1-} in
 esac
 
 check_distro
+[ $ASKED = build ] || check_container
 check_series
 if find_config; then check_config; fi
 [ $ASKED = build ] || check_name

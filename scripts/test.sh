@@ -36,7 +36,7 @@ usage() {
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 25 minutes on 2 idle CPUs; a later
-		one about four minutes. Logs are in out/.
+		one five to fifteen. Logs are in out/.
 	EOF
 }
 
@@ -147,7 +147,7 @@ boot_module() {
 # boot VM FILE...: runs SUITES there.
 boot() {
 	make_initramfs "$1" test "${@:2}"
-	say "Testing in $1 (usually 30 s)"
+	say "Testing in $1 (usually 1 to 5 min)"
 	count_vm "$1"
 	say "$1: $(tested_in "$1")"
 }
