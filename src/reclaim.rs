@@ -152,7 +152,7 @@ impl Backing {
             backing: self.clone(),
             page: Atomic::new(0),
             len: Atomic::new(0),
-            epoch: Atomic::new(self.reclaim.epoch.load(Relaxed)),
+            epoch: Atomic::new(0),
             scan: Atomic::new(0),
         };
         Ok(Spare::new(self.reclaim.lru.item(token)?))
@@ -170,27 +170,40 @@ impl Backing {
         f: impl FnOnce(&mut Unpinned<Item<Token>>, &mut Listed<'_>) -> R,
     ) -> R {
         let before = unpinned.evictable();
-        let result = f(
-            unpinned,
-            &mut Listed {
-                reclaim: &self.reclaim,
-                removed: None,
-            },
-        );
+        let mut listed = Listed {
+            reclaim: &self.reclaim,
+            removed: None,
+            overdue: None,
+        };
+        let result = f(unpinned, &mut listed);
+        if let Some(page) = listed.overdue.take() {
+            self.purge_listed(unpinned, page, &mut listed);
+        }
+        drop(listed);
         self.reclaim.settle(before, unpinned.evictable());
         result
     }
 
     /// Purges the range that `page` is in, if it can be; returns its pages.
     fn purge(&self, unpinned: &mut Unpinned<Item<Token>>, page: usize) -> usize {
-        let purged = self.change_locked(unpinned, |unpinned, order| {
-            let range = unpinned.purge(page, order)?;
-            // Under the lock, so that no pin returns while its pages vanish, and with
-            // the token on its list, so that no purge of everything does.
-            account_reclaimed(self.file.punch(range));
-            Some(range.len())
-        });
-        purged.unwrap_or(0)
+        self.change_locked(unpinned, |unpinned, listed| {
+            self.purge_listed(unpinned, page, listed)
+        })
+    }
+
+    fn purge_listed(
+        &self,
+        unpinned: &mut Unpinned<Item<Token>>,
+        page: usize,
+        listed: &mut Listed<'_>,
+    ) -> usize {
+        let Some(range) = unpinned.purge(page, listed) else {
+            return 0;
+        };
+        // Under the lock, so that no pin returns while its pages vanish, and with the
+        // token on its list, so that no purge of everything does.
+        account_reclaimed(self.file.punch(range));
+        range.len()
     }
 
     /// Purges as [`Backing::purge()`] does, but not if that had to wait for a lock
@@ -213,18 +226,21 @@ struct Listed<'a> {
     /// What was removed, or the oldest of it, is on its list until this is dropped.
     /// What it was joined to is on one by then, so that at any time one of them is.
     removed: Option<Item<Token>>,
+    /// A page of a range that a purge of everything is about to purge.
+    overdue: Option<usize>,
 }
 
 impl Order<Item<Token>> for Listed<'_> {
     fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
         token.set_range(range);
-        // Neither splitting nor joining hides a part from a purge of everything.
-        if let Some(origin) = origin.or(self.removed.as_ref()) {
-            let epoch = origin.epoch.load(Relaxed);
-            token.epoch.store(epoch, Relaxed);
-            if epoch != self.reclaim.epoch.load(Relaxed) {
-                self.reclaim.moves.fetch_add(1, Full);
-            }
+        // Neither splitting nor joining hides a part from a purge of everything, nor
+        // makes more of what that has to find.
+        let now = self.reclaim.epoch.load(Relaxed);
+        let origin = origin.or(self.removed.as_ref());
+        let epoch = origin.map_or(now, |origin| origin.epoch.load(Relaxed));
+        token.epoch.store(epoch, Relaxed);
+        if epoch != now {
+            self.overdue = Some(range.first());
         }
         self.reclaim.lru.add(token);
     }
@@ -263,8 +279,6 @@ pub(crate) struct Reclaim {
     pages: Atomic<usize>,
     ranges: Atomic<usize>,
     epoch: Atomic<usize>,
-    /// How often what a purge of everything looks for went to another place.
-    moves: Atomic<usize>,
     scans: Atomic<usize>,
 }
 
@@ -281,7 +295,6 @@ impl Reclaim {
                 pages: Atomic::new(0),
                 ranges: Atomic::new(0),
                 epoch: Atomic::new(0),
-                moves: Atomic::new(0),
                 scans: Atomic::new(0),
             }),
             GFP_KERNEL,
@@ -294,20 +307,22 @@ impl Reclaim {
     ///
     /// Sleeps for the locks that it needs, unlike [`Shrinker::scan()`]. Gives up if
     /// the caller is killed.
+    // Not in the frame of the other calls.
+    #[inline(never)]
     pub(crate) fn purge_all(&self) -> usize {
         // What is unpinned from now on is of the next epoch, or this would go on
         // for as long as somebody unpins.
         let epoch = self.epoch.fetch_add(1, Full);
         let (mut purged, mut found_none) = (0, 0);
-        // A walk sees one place after the other, and what goes meanwhile to one that
-        // it has seen was not there, nor where it came from. The second walk is for
-        // who had not seen the new epoch at the first, and for a cgroup that is
-        // removed, whose list the one above takes over.
+        // A walk sees one place after the other. What is split or joined meanwhile may
+        // go to one that it has seen, but only if who does that has not seen the new
+        // epoch: else it is purged at once. That is over when the second walk begins,
+        // which is also for a cgroup that is removed: the one above takes over its
+        // list.
         while found_none < 2 && !task::was_killed() {
-            let moves = self.moves.fetch_add(0, Full);
             let batch: [_; BATCH] = self.oldest(None, |t| t.epoch.load(Relaxed) <= epoch);
             found_none = match &batch {
-                [None, ..] if self.moves.fetch_add(0, Full) == moves => found_none + 1,
+                [None, ..] => found_none + 1,
                 _ => 0,
             };
             for (backing, page) in batch.into_iter().flatten() {
