@@ -66,9 +66,10 @@ aloud() {
 		}' "$DKMS"
 }
 
-# build RELEASE HEADERS
+# build RELEASE HEADERS [trial]
 build() {
 	local release=$1 headers=$2 findings vars
+	TRIAL=${3:-}
 	find_dkms
 	examine
 	if [[ -e $headers/.kernelvariables ]] && needs_metadata; then
@@ -105,7 +106,7 @@ refuse() {
 	local next=("$NAME is not installed for Linux $release. When that is done (by make, in /usr/src/$NAME-$VERSION):"
 		"  sudo dkms install $NAME/$VERSION -k $release"
 		"or, where this stopped apt:  sudo dpkg --configure -a")
-	[[ -z ${TRIAL:-} ]] || next=("Nothing was changed. When that is done, run the same command again.")
+	[[ -z $TRIAL ]] || next=("What is installed was not changed. When that is done, run the same command again.")
 	printf '%s\n' "" "$@" "${next[@]}" | aloud
 	exit 1
 }
@@ -121,23 +122,35 @@ need_root() {
 
 # need_other_place: ends if this is the source that would be removed.
 need_other_place() {
-	[[ $TOP != /usr/src/$NAME-* ]] ||
+	[[ $TOP != /usr/src/$NAME-[0-9]* ]] ||
 		die "$TOP is the source that DKMS has, which this would remove." \
-			"Run it in the checkout that it came from; to remove all without that: sudo dkms remove $NAME/$VERSION --all"
+			"Run it in the checkout that it came from; if that is gone, clone the project again."
 }
 
 # try RELEASE: builds it aside, and ends if that fails, as DKMS can build no version
-# beside one that is installed.
+# beside one that is installed. Not in /tmp, from which nothing may be executed on some
+# machines.
 try() {
 	local tmp
 	[[ -e /lib/modules/$1/build/Makefile ]] ||
 		die "Linux $1 has no headers here." "Install them, sudo apt install linux-headers-$1, or name another kernel by KREL=."
-	tmp=$(mktemp -d)
+	make -s tools
+	tmp=$(mktemp -d /usr/src/$NAME.XXXXXX)
 	# shellcheck disable=SC2064
 	trap "rm -rf '$tmp'" EXIT
 	copy_source "$tmp"
 	say "Building it for Linux $1 (usually 10 s; 5 min if its Rust metadata has to be made)"
-	TRIAL=1 "$tmp/usr/src/$NAME-$VERSION/scripts/dkms.sh" build "$1" "/lib/modules/$1/build" || exit
+	"$tmp/usr/src/$NAME-$VERSION/scripts/dkms.sh" build "$1" "/lib/modules/$1/build" trial || exit
+}
+
+# need_headers RELEASE...: ends if one that has it would lose it.
+need_headers() {
+	local release
+	for release in "$@"; do
+		[[ -e /lib/modules/$release/build/Makefile ]] ||
+			die "Linux $release has the module, but no headers here any more to build it with." \
+				"Install them, sudo apt install linux-headers-$release, or let it go: sudo dkms remove $NAME -k $release"
+	done
 }
 
 # installed: prints the kernels that DKMS has it installed for.
@@ -185,7 +198,7 @@ VERSION=$(make -s --no-print-directory version)
 shopt -s extglob
 case ${1:-} in
 -h | --help) usage ;;
-build) build "$2" "$3" ;;
+build) build "$2" "$3" "${4:-}" ;;
 source)
 	[[ -n ${2:-} ]] || die "DESTDIR is not set." "Say where: make dkms-source DESTDIR=DIR. 'make dkms-install' is for this system."
 	copy_source "$2"
@@ -194,12 +207,12 @@ install)
 	need_root dkms-install
 	need_other_place
 	RELEASE=${KREL:-$(uname -r)}
-	try "$RELEASE"
 	mapfile -t others < <(installed | grep -vxF "$RELEASE")
+	need_headers "${others[@]}"
+	try "$RELEASE"
 	forget
 	copy_source ""
-	make -s install-files
-	install_for "$RELEASE" "${others[@]}"
+	install_for "$RELEASE" "${others[@]}" && make -s install-files
 	;;
 uninstall)
 	need_root dkms-uninstall

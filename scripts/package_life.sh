@@ -268,7 +268,7 @@ checkout_is_tried() {
 	mv "$ROOT/usr/bin/rustc" "$ROOT/usr/bin/rustc.real"
 	now env -C "$TOP" make dkms-install KREL="$SECOND" || status=$?
 	mv "$ROOT/usr/bin/rustc.real" "$ROOT/usr/bin/rustc"
-	((status)) && said 'MISSING +rustc equal to' && said 'Nothing was changed' && [[ -n $module && -e $module ]] &&
+	((status)) && said 'MISSING +rustc equal to' && said 'What is installed was not changed' && [[ -n $module && -e $module ]] &&
 		is_installed "$VERSION" "$SECOND"
 }
 
