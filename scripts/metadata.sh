@@ -211,7 +211,7 @@ clean_all() {
 need_fit() {
 	local symbols missing rust other want have
 	[[ ! -e $ROOT$HEADERS/$MARK ]] || is_laid ||
-		die "The metadata in $HEADERS is of another version than $VERSION of Linux $RELEASE." \
+		die "The metadata in $HEADERS is not whole, or of another version than $VERSION of Linux $RELEASE." \
 			"Make it, and the module, anew: sudo make metadata, then make clean and make."
 	have=$(modinfo -F vermagic "$1") && symbols=$(nm -u "$1" | awk '$1 == "U" { print $2 }') ||
 		die "$1 cannot be read." "Build it: make."
