@@ -92,7 +92,7 @@ start_vm() {
 	esac
 	VM_PID=$!
 	trap stop_vm EXIT
-	trap 'exit 130' INT TERM
+	trap 'exit 130' INT TERM HUP PIPE
 }
 
 # start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC.
@@ -109,7 +109,7 @@ stop_vm() {
 	kill -KILL "$VM_PID" 2>/dev/null || true
 	kill -KILL -- "-$VM_PID" 2>/dev/null || true
 	wait "$VM_PID" 2>/dev/null || true
-	trap - EXIT INT TERM
+	trap - EXIT INT TERM HUP PIPE
 }
 
 # Seconds after which a machine is said to be running, if anybody is to be told.
