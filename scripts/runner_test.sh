@@ -52,7 +52,7 @@ ends() {
 # boots COMMANDS: whether such a machine does not get stuck before its first result.
 boots() {
 	local status=1
-	SILENCE=3
+	SILENCE=9
 	OUT=$TMP
 	mkdir -p "$TMP/vm"
 	: >"$TMP/vm/results"
@@ -79,6 +79,20 @@ dies() {
 	return 1
 }
 
+# A machine must not outlive what started it, which both make and the shell may end.
+ends_machine() {
+	local pid i
+	bash -c '. "$0/scripts/lib.sh"; . "$0/scripts/vm.sh"
+		setsid sleep 1000 & VM_PID=$!; own_vm; echo $VM_PID >"$1"; while :; do sleep 0.1; done' "$TOP" "$TMP/machine" &
+	pid=$!
+	for i in {1..50}; do
+		[[ ! -s $TMP/machine ]] || break
+		sleep 0.1
+	done
+	for i in {1..20}; do kill -TERM $pid 2>/dev/null; done
+	dies "$(<"$TMP/machine")"
+}
+
 # An interrupted step must leave no process behind.
 interrupts_all() {
 	local pid status=0
@@ -93,7 +107,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..39"
+echo "1..40"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -141,6 +155,7 @@ result "a machine that stays after its end is let pass" ends \
 	"echo '$END_MARK' >>\$R; echo '[  1.0] reboot: Power down' >>\${R%results}console; sleep 1000" 0
 result "a machine that goes on for ever is stopped" eval \
 	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'goes on and on' \"\$TMP/why\""
+result "a machine ends with what started it" ends_machine
 result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
 result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
 result "an interrupted step leaves nothing behind" interrupts_all

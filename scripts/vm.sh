@@ -91,8 +91,13 @@ start_vm() {
 		;;
 	esac
 	VM_PID=$!
+	own_vm
+}
+
+# own_vm: has the machine end with this script, which may be told so by several.
+own_vm() {
 	trap stop_vm EXIT
-	trap 'exit 130' INT TERM HUP PIPE
+	trap 'trap "" INT TERM HUP PIPE; exit 130' INT TERM HUP PIPE
 }
 
 # start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC.
