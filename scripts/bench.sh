@@ -80,7 +80,11 @@ show_rows() {
 
 # report COMMAND WHERE: does what bench.py knows to do with the rows.
 report_rows() {
-	"$TOP/scripts/bench.py" --kernel "$KVERSION" --toolchain "$TOOLCHAIN" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
+	local qemu
+	# Another one has a processor with other features, for which the kernel does things
+	# in other ways.
+	qemu=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9.]*\).*/\1/p')
+	"$TOP/scripts/bench.py" --kernel "$KVERSION" --toolchain "$TOOLCHAIN, QEMU $qemu" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
 }
 
 run_bench() {
