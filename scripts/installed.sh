@@ -99,7 +99,7 @@ make_guest() {
 	# Debian's base-files make them when they are installed.
 	mkdir -p "$root"/usr/local/{bin,lib}
 	add_kernel "$root"
-	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,scripts} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
+	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,scripts} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
 	mkdir "$root/selftests"
 	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
 	cp "$TOP"/scripts/guest/{files,installed,suites} "$root"
