@@ -41,6 +41,7 @@ test_android() {
 		"$TOP/selftests/ueventd.rc:/system/etc/ueventd.rc" "$OUT/$leg/init:/system/bin/init"
 	say "Booting $vm as Android boots (usually 30 s)"
 	count_vm "$leg"
+	tell_tested "$leg" "$vm"
 }
 
 [[ ${BASH_SOURCE[0]} == "$0" ]] || return 0

@@ -146,4 +146,5 @@ say "Booting with that in QEMU (usually 1 min)"
 SUITES=(boot uninstall again)
 GUEST_WORDS="rdinit=/usr/lib/systemd/systemd systemd.unit=installed.service systemd.show_status=0 audit=0"
 count_vm installed
+tell_tested installed debian
 conclude

@@ -146,5 +146,6 @@ make_disk
 
 say "Booting it with Secure Boot (usually 40 s)"
 count_vm secureboot
+tell_tested secureboot debian
 tr -d '\r' <"$DIR/results" | sed -n '/^## begin modules/,/^## status/s/^# /  /p'
 conclude

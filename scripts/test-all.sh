@@ -40,7 +40,7 @@ usage() {
 		$(printf '  %s\n' "${LEGS[@]%%  *}")
 
 		The first run builds a kernel for most of them, 5 minutes each on 2 idle CPUs;
-		a later one takes about 20 minutes. Logs are in out/test-all.
+		a later one takes about half an hour. Logs are in out/test-all.
 	EOF
 }
 

@@ -149,16 +149,7 @@ boot() {
 	make_initramfs "$1" test "${@:2}"
 	say "Testing in $1 (usually 1 to 5 min)"
 	count_vm "$1"
-	say "$1: $(tested_in "$1")"
-}
-
-# tested_in VM: prints what was tested there: the kernel, the processor and the page
-# size that it told, and the compiler of the module.
-tested_in() {
-	local module=$OUT/$1/module/rust_ashmem.ko release machine kib rustc
-	read -r release machine kib < <(tr -d '\r' <"$OUT/$1/results" | sed -n 's/^# machine: //p') || true
-	rustc=$(readelf -p .comment "$module" 2>/dev/null | sed -n 's/.*rustc version \([^ ]*\).*/\1/p' | head -n 1)
-	echo "Linux ${release:-?}, ${machine:-?}, pages of ${kib:-?} KiB, rustc ${rustc:-$(version_of "$RUSTC")}"
+	tell_tested "$1" "$1"
 }
 
 # The kernel of one comes built, the other has that of x86.

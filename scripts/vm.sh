@@ -221,6 +221,15 @@ add_totals() {
 	SKIPPED=$((SKIPPED + skipped))
 }
 
+# tell_tested VM BUILT: says what was tested there: the kernel, the processor and the
+# page size that it told, and the compiler of the module, which is out/BUILT/module's.
+tell_tested() {
+	local module=$OUT/$2/module/rust_ashmem.ko release machine kib rustc
+	read -r release machine kib < <(tr -d '\r' <"$OUT/$1/results" | sed -n 's/^# machine: //p') || true
+	rustc=$(readelf -p .comment "$module" 2>/dev/null | sed -n 's/.*rustc version \([^ ]*\).*/\1/p' | head -n 1)
+	say "$1: Linux ${release:-?}, ${machine:-?}, pages of ${kib:-?} KiB, rustc ${rustc:-$(version_of "$RUSTC")}"
+}
+
 # count_vm VM: runs the machine and adds its results and what its kernel complained
 # of.
 count_vm() {
