@@ -223,26 +223,35 @@ static pid_t purge_in_child(int fd)
 /* So large that a purge of it takes a while. */
 #define LARGE	8192
 
+/* Fills a large region, unpins it and has a child purge it; returns once that has begun. */
+static pid_t purge_large_in_child(int fd, char *map)
+{
+	const volatile char *at = map;
+	pid_t child;
+
+	for (size_t i = 0; i < LARGE; i++)
+		map[i * page_size()] = 'a';
+	if (unpin(fd, 0, 0))
+		return -1;
+	child = purge_in_child(fd);
+	while (child > 0 && *at)
+		;
+	return child;
+}
+
 /* As soon as something is seen to be gone, PIN waits for the rest and says so. */
 TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 {
 	size_t last = (LARGE - 1) * self->page;
 	int fd = area_create(LARGE * self->page), early = 0;
 	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
-	const volatile char *at = map;
 
 	ASSERT_NE(MAP_FAILED, map);
 	for (int round = 0; round < 20; round++) {
 		int status;
-		pid_t child;
+		pid_t child = purge_large_in_child(fd, map);
 
-		for (size_t i = 0; i < LARGE; i++)
-			map[i * self->page] = 'a';
-		ASSERT_EQ(0, unpin(fd, 0, 0));
-		child = purge_in_child(fd);
 		ASSERT_LT(0, child);
-		while (*at)
-			;
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(fd, 0, 0));
 		early += !waitpid(child, &status, WNOHANG);
 		ASSERT_EQ(0, map[last]);
@@ -262,7 +271,6 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 	size_t last = (LARGE - 1) * self->page;
 	int fd = area_create(LARGE * self->page), early = 0;
 	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
-	const volatile char *at = map;
 
 	if (getenv("ASHMEM_C_DRIVER"))
 		SKIP(return, "the C driver does not wait");
@@ -271,13 +279,8 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 		pid_t child;
 
 		ASSERT_LE(0, pin(fd, 0, 0));
-		for (size_t i = 0; i < LARGE; i++)
-			map[i * self->page] = 'a';
-		ASSERT_EQ(0, unpin(fd, 0, 0));
-		child = purge_in_child(fd);
+		child = purge_large_in_child(fd, map);
 		ASSERT_LT(0, child);
-		while (*at)
-			;
 		early += map[last] == 'a';
 		ASSERT_LE(0, purge_all(fd));
 		EXPECT_EQ(0, map[last]);
