@@ -28,12 +28,12 @@ case ${1:-} in
 -h | --help) usage && exit ;;
 esac
 
-CHECKS=("$@")
-(($#)) || CHECKS=(rustfmt clippy checkpatch shellcheck python)
-for check in "${CHECKS[@]}"; do
-	[[ " rustfmt clippy checkpatch shellcheck python clippy-debian " == *" $check "* ]] ||
-		die "No check is called '$check'." "There are: rustfmt clippy checkpatch shellcheck python clippy-debian."
+CHECKS=(rustfmt clippy checkpatch shellcheck python)
+for check in "$@"; do
+	[[ " ${CHECKS[*]} clippy-debian " == *" $check "* ]] ||
+		die "No check is called '$check'." "There are: ${CHECKS[*]} clippy-debian."
 done
+(($# == 0)) || CHECKS=("$@")
 
 # beside_rustc TOOL: prints the tool that belongs to the compiler.
 beside_rustc() {
