@@ -148,16 +148,21 @@ wait_vm() {
 		sleep 0.2
 	done
 	stop_vm
-	if [[ $(tail -n 1 "$dir/results" | tr -d '\r') != "$END_MARK" ]]; then
+	if ! said_all "$1"; then
 		say "$1: stopped before its end"
 		last_words "$1"
 		return 1
 	fi
 }
 
+# said_all VM: tells whether its programs came to their end.
+said_all() {
+	[[ $(tail -n 1 "$OUT/$1/results" | tr -d '\r') == "$END_MARK" ]]
+}
+
 # is_off VM: tells whether it has nothing more to do.
 is_off() {
-	[[ $(tail -n 1 "$OUT/$1/results" | tr -d '\r') == "$END_MARK" ]] && tail -n 5 "$OUT/$1/console" | grep -q 'reboot: Power down'
+	said_all "$1" && tail -n 5 "$OUT/$1/console" | grep -q 'reboot: Power down'
 }
 
 # is_stuck VM: waits for the first result and tells whether the kernel falls silent
