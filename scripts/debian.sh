@@ -133,6 +133,12 @@ build_debian_module() {
 	inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$OUT/debian/module" "$@" modules
 }
 
+# make_debian_module: builds it after the metadata that it takes.
+make_debian_module() {
+	metadata lay
+	step "Building the module for debian" "10 s" "$OUT/debian/module.log" build_debian_module
+}
+
 # unpack_debian_module NAME: adds to MODULES this module of that kernel and, before
 # it, those it depends on, in the order in which they must be loaded. What is built
 # into the kernel is none.

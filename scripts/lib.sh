@@ -34,6 +34,13 @@ die() {
 	exit 1
 }
 
+# skip WHAT REASON: ends a test that cannot be run here.
+skip() {
+	say "Skipped: $1: $2."
+	say "0 passed, 0 failed, 1 skipped"
+	exit
+}
+
 # How apt and cargo say that there is no network.
 NO_NETWORK='Temporary failure resolving|Could not (resolve|connect)|[Uu]nable to connect|[Cc]ould not resolve'
 NO_NETWORK+='|Network is unreachable|Connection (timed out|refused)'

@@ -322,11 +322,7 @@ rm -rf "$OUT/package"
 mkdir -p "$OUT/package" "$ARCHIVES/partial"
 with_cache open_archive
 pick_kernels
-if [[ -z $SECOND || -z $OLD ]]; then
-	say "Skipped: package: the archive has not two kernels with Rust, their source, and one without."
-	say "0 passed, 0 failed, 1 skipped"
-	exit
-fi
+[[ -n $SECOND && -n $OLD ]] || skip package "the archive has not two kernels with Rust, their source, and one without"
 say "Kernels: $FIRST, $SECOND; without Rust: $OLD"
 step "Building rust-ashmem-dkms $NEXT" "10 s" "$OUT/package/setup" build_deb "$NEXT"
 step "Copying the Debian 13" "20 s" "$OUT/package/setup" cp -a "$SYSTEM" "$ROOT"

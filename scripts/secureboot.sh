@@ -36,13 +36,6 @@ usage() {
 	EOF
 }
 
-# skip REASON
-skip() {
-	say "Skipped: secureboot: $1."
-	say "0 passed, 0 failed, 1 skipped"
-	exit
-}
-
 # prepare_boot: fetches BOOT, or sets BOOT_LACKS.
 prepare_boot() {
 	local package
@@ -127,13 +120,12 @@ esac
 need_machine_packages debian
 need_packages openssl python3-{cryptography,importlib-resources,pefile}
 with_cache prepare_debian
-[[ -z $DEBIAN_LACKS ]] || skip "$DEBIAN_LACKS"
+[[ -z $DEBIAN_LACKS ]] || skip secureboot "$DEBIAN_LACKS"
 with_cache prepare_boot
-[[ -z $BOOT_LACKS ]] || skip "the archive has no$BOOT_LACKS"
+[[ -z $BOOT_LACKS ]] || skip secureboot "the archive has no$BOOT_LACKS"
 FIRMWARE=$BOOT/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
 with_cache prepare_source
-metadata lay
-step "Building the module for debian" "10 s" "$OUT/debian/module.log" build_debian_module
+make_debian_module
 step "Signing it with keys made for this run" "5 s" "$DIR/sign.log" make_modules
 SUITES=()
 build_suites secureboot 64

@@ -85,8 +85,7 @@ find_warnings() {
 # build_for_debian: the module, as a user of Debian does, who proves that it fits
 # before it is loaded.
 build_for_debian() {
-	metadata lay
-	step "Building the module for debian" "10 s" "$OUT/debian/module.log" build_debian_module
+	make_debian_module
 	metadata check "$OUT/debian/module/rust_ashmem.ko"
 	refused_module | tee "$OUT/debian/metadata.log" | report debian
 	add_totals "$OUT/debian/totals"
