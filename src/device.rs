@@ -78,8 +78,8 @@ impl misc::Device for Area {
 impl MiscDevice for Area {
     type Ptr = Pin<KBox<Self>>;
 
-    fn open(_file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        let reclaim = misc::Registration::context(device).state().clone();
+    fn open(file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        let reclaim = misc::Registration::<Self>::context(file).state().clone();
         KBox::pin_init(Area::new(reclaim), GFP_KERNEL_ACCOUNT)
     }
 

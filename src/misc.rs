@@ -14,10 +14,10 @@ use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
+    fs::File,
     miscdevice::{
         MiscDevice,
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
+        MiscDeviceOptions, //
     },
     prelude::*,
     seq_file::SeqFile,
@@ -107,8 +107,7 @@ pub(crate) fn address_or_error(address: usize) -> Result<usize> {
 #[repr(C)]
 #[pin_data(PinnedDrop)]
 pub(crate) struct Registration<T: Device> {
-    // The first field: `MiscDevice::open` gets it as a `MiscDeviceRegistration`,
-    // which is transparent, and from there `context()` comes back.
+    // The first field: from a pointer to it `context()` comes back.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
     context: T::Context,
@@ -153,7 +152,8 @@ impl<T: Device> Registration<T> {
                 // SAFETY: The initialiser may write to its slot.
                 unsafe { slot.write(device) };
                 // SAFETY: The slot is a complete device and stays where it is
-                // until `drop` deregisters it.
+                // until `drop` deregisters it. It is a part of all of `Self`, from
+                // which the pointer comes, so that it may lead to the other parts.
                 // INVARIANT: Only a success initialises `Self`.
                 to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|_| {
                     pr_err!("cannot register /dev/{}: has another driver that name?\n", T::NAME)
@@ -163,11 +163,15 @@ impl<T: Device> Registration<T> {
         })
     }
 
-    /// Returns the context of a device that is being opened.
-    pub(crate) fn context(device: &MiscDeviceRegistration<T>) -> &T::Context {
-        // SAFETY: The device is registered by this type and no other, so it is
-        // the first field of one of these.
-        unsafe { &(*ptr::from_ref(device).cast::<Self>()).context }
+    /// Returns the context of the device that `file` is of, in [`MiscDevice::open`].
+    pub(crate) fn context(file: &File) -> &T::Context {
+        // SAFETY: The file exists. It is being opened, so nobody else uses this field.
+        let device = unsafe { (*file.as_ptr()).private_data };
+        // What `open` gets as a `MiscDeviceRegistration` is this device, but reaches no
+        // further than the C part of it.
+        // SAFETY: `misc_open()` has put there what was given to `misc_register()`, by this
+        // type and no other; it cannot be deregistered before `open` returns.
+        unsafe { &(*device.cast::<Self>()).context }
     }
 
     /// `get_unmapped_area` of the device's files.
