@@ -25,7 +25,10 @@ use crate::{
         Backing,
         Reclaim, //
     },
-    shmem::ShmemFile, //
+    shmem::{
+        self,
+        ShmemFile, //
+    },
 };
 
 /// What one open `/dev/ashmem` stands for.
@@ -36,7 +39,7 @@ use crate::{
 ///
 /// - Once `backing` is set, neither the name nor the size changes, and the size
 ///   is not 0.
-/// - `backing` is set only under `inner`.
+/// - `backing` and `private` are set only under `inner`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Area {
     #[pin]
@@ -44,6 +47,8 @@ pub(crate) struct Area {
     /// Changes under `inner`.
     size: Atomic<usize>,
     backing: SetOnce<Arc<Backing>>,
+    /// What private mappings have the name of.
+    private: SetOnce<ShmemFile>,
     reclaim: Arc<Reclaim>,
 }
 
@@ -73,6 +78,7 @@ impl Area {
             }, "Area::inner"),
             size: Atomic::new(0),
             backing: SetOnce::new(),
+            private: SetOnce::new(),
             reclaim,
         })
     }
@@ -160,13 +166,27 @@ impl Area {
         inner.mask.restrict(vma)?;
 
         if let Some(backing) = self.backing() {
-            return backing.file().map(vma);
+            return self.map_backing(&inner.name, backing, vma);
         }
         let file = ShmemFile::new(inner.name.full(), size, vma)?;
         let backing = Backing::new(file, pages, self.reclaim.clone())?;
-        backing.file().map(vma)?;
+        self.map_backing(&inner.name, &backing, vma)?;
         // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
         self.backing.populate(backing);
+        Ok(())
+    }
+
+    /// Maps a backing file, or if the mapping is private, its name. Must be called with
+    /// `inner` locked.
+    fn map_backing(&self, name: &Name, backing: &Backing, vma: &VmaNew) -> Result {
+        if shmem::is_shared(vma) {
+            return backing.file().map(vma);
+        }
+        if self.private.as_ref().is_none() {
+            // INVARIANT: `inner` is locked.
+            self.private.populate(ShmemFile::empty(name.full())?);
+        }
+        self.private.as_ref().ok_or(ENOMEM)?.map_name(vma);
         Ok(())
     }
 

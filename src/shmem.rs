@@ -55,6 +55,14 @@ extern "C" {
 /// `VM_MAYSHARE`. In 7.2, what the kernel crate calls so is `VM_MAYEXEC`.
 const MAYSHARE: bindings::vm_flags_t = 1 << bindings::VMA_MAYSHARE_BIT;
 
+/// Tells whether a mapping is to show the region's memory.
+///
+/// A shared mapping of a descriptor opened for reading alone has lost `VM_SHARED` by
+/// now, so it is `VM_MAYSHARE` that tells.
+pub(crate) fn is_shared(vma: &VmaNew) -> bool {
+    vma.flags() & MAYSHARE != 0
+}
+
 type MmapPrepare = unsafe extern "C" fn(*mut bindings::vm_area_desc) -> c_int;
 
 type GetUnmappedArea =
@@ -197,12 +205,27 @@ impl ShmemFile {
     /// memory.
     #[doc(alias = "shmem_file_setup")]
     pub(crate) fn new(name: &CStr, size: usize, vma: &VmaNew) -> Result<Self> {
-        let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
-
         // SAFETY: A `VmaNew` is a valid VMA that nobody else changes.
         let flags = unsafe { (*vma.as_ptr()).__bindgen_anon_2.flags };
-        let file = RawFile::new(name, size, flags)?;
+        Self::with_operations(RawFile::new(name, size, flags)?)
+    }
 
+    /// Makes an empty file of that name for private mappings, to which nothing can be
+    /// written.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn empty(name: &CStr) -> Result<Self> {
+        let file = Self::with_operations(RawFile::new(name, 0, Default::default())?)?;
+        // SAFETY: No one else has seen the file yet, nor its inode.
+        let flags = unsafe { &mut (*(*file.as_ptr()).f_inode).i_flags };
+        // Root could write to it through /proc/PID/map_files. But what has no pages has
+        // none to unmap: see `map_name()`.
+        *flags |= bindings::S_IMMUTABLE;
+        Ok(file)
+    }
+
+    fn with_operations(file: RawFile) -> Result<Self> {
+        let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
         // `__fput()` drops it through `fops_put()`.
         module::get();
         // SAFETY: No one else has seen the file yet.
@@ -222,28 +245,32 @@ impl ShmemFile {
         unsafe { (*(*self.as_ptr()).f_inode).i_ino }
     }
 
-    /// Makes this file the one that `vma` maps.
-    ///
-    /// A shared mapping shows the file's memory. A private one is zero-fill
-    /// anonymous memory and has only the file's name, as ART's heaps expect. A
-    /// shared mapping of a descriptor opened for reading alone has lost
-    /// `VM_SHARED` by now, so it is `VM_MAYSHARE` that tells.
+    /// Has a shared mapping show this file's memory.
     ///
     /// May sleep. If it fails, the VMA must not be used.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
-        // SAFETY: The VMA is being set up and has the device as its file. The
-        // core drops whatever file it then has, should mmap() fail.
-        unsafe { bindings::vma_set_file(vma.as_ptr(), self.as_ptr()) };
+        self.set_file(vma);
+        self.set_shared(vma)
+    }
 
-        if vma.flags() & MAYSHARE != 0 {
-            self.set_shared(vma)
-        } else {
-            // SAFETY: The VMA is being set up, so nobody reads this field. It
-            // lacks `VM_SHARED`, and such a VMA without operations is
-            // anonymous memory, as a private mapping of /dev/zero is.
-            unsafe { (*vma.as_ptr()).vm_ops = ptr::null() };
-            Ok(())
-        }
+    /// Has a private mapping, which is zero-fill anonymous memory as ART's heaps
+    /// expect, show the name of this file, which is empty.
+    ///
+    /// It must not be the file of a region: a page of such a mapping is none of the
+    /// file, but the kernel looks for the file's pages in all that map it. It zaps huge
+    /// pages that it finds there, and warns of anonymous pages.
+    pub(crate) fn map_name(&self, vma: &VmaNew) {
+        self.set_file(vma);
+        // SAFETY: The VMA is being set up, so nobody reads this field. It lacks
+        // `VM_SHARED`, and such a VMA without operations is anonymous memory, as a
+        // private mapping of /dev/zero is.
+        unsafe { (*vma.as_ptr()).vm_ops = ptr::null() };
+    }
+
+    fn set_file(&self, vma: &VmaNew) {
+        // SAFETY: The VMA is being set up and has the device as its file. The core
+        // drops whatever file it then has, should mmap() fail.
+        unsafe { bindings::vma_set_file(vma.as_ptr(), self.as_ptr()) };
     }
 
     /// Gives a VMA shmem's own operations, as `shmem_zero_setup()` does, which
@@ -267,8 +294,7 @@ impl ShmemFile {
     /// many of them were in memory, if nobody else touches the file.
     ///
     /// May be called from memory reclaim: it takes no inode lock, which tasks
-    /// hold across allocations, unlike `fallocate()`. Mappings of other sorts
-    /// than the file's own pages, private ones that is, keep theirs.
+    /// hold across allocations, unlike `fallocate()`.
     #[doc(alias = "shmem_truncate_range")]
     pub(crate) fn punch(&self, pages: PageRange) -> usize {
         let (first, last) = pages.bytes();
@@ -289,7 +315,7 @@ impl ShmemFile {
         before.saturating_sub(self.resident())
     }
 
-    /// Returns how many pages are in memory.
+    /// Returns how many pages of the file are in memory.
     fn resident(&self) -> usize {
         // SAFETY: The file is valid, and so is its mapping for as long.
         let pages = unsafe { &raw const (*(*self.as_ptr()).f_mapping).nrpages };
