@@ -30,13 +30,15 @@
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
-//!     ---------------------- memory reclaim may begin here ----------------------
-//!       Backing::unpinned   Mutex; never held across an allocation of ours;
-//!                           reclaim only tries it
-//!         shmem's own       i_mmap_rwsem, folio locks: while pages are purged
-//!         lists of Lru      spinlocks of list_lru; under one of them
-//!                           Backing::unpinned is tried, too
+//! Reclaim::backings         Mutex; held for a look, never across an allocation
+//!
+//!   ------------------------ memory reclaim may begin here ------------------------
+//!     Backing::unpinned     spinlock; never held for longer than some 64 ranges take
+//!       lists of Lru        spinlocks of list_lru; no lock of ours is taken under them
 //! ```
+//!
+//! Pages are purged under no lock of ours. A range whose purge is under way says so;
+//! who wants to pin it waits for `Backing::purge_ended`.
 //!
 //! A fault on user memory takes `mmap_lock`, which is why no user memory is
 //! touched under `Area::inner`.

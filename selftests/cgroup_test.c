@@ -206,7 +206,7 @@ TEST_F(homes, ranges_stay_where_they_were_unpinned)
 {
 	int fd = area_create(PAGES * page_size());
 
-	ASSERT_EQ(0, try_map(fd, PAGES * page_size(), PROT_RW, MAP_SHARED));
+	ASSERT_NE(MAP_FAILED, map_filled(fd, PAGES));
 	ASSERT_EQ(0, cgroup_join(self->homes[0]));
 	EXPECT_EQ(0, unpin(fd, 0, 9));
 	ASSERT_EQ(0, cgroup_join(self->homes[1]));
@@ -223,12 +223,56 @@ TEST_F(homes, ranges_stay_where_they_were_unpinned)
 	close(fd);
 }
 
-/* With ranges elsewhere as well, the average of the oldest stands for all. */
+/* In bytes, of the cgroup's share of the kernel's memory. */
+static long long kernel_memory(int cgroup)
+{
+	return read_stat(cgroup, "memory.stat", "kernel");
+}
+
+#define MANY	10000
+
+/* Whoever makes the kernel need memory pays for it: regions, their names, and ranges. */
+TEST_F(homes, regions_and_ranges_are_charged)
+{
+	long long before, regions, ranges;
+	char name[ASHMEM_NAME_LEN];
+	int fds[200], fd;
+
+	fd = area_create(2 * MANY * page_size());
+	ASSERT_EQ(0, try_map(fd, page_size(), PROT_RW, MAP_SHARED));
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	ASSERT_EQ(0, cgroup_join(self->homes[0]));
+	before = kernel_memory(self->homes[0]);
+	if (before < 0)
+		SKIP(return, "memory.stat does not tell the kernel's memory");
+	for (int i = 0; i < 200; i++) {
+		fds[i] = area_open(O_RDWR);
+		ASSERT_LE(0, fds[i]);
+		ASSERT_EQ(0, set_name(fds[i], name));
+	}
+	regions = kernel_memory(self->homes[0]);
+	/* A name of 255 bytes alone takes as many. */
+	EXPECT_LE(200 * 256, regions - before);
+	for (int i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, unpin(fd, 2 * i, 1));
+	}
+	ranges = kernel_memory(self->homes[0]);
+	/* A token and a node take some 200. */
+	EXPECT_LE(MANY * 128, ranges - regions);
+	EXPECT_GE(MANY * 384, ranges - regions);
+	for (int i = 0; i < 200; i++)
+		close(fds[i]);
+	close(fd);
+	ASSERT_EQ(0, cgroup_join(self->cgroups.root));
+}
+
+/* The average of the oldest stands for all. */
 TEST_F(homes, many_ranges_count_by_their_average)
 {
 	int fd = area_create(1024 * page_size());
 
-	ASSERT_EQ(0, try_map(fd, 1024 * page_size(), PROT_RW, MAP_SHARED));
+	ASSERT_NE(MAP_FAILED, map_filled(fd, 1024));
 	ASSERT_EQ(0, cgroup_join(self->homes[1]));
 	EXPECT_EQ(0, unpin(fd, 1023, 1));
 	ASSERT_EQ(0, cgroup_join(self->homes[0]));
@@ -312,10 +356,7 @@ static pid_t join_in(int home, int fd)
 	return child;
 }
 
-/*
- * A purge of everything sees one list after the other, the root's first, and that is
- * where ranges go meanwhile.
- */
+/* A range changes lists meanwhile, as reclaim has one for each cgroup. */
 TEST_F_TIMEOUT(homes, purge_of_all_finds_what_changes_cgroups, 300)
 {
 	int fd = area_create(2 * page_size()), kept = 0, status;

@@ -6,7 +6,6 @@
 //! [`include/linux/slab.h`](srctree/include/linux/slab.h).
 
 use core::{
-    cell::Cell,
     ops::Deref,
     ptr::{
         self,
@@ -21,7 +20,6 @@ use kernel::{
         to_result, //
     },
     ffi::{
-        c_int,
         c_uint,
         c_ulong,
         c_void, //
@@ -85,18 +83,6 @@ impl<T> Drop for Item<T> {
         unsafe { bindings::kfree(self.0.as_ptr().cast()) };
     }
 }
-
-/// What a visitor wants next.
-#[derive(PartialEq)]
-pub(crate) enum Visit {
-    /// The next item.
-    Next,
-    /// No more.
-    Stop,
-}
-
-/// How many items a walk of one place shows at most: it holds a spinlock.
-const MOST: c_ulong = 1024;
 
 /// The lists.
 ///
@@ -186,78 +172,79 @@ impl<T> Lru<T> {
         unsafe { bindings::list_lru_count_one(self.list.get(), place.node(), place.memcg()) }
     }
 
-    /// Shows the items of a place to `visit`, oldest first, up to a thousand or so.
-    ///
-    /// `visit` must not sleep, and must not come back to this list.
-    pub(crate) fn walk(&self, place: &Place<'_>, visit: &mut dyn FnMut(&T) -> Visit) {
-        self.walk_with(visit, MOST, |list, walk, left| {
-            // SAFETY: The list is initialised, and the place exists.
-            unsafe {
-                bindings::list_lru_walk_one(
-                    list,
-                    place.node(),
-                    place.memcg(),
-                    Some(Self::visit),
-                    walk,
-                    left,
-                )
-            };
-        });
+    /// Shows the oldest `most` items of a place to `visit`, which is called under a
+    /// spinlock and must not come back to this list.
+    pub(crate) fn sample(&self, place: &Place<'_>, most: usize, visit: &mut dyn FnMut(&T)) {
+        self.walk(place, most, visit, Self::visit::<SKIP>);
     }
 
-    /// Shows the items of all places to `visit`, oldest first in each, as
-    /// [`Lru::walk()`] does.
-    pub(crate) fn walk_all(&self, visit: &mut dyn FnMut(&T) -> Visit) {
-        // CAST: There are few nodes.
-        let nodes = 0..node_ids() as c_int;
-        self.walk_with(visit, c_ulong::MAX, |list, walk, left| {
-            for node in nodes {
-                // A node that cannot be has zeros in place of a list.
-                // SAFETY: The list is initialised and has so many nodes.
-                if unsafe { bindings::list_lru_count_node(list, node) } == 0 {
-                    continue;
-                }
-                // SAFETY: The list is initialised and has so many nodes.
-                unsafe { bindings::list_lru_walk_node(list, node, Some(Self::visit), walk, left) };
-            }
-        });
+    /// Puts the oldest item of a place behind the others, and returns what `take` makes
+    /// of it. That is called under a spinlock and must not come back to this list.
+    pub(crate) fn rotate<R>(&self, place: &Place<'_>, take: impl Fn(&T) -> R) -> Option<R> {
+        let mut taken = None;
+        let mut visit = |data: &T| taken = Some(take(data));
+        self.walk(place, 1, &mut visit, Self::visit::<ROTATE>);
+        taken
     }
 
-    fn walk_with(
+    #[doc(alias = "list_lru_walk_one")]
+    fn walk(
         &self,
-        visit: &mut dyn FnMut(&T) -> Visit,
-        most: c_ulong,
-        walk: impl FnOnce(*mut bindings::list_lru, *mut c_void, *mut c_ulong),
+        place: &Place<'_>,
+        most: usize,
+        mut visit: &mut dyn FnMut(&T),
+        visitor: Visitor,
     ) {
-        let left = Cell::new(most);
-        let mut state = Walk { visit, left: &left };
-        walk(self.list.get(), (&raw mut state).cast(), left.as_ptr());
+        // CAST: Both have the width of a `long`.
+        let mut left = most as c_ulong;
+        // SAFETY: The list is initialised, and the place exists. The visitor gets
+        // what it asks for.
+        unsafe {
+            bindings::list_lru_walk_one(
+                self.list.get(),
+                place.node(),
+                place.memcg(),
+                Some(visitor),
+                (&raw mut visit).cast(),
+                &mut left,
+            )
+        };
     }
 
     /// Shows one item.
     ///
     /// # Safety
     ///
-    /// `links` are an item's on a list whose lock is held, and `state` is a
-    /// [`Walk<T>`].
-    unsafe extern "C" fn visit(
+    /// `links` are an item's on a list whose lock is held, and `visit` is a
+    /// `&mut dyn FnMut(&T)`.
+    unsafe extern "C" fn visit<const ROTATED: bool>(
         links: *mut bindings::list_head,
         _list: *mut bindings::list_lru_one,
-        state: *mut c_void,
+        visit: *mut c_void,
     ) -> bindings::lru_status {
         // SAFETY: By the caller's promise.
-        let state = unsafe { &mut *state.cast::<Walk<'_, T>>() };
+        let visit = unsafe { &mut *visit.cast::<&mut dyn FnMut(&T)>() };
         // SAFETY: The links are the first field of the item, which exists while
         // it is on the list.
         let node = unsafe { &*links.cast::<Node<T>>() };
-        if (state.visit)(&node.data) == Visit::Stop {
-            // The walk ends when there is nothing left to do, and then unlocks
-            // the list; at `LRU_STOP` it does not.
-            state.left.set(0);
+        visit(&node.data);
+        if ROTATED {
+            bindings::lru_status::LRU_ROTATE
+        } else {
+            bindings::lru_status::LRU_SKIP
         }
-        bindings::lru_status::LRU_SKIP
     }
 }
+
+/// What `list_lru_walk_one()` calls for each item.
+type Visitor = unsafe extern "C" fn(
+    *mut bindings::list_head,
+    *mut bindings::list_lru_one,
+    *mut c_void,
+) -> bindings::lru_status;
+
+const ROTATE: bool = true;
+const SKIP: bool = false;
 
 #[pinned_drop]
 impl<T> PinnedDrop for Lru<T> {
@@ -266,20 +253,6 @@ impl<T> PinnedDrop for Lru<T> {
         // removed, are gone.
         unsafe { bindings::list_lru_destroy(self.list.get()) };
     }
-}
-
-struct Walk<'a, T> {
-    visit: &'a mut dyn FnMut(&T) -> Visit,
-    left: &'a Cell<c_ulong>,
-}
-
-/// Returns the number of nodes that there can be.
-fn node_ids() -> c_uint {
-    #[cfg(CONFIG_NUMA)]
-    // SAFETY: Set at boot and never changed after.
-    return unsafe { bindings::nr_node_ids };
-    #[cfg(not(CONFIG_NUMA))]
-    bindings::nr_node_ids
 }
 
 /// `SLAB_ACCOUNT`.

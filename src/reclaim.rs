@@ -3,24 +3,32 @@
 //! Reclaim: backing files whose unpinned pages can be purged.
 
 use kernel::{
+    new_condvar,
     new_mutex,
+    new_spinlock,
     prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNodeReservation, //
+    },
     sync::{
         atomic::{
             Atomic,
-            Full,
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        CondVar,
+        Mutex,
+        SetOnce,
+        SpinLock, //
     },
+    task::might_sleep,
 };
 
 use crate::{
     lru::{
         Item,
-        Lru,
-        Visit, //
+        Lru, //
     },
     pages::PageRange,
     shmem::ShmemFile,
@@ -35,9 +43,10 @@ use crate::{
     },
     task,
     unpinned::{
+        Found,
         Order,
+        Refused,
         Spare,
-        SpareNeeded,
         Unpinned, //
     },
 };
@@ -45,15 +54,11 @@ use crate::{
 /// Stands for a range that can be purged.
 struct Token {
     backing: Arc<Backing>,
-    /// A page of the range. Changes under `Backing::unpinned`; who reads it under
-    /// the list's lock alone gets a hint.
+    /// The first page of the range. Changes under `Backing::unpinned`; who reads it
+    /// under the list's lock alone gets a hint.
     page: Atomic<usize>,
     /// How many pages the range has. Changes as `page` does.
     len: Atomic<usize>,
-    /// When it was unpinned, counted in calls of [`Reclaim::purge_all()`].
-    epoch: Atomic<usize>,
-    /// The last scan that tried to purge it.
-    scan: Atomic<usize>,
 }
 
 impl Token {
@@ -61,38 +66,65 @@ impl Token {
         self.page.store(range.first(), Relaxed);
         self.len.store(range.len(), Relaxed);
     }
+
+    /// Returns about how many pages a purge of its range would free.
+    fn weight(&self) -> usize {
+        let (first, len) = (self.page.load(Relaxed), self.len.load(Relaxed));
+        // A token that is on a list has a range.
+        let range = PageRange::from_ends(first, first + len.saturating_sub(1));
+        self.backing.file.weight(range)
+    }
 }
 
 /// A backing file, and which of its pages are unpinned.
 ///
 /// # Invariants
 ///
-/// While `unpinned` is unlocked, a range's token is on the list of `reclaim`, and
-/// `reclaim` has counted its pages.
+/// While `unpinned` is unlocked, a range's token is on the list of `reclaim`. (After
+/// [`Backing::forget()`] there may be tokens without a range for a while.)
 ///
-/// Tokens refer to the backing they are part of, so [`Backing::forget()`] must be
+/// Once something was unpinned, `reclaim` knows of the backing, and `membership` is
+/// set.
+///
+/// `reclaim` and the tokens refer to the backing, so [`Backing::forget()`] must be
 /// called for it to be freed.
 #[pin_data]
 pub(crate) struct Backing {
     file: ShmemFile,
     pages: usize,
     reclaim: Arc<Reclaim>,
+    membership: SetOnce<Membership>,
     #[pin]
-    unpinned: Mutex<Unpinned<Item<Token>>>,
+    unpinned: SpinLock<Unpinned<Item<Token>>>,
+    /// Whoever waits for the end of a purge.
+    #[pin]
+    purge_ended: CondVar,
+}
+
+/// What a backing has once something of it was unpinned.
+struct Membership {
+    /// Its place among the backings that [`Reclaim::purge_all()`] goes through.
+    number: u64,
 }
 
 impl Backing {
     /// Adds what reclaim needs to a file of so many pages, all pinned.
     ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(file: ShmemFile, pages: usize, reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        file: ShmemFile,
+        pages: usize,
+        reclaim: Arc<Reclaim>,
+    ) -> Result<Arc<Self>> {
         // INVARIANT: There is no range.
         Arc::pin_init(
             pin_init!(Self {
                 file,
                 pages,
                 reclaim,
-                unpinned <- new_mutex!(Unpinned::new(), "Backing::unpinned"),
+                membership: SetOnce::new(),
+                unpinned <- new_spinlock!(Unpinned::new(), "Backing::unpinned"),
+                purge_ended <- new_condvar!("Backing::purge_ended"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -109,28 +141,51 @@ impl Backing {
     }
 
     /// Pins pages and tells whether any of them was purged. Waits until no purge
-    /// of this file is under way.
+    /// of any of them is under way.
     ///
-    /// Fails with `ENOMEM`, before any change, if it has to split a range.
+    /// Many ranges are pinned some at a time. Fails with `ENOMEM`, before any change,
+    /// if it has to split a range.
     pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
-        let mut spare = None;
-        loop {
-            let given = spare.take();
-            match self.change(|unpinned, order| unpinned.pin(pages, given, order)) {
-                Ok(purged) => return Ok(purged),
-                Err(SpareNeeded) => spare = Some(self.spare()?.with_node(GFP_KERNEL_ACCOUNT)?),
+        let (mut rest, mut purged, mut spare) = (Some(pages), false, None);
+        while let Some(pages) = rest {
+            match self.change(spare.take(), |unpinned, spare, order| {
+                unpinned.pin(pages, spare, order)
+            }) {
+                Ok(pinned) => {
+                    purged |= pinned.purged;
+                    rest = pinned.rest;
+                }
+                Err(_) => spare = Some(self.spare()?.with_node(GFP_KERNEL_ACCOUNT)?),
             }
         }
+        Ok(purged)
     }
 
-    /// Unpins pages, which may be purged from now on.
+    /// Unpins pages, which may be purged from now on. Waits until no purge of a range
+    /// that it joins is under way.
     ///
-    /// Fails with `ENOMEM` before any change.
+    /// Many ranges are joined some at a time. Fails with `ENOMEM`, before any change.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
+        if self.membership.as_ref().is_none() {
+            self.reclaim.admit(self)?;
+        }
+        let mut rest = self.unpin_some(pages)?;
+        while let Some(pages) = rest {
+            // It has changed something. If it can do no more, what is left stays as it
+            // is, which loses nothing.
+            rest = self.unpin_some(pages).unwrap_or(None);
+        }
+        Ok(())
+    }
+
+    /// Unpins pages; returns those that are still to be unpinned.
+    fn unpin_some(self: &Arc<Self>, pages: PageRange) -> Result<Option<PageRange>> {
         let mut spare = self.spare()?;
         loop {
-            match self.change(|unpinned, order| unpinned.unpin(pages, spare, order)) {
-                Ok(()) => return Ok(()),
+            match self.change(spare, |unpinned, spare, order| {
+                unpinned.unpin(pages, spare, order)
+            }) {
+                Ok(rest) => return Ok(rest),
                 Err(needs_node) => spare = needs_node.with_node(GFP_KERNEL_ACCOUNT)?,
             }
         }
@@ -141,9 +196,18 @@ impl Backing {
         self.unpinned.lock().is_pinned(pages)
     }
 
-    /// Pins all pages for good and lets go of the tokens.
+    /// Pins all pages for good and lets go of the tokens. Nobody may pin or unpin any
+    /// more.
     pub(crate) fn forget(&self) {
-        self.change(|unpinned, order| unpinned.clear(order));
+        let Some(membership) = self.membership.as_ref() else {
+            return;
+        };
+        let mut ranges = self.unpinned.lock().take();
+        for token in ranges.tokens() {
+            self.reclaim.lru.remove(&token);
+            might_sleep();
+        }
+        self.reclaim.dismiss(membership);
     }
 
     /// Allocates a token for one more range; charged to the caller.
@@ -152,97 +216,97 @@ impl Backing {
             backing: self.clone(),
             page: Atomic::new(0),
             len: Atomic::new(0),
-            epoch: Atomic::new(0),
-            scan: Atomic::new(0),
         };
         Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
 
-    /// Locks the ranges, lets `f` change them and counts what changed.
-    fn change<R>(&self, f: impl FnOnce(&mut Unpinned<Item<Token>>, &mut Listed<'_>) -> R) -> R {
+    /// Lets `f` change the ranges, as soon as no purge is in its way.
+    ///
+    /// Fails with the spare if that has to have a node.
+    fn change<S, R>(
+        &self,
+        mut spare: S,
+        f: impl Fn(&mut Unpinned<Item<Token>>, S, &mut Listed<'_>) -> Result<R, Refused<S>>,
+    ) -> Result<R, S> {
         let mut unpinned = self.unpinned.lock();
-        self.change_locked(&mut unpinned, f)
-    }
-
-    fn change_locked<R>(
-        &self,
-        unpinned: &mut Unpinned<Item<Token>>,
-        f: impl FnOnce(&mut Unpinned<Item<Token>>, &mut Listed<'_>) -> R,
-    ) -> R {
-        let before = unpinned.evictable();
-        let mut listed = Listed {
-            reclaim: &self.reclaim,
-            removed: None,
-            overdue: None,
-        };
-        let result = f(unpinned, &mut listed);
-        if let Some(page) = listed.overdue.take() {
-            self.purge_listed(unpinned, page, &mut listed);
+        loop {
+            match f(&mut unpinned, spare, &mut Listed(&self.reclaim)) {
+                Ok(result) => return Ok(result),
+                Err(Refused::SpareNeeded(given)) => return Err(given),
+                Err(Refused::Purging(given)) => {
+                    spare = given;
+                    self.purge_ended.wait(&mut unpinned);
+                }
+            }
         }
-        drop(listed);
-        self.reclaim.settle(before, unpinned.evictable());
-        result
     }
 
-    /// Purges the range that `page` is in, if it can be; returns its pages.
-    fn purge(&self, unpinned: &mut Unpinned<Item<Token>>, page: usize) -> usize {
-        self.change_locked(unpinned, |unpinned, listed| {
-            self.purge_listed(unpinned, page, listed)
-        })
-    }
-
-    fn purge_listed(
-        &self,
-        unpinned: &mut Unpinned<Item<Token>>,
-        page: usize,
-        listed: &mut Listed<'_>,
-    ) -> usize {
-        let Some(range) = unpinned.purge(page, listed) else {
-            return 0;
-        };
-        // Under the lock, so that no pin returns while its pages vanish, and with the
-        // token on its list, so that no purge of everything does.
-        account_reclaimed(self.file.punch(range));
-        range.len()
-    }
-
-    /// Purges as [`Backing::purge()`] does, but not if that had to wait for a lock
-    /// that the calling task may hold: that of the ranges, or of one of the pages.
+    /// Purges the range that `page` is in, unless that had to wait for a page that the
+    /// calling task may have locked. Returns about how many pages it freed.
     fn try_purge(&self, page: usize) -> Option<usize> {
-        let mut unpinned = self.unpinned.try_lock()?;
+        let range = self.unpinned.lock().purgeable(page)?;
         // A task that swaps in a page, or collapses several to a huge one, has
         // them locked while it allocates.
-        let range = unpinned.range_of(page);
-        if range.is_some_and(|range| !self.file.is_idle(range)) {
+        if !self.file.is_idle(range) {
             return None;
         }
-        Some(self.purge(&mut unpinned, page))
+        let begun = {
+            let mut unpinned = self.unpinned.lock();
+            unpinned.begin_purge(range, &mut Listed(&self.reclaim))
+        };
+        begun.then(|| self.finish_purge(range))
+    }
+
+    /// Purges a range whose purge has begun. Until that is over, nobody can pin it.
+    fn finish_purge(&self, range: PageRange) -> usize {
+        let weight = self.file.weight(range);
+        if weight > 0 {
+            account_reclaimed(self.file.punch(range));
+        }
+        self.unpinned.lock().end_purge(range);
+        self.purge_ended.notify_all();
+        weight
+    }
+
+    /// Purges what is unpinned, or waits until it is purged. Returns how many pages it
+    /// purged.
+    fn purge_all(&self) -> usize {
+        let (mut next, mut purged) = (0, 0_usize);
+        while !task::was_killed() {
+            might_sleep();
+            let mut unpinned = self.unpinned.lock();
+            let last = match unpinned.find_purgeable(next) {
+                Found::Purgeable(range) => {
+                    unpinned.begin_purge(range, &mut Listed(&self.reclaim));
+                    drop(unpinned);
+                    self.finish_purge(range);
+                    purged = purged.saturating_add(range.len());
+                    range.last()
+                }
+                Found::Purging(range) => {
+                    while unpinned.find_purgeable(next) == Found::Purging(range) {
+                        self.purge_ended.wait(&mut unpinned);
+                    }
+                    range.last()
+                }
+                Found::NothingTo(last) => last,
+                Found::Nothing => break,
+            };
+            // What is below was purged. A range that reaches below only now was joined
+            // to what was unpinned since, and is found by its last page.
+            next = last + 1;
+        }
+        purged
     }
 }
 
 /// Keeps the list in step with the ranges.
-struct Listed<'a> {
-    reclaim: &'a Reclaim,
-    /// What was removed, or the oldest of it, is on its list until this is dropped.
-    /// What it was joined to is on one by then, so that at any time one of them is.
-    removed: Option<Item<Token>>,
-    /// A page of a range that a purge of everything is about to purge.
-    overdue: Option<usize>,
-}
+struct Listed<'a>(&'a Reclaim);
 
 impl Order<Item<Token>> for Listed<'_> {
-    fn push(&mut self, token: &Item<Token>, range: PageRange, origin: Option<&Item<Token>>) {
+    fn push(&mut self, token: &Item<Token>, range: PageRange) {
         token.set_range(range);
-        // Neither splitting nor joining hides a part from a purge of everything, nor
-        // makes more of what that has to find.
-        let now = self.reclaim.epoch.load(Relaxed);
-        let origin = origin.or(self.removed.as_ref());
-        let epoch = origin.map_or(now, |origin| origin.epoch.load(Relaxed));
-        token.epoch.store(epoch, Relaxed);
-        if epoch != now {
-            self.overdue = Some(range.first());
-        }
-        self.reclaim.lru.add(token);
+        self.0.lru.add(token);
     }
 
     fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
@@ -250,24 +314,15 @@ impl Order<Item<Token>> for Listed<'_> {
     }
 
     fn remove(&mut self, token: Item<Token>) {
-        let is_oldest = |than: &Item<Token>| token.epoch.load(Relaxed) < than.epoch.load(Relaxed);
-        let rest = if self.removed.as_ref().is_none_or(is_oldest) {
-            self.removed.replace(token)
-        } else {
-            Some(token)
-        };
-        if let Some(token) = rest {
-            self.reclaim.lru.remove(&token);
-        }
+        self.0.lru.remove(&token);
     }
 }
 
-impl Drop for Listed<'_> {
-    fn drop(&mut self) {
-        if let Some(token) = &self.removed {
-            self.reclaim.lru.remove(token);
-        }
-    }
+/// The backings of which something was unpinned, by the order in which that first
+/// happened.
+struct Backings {
+    by_number: RBTree<u64, Arc<Backing>>,
+    last: u64,
 }
 
 /// All that can be purged, of all areas.
@@ -275,11 +330,8 @@ impl Drop for Listed<'_> {
 pub(crate) struct Reclaim {
     #[pin]
     lru: Lru<Token>,
-    /// The pages of all ranges on the lists, and the number of these ranges.
-    pages: Atomic<usize>,
-    ranges: Atomic<usize>,
-    epoch: Atomic<usize>,
-    scans: Atomic<usize>,
+    #[pin]
+    backings: Mutex<Backings>,
 }
 
 impl Reclaim {
@@ -292,14 +344,37 @@ impl Reclaim {
         let reclaim = Arc::pin_init(
             try_pin_init!(Self {
                 lru <- lru,
-                pages: Atomic::new(0),
-                ranges: Atomic::new(0),
-                epoch: Atomic::new(0),
-                scans: Atomic::new(0),
+                backings <- new_mutex!(Backings {
+                    by_number: RBTree::new(),
+                    last: 0,
+                }, "Reclaim::backings"),
             }),
             GFP_KERNEL,
         )?;
         Ok(shrinker.register(reclaim))
+    }
+
+    /// Makes a backing one of which something may be unpinned.
+    ///
+    /// Fails with `ENOMEM`.
+    fn admit(&self, backing: &Arc<Backing>) -> Result {
+        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        let mut backings = self.backings.lock();
+        // Another thread may have done it.
+        if backing.membership.as_ref().is_none() {
+            // OVERFLOW: Nobody counts so far.
+            backings.last += 1;
+            let number = backings.last;
+            backings.by_number.insert(node.into_node(number, backing.clone()));
+            backing.membership.populate(Membership { number });
+        }
+        Ok(())
+    }
+
+    /// Undoes [`Reclaim::admit()`].
+    fn dismiss(&self, membership: &Membership) {
+        let mut backings = self.backings.lock();
+        backings.by_number.remove(&membership.number);
     }
 
     /// Purges everything that can be purged when it is called, and returns how
@@ -310,91 +385,34 @@ impl Reclaim {
     // Not in the frame of the other calls.
     #[inline(never)]
     pub(crate) fn purge_all(&self) -> usize {
-        // What is unpinned from now on is of the next epoch, or this would go on
-        // for as long as somebody unpins.
-        let epoch = self.epoch.fetch_add(1, Full);
-        let (mut purged, mut found_none) = (0, 0);
-        // A walk sees one place after the other. What is split or joined meanwhile may
-        // go to one that it has seen, but only if who does that has not seen the new
-        // epoch: else it is purged at once. That is over when the second walk begins,
-        // which is also for a cgroup that is removed: the one above takes over its
-        // list.
-        while found_none < 2 && !task::was_killed() {
-            let batch: [_; BATCH] = self.oldest(None, |t| t.epoch.load(Relaxed) <= epoch);
-            found_none = match &batch {
-                [None, ..] => found_none + 1,
-                _ => 0,
-            };
-            for (backing, page) in batch.into_iter().flatten() {
-                let pages = backing.purge(&mut backing.unpinned.lock(), page);
-                purged = pages.saturating_add(purged);
+        // A backing that comes later has nothing that was unpinned by now.
+        let last = self.backings.lock().last;
+        let (mut number, mut purged) = (0, 0_usize);
+        while let Some((found, backing)) = self.backing_from(number + 1) {
+            if found > last || task::was_killed() {
+                break;
             }
+            number = found;
+            purged = purged.saturating_add(backing.purge_all());
         }
         purged
     }
 
-    /// Returns the backing and the page of each of the oldest tokens that `wanted`
-    /// accepts, the missing ones last.
-    fn oldest<const N: usize>(
-        &self,
-        place: Option<&Place<'_>>,
-        wanted: impl Fn(&Token) -> bool,
-    ) -> [Option<(Arc<Backing>, usize)>; N] {
-        let mut found = [const { None }; N];
-        let mut free = found.iter_mut();
-        let mut visit = |token: &Token| {
-            if !wanted(token) {
-                return Visit::Next;
-            }
-            if let Some(slot) = free.next() {
-                *slot = Some((token.backing.clone(), token.page.load(Relaxed)));
-            }
-            match free.len() {
-                0 => Visit::Stop,
-                _ => Visit::Next,
-            }
-        };
-        match place {
-            Some(place) => self.lru.walk(place, &mut visit),
-            None => self.lru.walk_all(&mut visit),
-        }
-        found
-    }
-
-    /// Returns the pages of so many ranges in a place, taking the oldest for average
-    /// if there are many.
-    fn estimate(&self, place: &Place<'_>, ranges: usize) -> usize {
-        let (mut seen, mut pages) = (0, 0_usize);
-        self.lru.walk(place, &mut |token| {
-            seen += 1;
-            pages = pages.saturating_add(token.len.load(Relaxed));
-            match seen {
-                SAMPLE => Visit::Stop,
-                _ => Visit::Next,
-            }
-        });
-        match seen {
-            SAMPLE => (pages / SAMPLE).saturating_mul(ranges),
-            _ => pages,
-        }
-    }
-
-    /// Counts what became of a file's ranges.
-    fn settle(&self, before: (usize, usize), after: (usize, usize)) {
-        if before != after {
-            // OVERFLOW: The sum is right when all have settled.
-            self.pages.add(after.0.wrapping_sub(before.0), Relaxed);
-            self.ranges.add(after.1.wrapping_sub(before.1), Relaxed);
-        }
+    /// Returns the first backing from a number on.
+    fn backing_from(&self, number: u64) -> Option<(u64, Arc<Backing>)> {
+        let backings = self.backings.lock();
+        let cursor = backings.by_number.cursor_lower_bound(&number)?;
+        let (&number, backing) = cursor.current();
+        Some((number, backing.clone()))
     }
 }
 
-/// How many ranges a purge of everything takes at a time: each walk passes all that
-/// are younger.
-const BATCH: usize = 32;
-
 /// How many ranges of a place are looked at to tell how large they are.
 const SAMPLE: usize = 64;
+
+/// How many ranges a scan tries to purge: those that cannot be purged now, and those
+/// of which nothing is in memory, must not keep younger ones from it, nor take long.
+const TRIES: usize = 4096;
 
 impl Shrinker for Reclaim {
     /// Reclaim then wants half of what there is, however little pressure there is:
@@ -403,15 +421,22 @@ impl Shrinker for Reclaim {
     /// is nothing.)
     const SEEKS: i32 = 0;
 
+    /// Takes the oldest for average if there are many.
     fn count(&self, place: &Place<'_>) -> usize {
-        let here = self.lru.count(place);
-        // What is not settled yet must not look like nothing: reclaim then asks
-        // no more until the list has been empty.
-        match self.ranges.load(Relaxed) {
-            _ if here == 0 => 0,
-            // All are here.
-            all if here >= all => self.pages.load(Relaxed).max(here),
-            _ => self.estimate(place, here),
+        let ranges = self.lru.count(place);
+        let (mut seen, mut pages) = (0, 0_usize);
+        self.lru.sample(place, SAMPLE, &mut |token| {
+            seen += 1;
+            pages = pages.saturating_add(token.weight());
+        });
+        if seen < ranges {
+            pages = (pages / seen.max(1)).saturating_mul(ranges);
+        }
+        match pages {
+            // Nothing of the oldest is in memory, but of others may be. So little costs
+            // one scan, which passes those.
+            0 => ranges.min(2),
+            _ => pages,
         }
     }
 
@@ -420,36 +445,26 @@ impl Shrinker for Reclaim {
         if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
             return Scan::Stop;
         }
-        // Not 0, which is what new tokens have, until it wraps.
-        let scan = self.scans.fetch_add(1, Relaxed).wrapping_add(1);
-        let (mut purged, mut left_out) = (0, 0);
-        // What cannot be purged now must not keep younger ranges from it.
-        while purged < wanted && left_out < MOST_LEFT_OUT {
-            let free = |token: &Token| {
-                // Whoever holds the lock may be the one that needs memory.
-                if token.scan.load(Relaxed) == scan || token.backing.unpinned.try_lock().is_none() {
-                    return false;
-                }
-                token.scan.store(scan, Relaxed);
-                true
-            };
-            let [Some((backing, page))] = self.oldest(Some(place), free) else {
+        let (mut freed, mut done) = (0, Scan::Stop);
+        for _ in 0..self.lru.count(place).min(TRIES) {
+            // It is the youngest then; if it can be purged, that is no matter.
+            let oldest = self.lru.rotate(place, |token| {
+                (token.backing.clone(), token.page.load(Relaxed))
+            });
+            let Some((backing, page)) = oldest else {
                 break;
             };
-            match backing.try_purge(page) {
-                Some(pages) => purged = pages.saturating_add(purged),
-                None => left_out += 1,
+            if let Some(pages) = backing.try_purge(page) {
+                freed = pages.saturating_add(freed);
+                done = Scan::Freed(freed);
+            }
+            if freed >= wanted {
+                break;
             }
         }
-        match purged {
-            0 => Scan::Stop,
-            pages => Scan::Freed(pages),
-        }
+        done
     }
 }
-
-/// How many ranges a scan leaves out because they cannot be purged now.
-const MOST_LEFT_OUT: usize = 64;
 
 /// With how many pages one reclaim should be content, if they are a quarter of what
 /// there was.

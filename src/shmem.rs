@@ -63,6 +63,9 @@ pub(crate) fn is_shared(vma: &VmaNew) -> bool {
     vma.flags() & MAYSHARE != 0
 }
 
+/// `XA_PRESENT`, which is a cast to C.
+const PRESENT: bindings::xa_mark_t = 8;
+
 type MmapPrepare = unsafe extern "C" fn(*mut bindings::vm_area_desc) -> c_int;
 
 type GetUnmappedArea =
@@ -313,6 +316,22 @@ impl ShmemFile {
         // SAFETY: The file is valid, and its inode is shmem's.
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
         before.saturating_sub(self.resident())
+    }
+
+    /// Returns about how many of the pages are in memory or in swap; of none it is
+    /// right.
+    #[doc(alias = "xa_find")]
+    pub(crate) fn weight(&self, pages: PageRange) -> usize {
+        // SAFETY: The file is valid, and so is its mapping for as long.
+        let entries = unsafe { &raw mut (*(*self.as_ptr()).f_mapping).i_pages };
+        // CAST: Both have the width of a `long`.
+        let (mut page, last) = (pages.first() as c_ulong, pages.last() as c_ulong);
+        // SAFETY: As above; the entry is not followed.
+        let entry = unsafe { bindings::xa_find(entries, &mut page, last, PRESENT) };
+        if entry.is_null() {
+            return 0;
+        }
+        pages.len().min(self.resident()).max(1)
     }
 
     /// Returns how many pages of the file are in memory.

@@ -37,7 +37,7 @@ impl Place<'_> {
 
 /// What a scan came to.
 pub(crate) enum Scan {
-    /// So many objects were freed.
+    /// So many objects were freed; if none, something was done nevertheless.
     Freed(usize),
     /// Nothing can be done now.
     Stop,
@@ -220,7 +220,8 @@ unsafe extern "C" fn scan<S: Shrinker>(
     match state.scan(&Place { control }, control.nr_to_scan) {
         Scan::Stop => STOP,
         Scan::Freed(objects) => {
-            control.nr_scanned = objects;
+            // `do_shrink_slab()` goes on until it has scanned what it wants.
+            control.nr_scanned = objects.max(1);
             objects
         }
     }

@@ -20,14 +20,13 @@ use crate::pages::PageRange;
 
 /// The order in which ranges were unpinned, oldest first.
 pub(crate) trait Order<T> {
-    /// A new range stands behind all others; it may have been part of that of
-    /// `origin`.
-    fn push(&mut self, token: &T, range: PageRange, origin: Option<&T>);
+    /// A new range stands behind all others.
+    fn push(&mut self, token: &T, range: PageRange);
 
     /// A range shrank and keeps its place.
     fn adjust(&mut self, token: &T, range: PageRange);
 
-    /// A range is gone, or was purged.
+    /// A range is gone, or is being purged.
     fn remove(&mut self, token: T);
 }
 
@@ -57,19 +56,49 @@ impl<T> Spare<T> {
     }
 }
 
-/// Says that pinning splits a range, for which a [`Spare`] with a node is needed;
-/// nothing was changed.
+/// Why nothing was changed. Gives back what was given.
+pub(crate) enum Refused<S> {
+    /// A range that would have to change is being purged.
+    Purging(S),
+    /// There is one range more after it, for which there has to be a [`Spare`] with
+    /// a node.
+    SpareNeeded(S),
+}
+
+/// What pinning came to.
+pub(crate) struct Pinned {
+    /// Whether any of the pages was in a purged range.
+    pub(crate) purged: bool,
+    /// The pages that are still to be pinned.
+    pub(crate) rest: Option<PageRange>,
+}
+
+/// What a purge of everything finds from some page on.
 #[derive(Debug, PartialEq)]
-pub(crate) struct SpareNeeded;
+pub(crate) enum Found {
+    /// A range that can be purged.
+    Purgeable(PageRange),
+    /// A range that somebody else is purging.
+    Purging(PageRange),
+    /// Nothing, up to this page.
+    NothingTo(usize),
+    /// Nothing.
+    Nothing,
+}
 
 /// A range, stored under its last page.
 struct Entry<T> {
     first: usize,
     purged: bool,
+    purging: bool,
     token: Option<T>,
 }
 
 /// The unpinned ranges of an area.
+///
+/// A call deals with `PIECE` ranges at most, and then returns which pages are left
+/// for another: what it does then is what a call for the other pages alone would
+/// have done.
 ///
 /// # Invariants
 ///
@@ -77,206 +106,279 @@ struct Entry<T> {
 /// - A range was purged, or has a token, or both: fresh pages that were joined
 ///   to purged ones count as purged, as in the C driver, and can be purged,
 ///   which there they cannot.
-/// - `evictable` is the number of pages of the ranges with a token, and `tokens`
-///   that of those ranges.
-pub(crate) struct Unpinned<T> {
+/// - A range that is being purged counts as purged, has no token and does not
+///   change.
+/// - `ranges` is the number of ranges, and `purging` that of those that are being
+///   purged.
+pub(crate) struct Unpinned<T, const PIECE: usize = 64> {
     // The key is the last page, so that the lower bound of a page is the first
     // range that can have it.
-    ranges: RBTree<usize, Entry<T>>,
-    evictable: usize,
-    tokens: usize,
+    tree: RBTree<usize, Entry<T>>,
+    ranges: usize,
+    purging: usize,
     /// That of the last range that was removed: often a pin is followed by an
     /// unpin.
     node: Option<Node<T>>,
 }
 
-impl<T> Unpinned<T> {
+impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     /// Returns the state of a new area, which is pinned all over.
     pub(crate) fn new() -> Self {
+        // A piece may begin with what the one before it made.
+        const { assert!(PIECE >= 2) };
         // INVARIANT: There is no range.
         Self {
-            ranges: RBTree::new(),
-            evictable: 0,
-            tokens: 0,
+            tree: RBTree::new(),
+            ranges: 0,
+            purging: 0,
             node: None,
         }
     }
 
-    /// Returns the number of pages that can be purged, and of their ranges.
-    pub(crate) fn evictable(&self) -> (usize, usize) {
-        (self.evictable, self.tokens)
+    /// Returns the number of ranges.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn ranges(&self) -> usize {
+        self.ranges
     }
 
     /// Tells whether none of the pages is unpinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
-        match self.ranges.cursor_lower_bound(&pages.first()) {
+        match self.tree.cursor_lower_bound(&pages.first()) {
             Some(cursor) => cursor.current().1.first > pages.last(),
             None => true,
         }
     }
 
-    /// Unpins pages.
+    /// Unpins pages; returns those that are still to be unpinned.
     ///
     /// Pages within one unpinned range stay as they are. Otherwise every range
     /// that they overlap becomes part of a new one, which is the youngest and
     /// counts as purged if any of those was. Only if all of it was purged before
     /// is there nothing in it to purge.
-    ///
-    /// Returns the spare, with nothing changed, if it needs a node.
     pub(crate) fn unpin(
         &mut self,
         pages: PageRange,
         spare: Spare<T>,
         order: &mut impl Order<T>,
-    ) -> Result<(), Spare<T>> {
+    ) -> Result<Option<PageRange>, Refused<Spare<T>>> {
         let mut hull = pages;
+        let mut rest = None;
         let mut purged = false;
         let mut empty = 0;
+        let mut removed = None;
+        let mut count = 0;
 
-        while let Some((found, cursor)) = overlapping_mut(&mut self.ranges, hull) {
-            // No other range overlaps such pages, so nothing was removed yet.
-            if found.contains(pages) {
-                return Ok(());
+        if self.is_purging(pages) {
+            return Err(Refused::Purging(spare));
+        }
+        while let Some((found, cursor)) = overlapping_mut(&mut self.tree, pages) {
+            let entry = cursor.current().1;
+            match removed {
+                // No other range overlaps such pages.
+                None if found.contains(pages) => return Ok(None),
+                // What is left begins with what is joined here, so that it is
+                // joined, too.
+                Some(last) if count == PIECE => {
+                    hull = PageRange::from_ends(hull.first(), last);
+                    rest = Some(PageRange::from_ends(last, pages.last()));
+                    break;
+                }
+                _ => (),
             }
+            count += 1;
+            removed = Some(found.last());
             hull = hull.hull(found);
-            purged |= cursor.current().1.purged;
-            if cursor.current().1.token.is_none() {
+            purged |= entry.purged;
+            if entry.token.is_none() {
                 empty += found.len();
             }
-            let (token, node) = remove(cursor);
-            self.node = Some(node);
-            self.forget(found, token, order);
+            let gone = remove(cursor);
+            self.forget(gone, order);
         }
         // If something was removed, there is a node.
         let Some(node) = spare.node.or_else(|| self.node.take()) else {
-            return Err(Spare::new(spare.token));
+            return Err(Refused::SpareNeeded(Spare::new(spare.token)));
         };
         let token = (empty < hull.len()).then_some(spare.token);
-        self.insert(hull, purged, token, node, order);
-        Ok(())
+        if let Some(token) = &token {
+            order.push(token, hull);
+        }
+        self.insert(hull, purged, token, node);
+        Ok(rest)
     }
 
-    /// Pins pages and tells whether any of them was in a purged range.
+    /// Pins pages; tells whether any of them was in a purged range, and which are
+    /// still to be pinned.
     ///
-    /// Fails, with nothing changed, if a range is split and there is no spare.
+    /// Only if it splits a range does it need a spare.
     pub(crate) fn pin(
         &mut self,
         pages: PageRange,
         spare: Option<Spare<T>>,
         order: &mut impl Order<T>,
-    ) -> Result<bool, SpareNeeded> {
+    ) -> Result<Pinned, Refused<Option<Spare<T>>>> {
         let mut purged = false;
+        let mut rest = Some(pages);
+        let mut count = 0;
 
-        while let Some((found, cursor)) = overlapping_mut(&mut self.ranges, pages) {
-            purged |= cursor.current().1.purged;
+        if self.is_purging(pages) {
+            return Err(Refused::Purging(spare));
+        }
+        while let Some((found, cursor)) = overlapping_mut(&mut self.tree, pages) {
+            if count == PIECE {
+                return Ok(Pinned { purged, rest });
+            }
+            count += 1;
+            let was_purged = cursor.current().1.purged;
+            purged |= was_purged;
+            rest = pages.after(found);
             match (found.before(pages), found.after(pages)) {
                 (None, None) => {
-                    let (token, node) = remove(cursor);
-                    self.node = Some(node);
-                    self.forget(found, token, order);
+                    let gone = remove(cursor);
+                    self.forget(gone, order);
                 }
                 (None, Some(upper)) => {
-                    self.evictable -= keep_upper(cursor, upper, order);
+                    keep_upper(cursor, upper, order);
                     break;
                 }
                 (Some(lower), None) => {
-                    let was_purged = cursor.current().1.purged;
                     let (token, node) = remove(cursor);
+                    self.ranges -= 1;
                     if let Some(token) = &token {
-                        // INVARIANT: That many pages less.
-                        self.evictable -= found.len() - lower.len();
                         order.adjust(token, lower);
                     }
-                    let entry = Entry {
-                        first: lower.first(),
-                        purged: was_purged,
-                        token,
-                    };
-                    self.ranges.insert(node.into_node(lower.last(), entry));
+                    self.insert(lower, was_purged, token, node);
                 }
                 (Some(lower), Some(upper)) => {
                     // No other range overlaps such pages.
-                    self.split(lower, upper, spare.ok_or(SpareNeeded)?, order)?;
+                    self.split(lower, upper, spare, order)
+                        .map_err(Refused::SpareNeeded)?;
                     break;
                 }
             }
         }
-        Ok(purged)
+        Ok(Pinned { purged, rest: None })
     }
 
-    /// Marks the range as purged that has `page` and a token, and returns it.
-    pub(crate) fn purge(&mut self, page: usize, order: &mut impl Order<T>) -> Option<PageRange> {
-        let mut cursor = self.ranges.cursor_lower_bound_mut(&page)?;
-        let (&last, entry) = cursor.current_mut();
-        if entry.first > page {
-            return None;
-        }
-        let range = PageRange::from_ends(entry.first, last);
-        let token = entry.token.take()?;
-        // INVARIANT: The range has no token now, and was purged.
-        entry.purged = true;
-        self.forget(range, Some(token), order);
-        Some(range)
-    }
-
-    /// Returns the range that has `page`.
-    pub(crate) fn range_of(&self, page: usize) -> Option<PageRange> {
-        self.overlapping(PageRange::from_ends(page, page))
-    }
-
-    /// Forgets all ranges: everything is pinned.
-    pub(crate) fn clear(&mut self, order: &mut impl Order<T>) {
-        for entry in self.ranges.values_mut() {
-            if let Some(token) = entry.token.take() {
-                order.remove(token);
-            }
-        }
-        *self = Self::new();
-    }
-
-    /// Returns the first range that has a page in common with `pages`.
-    fn overlapping(&self, pages: PageRange) -> Option<PageRange> {
-        let cursor = self.ranges.cursor_lower_bound(&pages.first())?;
+    /// Returns the range that has `page`, if it can be purged.
+    pub(crate) fn purgeable(&self, page: usize) -> Option<PageRange> {
+        let cursor = self.tree.cursor_lower_bound(&page)?;
         let (&last, entry) = cursor.current();
-        (entry.first <= pages.last()).then(|| PageRange::from_ends(entry.first, last))
+        let has_page = entry.first <= page && entry.token.is_some();
+        has_page.then(|| PageRange::from_ends(entry.first, last))
+    }
+
+    /// Begins to purge a range, if it is still one that can be purged, and tells
+    /// whether it is. [`Unpinned::end_purge()`] must follow.
+    pub(crate) fn begin_purge(&mut self, range: PageRange, order: &mut impl Order<T>) -> bool {
+        let Some(entry) = self.tree.get_mut(&range.last()) else {
+            return false;
+        };
+        if entry.first != range.first() {
+            return false;
+        }
+        let Some(token) = entry.token.take() else {
+            return false;
+        };
+        // INVARIANT: No token, and purged.
+        entry.purged = true;
+        entry.purging = true;
+        self.purging += 1;
+        order.remove(token);
+        true
+    }
+
+    /// Ends the purge of a range, which may have been forgotten meanwhile.
+    pub(crate) fn end_purge(&mut self, range: PageRange) {
+        if let Some(entry) = self.tree.get_mut(&range.last()) {
+            entry.purging = false;
+            self.purging -= 1;
+        }
+    }
+
+    /// Tells whether some of the ranges that a call for these pages deals with are
+    /// being purged.
+    fn is_purging(&mut self, pages: PageRange) -> bool {
+        if self.purging == 0 {
+            return false;
+        }
+        let mut next = self.tree.cursor_lower_bound_mut(&pages.first());
+        for _ in 0..PIECE {
+            let Some(cursor) = next else {
+                return false;
+            };
+            let entry = cursor.current().1;
+            if entry.first > pages.last() || entry.purging {
+                return entry.first <= pages.last();
+            }
+            next = cursor.move_next();
+        }
+        false
+    }
+
+    /// Looks for something to purge, or that is being purged, from a page on.
+    pub(crate) fn find_purgeable(&mut self, page: usize) -> Found {
+        // The other kind of cursor does not move.
+        let mut next = self.tree.cursor_lower_bound_mut(&page);
+        let mut end = page;
+        for _ in 0..PIECE {
+            let Some(cursor) = next else {
+                return Found::Nothing;
+            };
+            let (&last, entry) = cursor.current();
+            let range = PageRange::from_ends(entry.first, last);
+            if entry.token.is_some() {
+                return Found::Purgeable(range);
+            }
+            if entry.purging {
+                return Found::Purging(range);
+            }
+            end = last;
+            next = cursor.move_next();
+        }
+        Found::NothingTo(end)
+    }
+
+    /// Forgets all ranges: everything is pinned. Returns them, with their tokens.
+    pub(crate) fn take(&mut self) -> Self {
+        core::mem::replace(self, Self::new())
+    }
+
+    /// Returns the tokens of all ranges.
+    pub(crate) fn tokens(&mut self) -> impl Iterator<Item = T> + use<'_, T, PIECE> {
+        self.tree.values_mut().filter_map(|entry| entry.token.take())
     }
 
     /// Inserts a range that overlaps none.
-    fn insert(
-        &mut self,
-        range: PageRange,
-        purged: bool,
-        token: Option<T>,
-        node: RBTreeNodeReservation<usize, Entry<T>>,
-        order: &mut impl Order<T>,
-    ) {
-        if let Some(token) = &token {
-            order.push(token, range, None);
-            // INVARIANT: One more range with a token.
-            self.evictable += range.len();
-            self.tokens += 1;
-        }
+    fn insert(&mut self, range: PageRange, purged: bool, token: Option<T>, node: Node<T>) {
         let entry = Entry {
             first: range.first(),
             purged,
+            purging: false,
             token,
         };
-        self.ranges.insert(node.into_node(range.last(), entry));
+        self.tree.insert(node.into_node(range.last(), entry));
+        // INVARIANT: One more.
+        self.ranges += 1;
     }
 
     /// Leaves of a range its two ends. The lower one keeps its place, the upper one
     /// is the youngest.
+    ///
+    /// Fails, with nothing changed, without a spare that has a node.
     fn split(
         &mut self,
         lower: PageRange,
         upper: PageRange,
-        spare: Spare<T>,
+        spare: Option<Spare<T>>,
         order: &mut impl Order<T>,
-    ) -> Result<(), SpareNeeded> {
-        let node = spare.node.or_else(|| self.node.take());
-        let node = node.ok_or(SpareNeeded)?;
+    ) -> Result<(), Option<Spare<T>>> {
+        let spare = spare.ok_or(None)?;
+        let Some(node) = spare.node.or_else(|| self.node.take()) else {
+            return Err(Some(Spare::new(spare.token)));
+        };
         // The node has the key of the upper part.
-        let Some(entry) = self.ranges.get_mut(&upper.last()) else {
+        let Some(entry) = self.tree.get_mut(&upper.last()) else {
             return Ok(());
         };
         entry.first = upper.first();
@@ -284,26 +386,19 @@ impl<T> Unpinned<T> {
         let token = entry.token.take();
         if let Some(token) = &token {
             order.adjust(token, lower);
-            order.push(&spare.token, upper, Some(token));
+            order.push(&spare.token, upper);
             entry.token = Some(spare.token);
-            // INVARIANT: The pages between are gone, one token is new.
-            self.evictable -= upper.first() - lower.last() - 1;
-            self.tokens += 1;
         }
-        let entry = Entry {
-            first: lower.first(),
-            purged,
-            token,
-        };
-        self.ranges.insert(node.into_node(lower.last(), entry));
+        self.insert(lower, purged, token, node);
         Ok(())
     }
 
-    /// Counts a range no more whose token this was.
-    fn forget(&mut self, range: PageRange, token: Option<T>, order: &mut impl Order<T>) {
+    /// Counts a range no more.
+    fn forget(&mut self, (token, node): (Option<T>, Node<T>), order: &mut impl Order<T>) {
+        self.node = Some(node);
+        // INVARIANT: One less.
+        self.ranges -= 1;
         if let Some(token) = token {
-            self.evictable -= range.len();
-            self.tokens -= 1;
             order.remove(token);
         }
     }
@@ -311,10 +406,10 @@ impl<T> Unpinned<T> {
 
 /// Returns the first range that has a page in common with `pages`.
 fn overlapping_mut<T>(
-    ranges: &mut RBTree<usize, Entry<T>>,
+    tree: &mut RBTree<usize, Entry<T>>,
     pages: PageRange,
 ) -> Option<(PageRange, CursorMut<'_, usize, Entry<T>>)> {
-    let cursor = ranges.cursor_lower_bound_mut(&pages.first())?;
+    let cursor = tree.cursor_lower_bound_mut(&pages.first())?;
     let (&last, entry) = cursor.current();
     let first = entry.first;
     (first <= pages.last()).then(|| (PageRange::from_ends(first, last), cursor))
@@ -327,22 +422,16 @@ fn remove<T>(mut cursor: CursorMut<'_, usize, Entry<T>>) -> (Option<T>, Node<T>)
     (token, node.into_reservation())
 }
 
-/// Leaves of a range its upper part, and returns how many pages less can be
-/// purged.
+/// Leaves of a range its upper part.
 fn keep_upper<T>(
     mut cursor: CursorMut<'_, usize, Entry<T>>,
     upper: PageRange,
     order: &mut impl Order<T>,
-) -> usize {
+) {
     let (_, entry) = cursor.current_mut();
-    let lost = upper.first() - entry.first;
     entry.first = upper.first();
-    match &entry.token {
-        Some(token) => {
-            order.adjust(token, upper);
-            lost
-        }
-        None => 0,
+    if let Some(token) = &entry.token {
+        order.adjust(token, upper);
     }
 }
 
@@ -461,7 +550,7 @@ mod tests {
     }
 
     impl Order<usize> for Recorder {
-        fn push(&mut self, &token: &usize, range: PageRange, _origin: Option<&usize>) {
+        fn push(&mut self, &token: &usize, range: PageRange) {
             let _ = self.tokens.push((token, range), GFP_KERNEL);
         }
 
@@ -483,12 +572,14 @@ mod tests {
         PurgeOldest,
     }
 
-    /// The tested value beside its model.
+    /// The tested value, in pieces as small as can be, beside its model, which knows
+    /// neither pieces nor purges that take a while.
     struct Pair {
-        real: Unpinned<usize>,
+        real: Unpinned<usize, 2>,
         order: Recorder,
         model: Model,
         next: usize,
+        purging: Option<PageRange>,
     }
 
     impl Pair {
@@ -503,6 +594,7 @@ mod tests {
                     clock: 0,
                 },
                 next: 0,
+                purging: None,
             }
         }
 
@@ -512,81 +604,145 @@ mod tests {
         }
 
         /// What a refusal must not change.
-        fn state(&self) -> ((usize, usize), usize) {
-            (self.real.evictable(), self.order.tokens.len())
+        fn state(&self) -> (usize, usize) {
+            (self.real.ranges(), self.order.tokens.len())
         }
 
         /// Takes a step in both and tells whether they answer alike.
         fn step(&mut self, step: Step) -> Result<bool> {
             match step {
                 Step::Unpin(pages) => {
-                    self.unpin(pages)?;
+                    let mut rest = Some(pages);
+                    while let Some(pages) = rest {
+                        rest = self.unpin(pages)?;
+                    }
                     self.model.unpin(pages)?;
                     Ok(true)
                 }
-                Step::Pin(pages) => Ok(self.pin(pages)? == self.model.pin(pages)?),
+                Step::Pin(pages) => {
+                    let (mut rest, mut purged) = (Some(pages), false);
+                    while let Some(pages) = rest {
+                        let pinned = self.pin(pages)?;
+                        purged |= pinned.purged;
+                        rest = pinned.rest;
+                    }
+                    Ok(purged == self.model.pin(pages)?)
+                }
                 Step::PurgeOldest => {
+                    self.end_purge();
                     let oldest = self.order.tokens.first().map(|&(_, range)| range);
-                    let purged = oldest.and_then(|o| self.real.purge(o.last(), &mut self.order));
-                    Ok(purged == self.model.purge_oldest())
+                    let found = oldest.and_then(|oldest| self.real.purgeable(oldest.last()));
+                    self.purging = found.filter(|&r| self.real.begin_purge(r, &mut self.order));
+                    Ok(self.purging == self.model.purge_oldest())
                 }
             }
+        }
+
+        /// Ends the purge that is under way, if there is one.
+        fn end_purge(&mut self) {
+            if let Some(range) = self.purging.take() {
+                self.real.end_purge(range);
+            }
+        }
+
+        /// Ends the purge that pages wait for; fails if there is no reason to wait.
+        fn wait(&mut self, pages: PageRange, before: (usize, usize)) -> Result {
+            let is_right = self.purging.is_some_and(|range| overlap(range, pages));
+            self.end_purge();
+            (is_right && self.state() == before).then_some(()).ok_or(EINVAL)
         }
 
         /// Unpins, at first without a node.
-        fn unpin(&mut self, pages: PageRange) -> Result {
+        fn unpin(&mut self, pages: PageRange) -> Result<Option<PageRange>> {
             let before = self.state();
-            let spare = self.spare();
-            let Err(spare) = self.real.unpin(pages, spare, &mut self.order) else {
-                return Ok(());
-            };
-            let spare = spare.with_node(GFP_KERNEL)?;
-            if self.state() != before {
-                return Err(EINVAL);
-            }
-            self.real
-                .unpin(pages, spare, &mut self.order)
-                .map_err(|_| EINVAL)
-        }
-
-        /// Pins, at first without a spare, then with one without a node.
-        fn pin(&mut self, pages: PageRange) -> Result<bool> {
-            let before = self.state();
-            let bare = self.spare();
-            let whole = self.spare().with_node(GFP_KERNEL)?;
-            for spare in [None, Some(bare), Some(whole)] {
-                if let Ok(purged) = self.real.pin(pages, spare, &mut self.order) {
-                    return Ok(purged);
-                }
-                if self.state() != before {
-                    break;
+            let mut spare = self.spare();
+            for _ in 0..3 {
+                match self.real.unpin(pages, spare, &mut self.order) {
+                    Ok(rest) => return Ok(rest),
+                    Err(Refused::Purging(given)) => {
+                        spare = given;
+                        self.wait(pages, before)?;
+                    }
+                    Err(Refused::SpareNeeded(given)) => {
+                        spare = given.with_node(GFP_KERNEL)?;
+                        if self.state() != before {
+                            break;
+                        }
+                    }
                 }
             }
             Err(EINVAL)
         }
 
+        /// Pins, at first without a spare, then with one without a node.
+        fn pin(&mut self, pages: PageRange) -> Result<Pinned> {
+            let before = self.state();
+            let mut spare = None;
+            for _ in 0..4 {
+                match self.real.pin(pages, spare, &mut self.order) {
+                    Ok(pinned) => return Ok(pinned),
+                    Err(Refused::Purging(given)) => {
+                        spare = given;
+                        self.wait(pages, before)?;
+                    }
+                    Err(Refused::SpareNeeded(given)) => {
+                        spare = Some(match given {
+                            None => self.spare(),
+                            Some(given) => given.with_node(GFP_KERNEL)?,
+                        });
+                        if self.state() != before {
+                            break;
+                        }
+                    }
+                }
+            }
+            Err(EINVAL)
+        }
+
+        /// Purges all that can be, from the first page on, as the model does; tells
+        /// whether the same is purged.
+        fn purge_all(&mut self) -> bool {
+            let (mut page, mut same) = (0, true);
+            self.end_purge();
+            loop {
+                page = 1 + match self.real.find_purgeable(page) {
+                    Found::Purgeable(range) => {
+                        same &= self.real.begin_purge(range, &mut self.order);
+                        same &= self.real.find_purgeable(page) == Found::Purging(range);
+                        self.real.end_purge(range);
+                        range.last()
+                    }
+                    Found::Purging(_) => return false,
+                    Found::NothingTo(last) => last,
+                    Found::Nothing => break,
+                };
+            }
+            while self.model.purge_oldest().is_some() {}
+            same && self.check()
+        }
+
         /// Checks every invariant, and that the two agree on everything.
         fn check(&self) -> bool {
-            let (mut pages, mut tokens, mut end, mut sound) = (0, 0, 0, true);
+            let (mut ranges, mut tokens, mut end, mut sound) = (0, 0, 0, true);
             let mut model = self.model.ranges.iter();
-            for (&last, entry) in self.real.ranges.iter() {
+            for (&last, entry) in self.real.tree.iter() {
                 sound &= end <= entry.first && entry.first <= last;
                 sound &= entry.purged || entry.token.is_some();
                 end = last + 1;
                 let range = PageRange::from_ends(entry.first, last);
+                sound &= entry.purging == (self.purging == Some(range));
+                sound &= !entry.purging || (entry.purged && entry.token.is_none());
                 sound &= model.next().is_some_and(|known| {
                     known.range == range
                         && known.purged == entry.purged
                         && known.age.is_some() == entry.token.is_some()
                 });
-                if entry.token.is_some() {
-                    pages += range.len();
-                    tokens += 1;
-                }
+                ranges += 1;
+                tokens += usize::from(entry.token.is_some());
             }
             sound
                 && model.next().is_none()
-                && self.real.evictable() == (pages, tokens)
+                && self.real.ranges() == ranges
                 && self.order.tokens.len() == tokens
                 && self.is_in_order()
         }
@@ -605,10 +761,10 @@ mod tests {
             let mut sum = 0_u64;
             // CAST: Small numbers.
             let mut mix = |n: usize| sum = (sum ^ n as u64).wrapping_mul(0x100_0000_01b3) ^ 1;
-            for (&last, entry) in self.real.ranges.iter() {
+            for (&last, entry) in self.real.tree.iter() {
                 mix(entry.first);
                 mix(last);
-                mix(usize::from(entry.purged));
+                mix(usize::from(entry.purged) + 2 * usize::from(entry.purging));
                 mix(entry.token.map_or(99, |token| self.order.at(token)));
             }
             sum
@@ -662,11 +818,13 @@ mod tests {
             let pages = range_at(at);
             well &= pair.real.is_pinned(pages) == pair.model.is_pinned(pages);
         }
-        if !well || !pair.check() {
+        well &= pair.check();
+        let fingerprint = pair.fingerprint();
+        if !well || !pair.purge_all() {
             pr_err!("after the steps {:?}\n", steps);
             return Err(EINVAL);
         }
-        Ok(pair.fingerprint())
+        Ok(fingerprint)
     }
 
     /// Takes every step from the end of every given sequence, all of a length;
@@ -758,28 +916,78 @@ mod tests {
     }
 
     #[test]
-    fn clearing_forgets_all() -> Result {
+    fn what_is_taken_has_all_tokens() -> Result {
         let mut pair = Pair::new();
         for at in [0, 9, 14] {
             pair.step(Step::Unpin(range_at(at)))?;
         }
         pair.step(Step::PurgeOldest)?;
-        pair.real.clear(&mut pair.order);
+        let mut taken = pair.real.take();
         assert!(pair.real.is_pinned(PageRange::from_ends(0, 4)));
-        assert_eq!(pair.real.evictable(), (0, 0));
-        assert!(pair.order.tokens.is_empty());
+        assert_eq!(pair.real.ranges(), 0);
+        assert_eq!(taken.ranges(), 3);
+        let tokens = taken.tokens().count();
+        assert_eq!(tokens, pair.order.tokens.len());
+        // A purge that was under way finds nothing when it ends.
+        pair.end_purge();
         Ok(())
     }
 
     #[test]
     fn only_what_has_a_token_is_purged() -> Result {
         let mut pair = Pair::new();
-        pair.step(Step::Unpin(PageRange::from_ends(1, 2)))?;
-        assert_eq!(pair.real.purge(0, &mut pair.order), None);
-        assert_eq!(pair.real.purge(3, &mut pair.order), None);
-        let purged = pair.real.purge(1, &mut pair.order);
-        assert_eq!(purged, Some(PageRange::from_ends(1, 2)));
-        assert_eq!(pair.real.purge(1, &mut pair.order), None);
+        let range = PageRange::from_ends(1, 2);
+        pair.step(Step::Unpin(range))?;
+        assert_eq!(pair.real.purgeable(0), None);
+        assert_eq!(pair.real.purgeable(3), None);
+        assert_eq!(pair.real.purgeable(1), Some(range));
+        for other in [(1, 1), (2, 2), (0, 2), (1, 3)] {
+            let other = PageRange::from_ends(other.0, other.1);
+            assert!(!pair.real.begin_purge(other, &mut pair.order));
+        }
+        assert!(pair.real.begin_purge(range, &mut pair.order));
+        assert!(!pair.real.begin_purge(range, &mut pair.order));
+        assert_eq!(pair.real.purgeable(1), None);
+        assert_eq!(pair.real.find_purgeable(0), Found::Purging(range));
+        pair.real.end_purge(range);
+        assert_eq!(pair.real.find_purgeable(0), Found::Nothing);
+        Ok(())
+    }
+
+    /// Unpins and pins many ranges at once; each call deals with a few.
+    #[test]
+    fn long_work_is_done_in_pieces() -> Result {
+        const RANGES: usize = 1000;
+
+        let mut order = Recorder {
+            tokens: KVec::new(),
+        };
+        for pins in [false, true] {
+            let mut real = Unpinned::<usize>::new();
+            for page in 0..RANGES {
+                let pages = PageRange::from_ends(2 * page, 2 * page);
+                let spare = Spare::new(page).with_node(GFP_KERNEL)?;
+                assert!(real.unpin(pages, spare, &mut order).is_ok());
+            }
+            let mut rest = Some(PageRange::from_ends(0, 2 * RANGES));
+            let mut calls = 0;
+            while let Some(pages) = rest {
+                let before = real.ranges();
+                let spare = Spare::new(RANGES + calls).with_node(GFP_KERNEL)?;
+                rest = if pins {
+                    let pinned = real.pin(pages, None, &mut order);
+                    pinned.map_err(|_| EINVAL)?.rest
+                } else {
+                    let unpinned = real.unpin(pages, spare, &mut order);
+                    unpinned.map_err(|_| EINVAL)?
+                };
+                assert!(before - real.ranges() <= 64);
+                calls += 1;
+            }
+            assert!(calls > RANGES / 65);
+            assert_eq!(real.ranges(), usize::from(!pins));
+            order.tokens.clear();
+        }
         Ok(())
     }
 }
