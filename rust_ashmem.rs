@@ -15,7 +15,8 @@
 //! ```text
 //! rust_ashmem
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ── pages
-//!                │           │           └─ lru (FFI) ── shrinker (FFI)
+//!                │           │           ├─ lru (FFI) ── shrinker (FFI)
+//!                │           │           └─ quota
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
@@ -66,6 +67,8 @@ mod name;
 mod pages;
 #[path = "src/prot.rs"]
 mod prot;
+#[path = "src/quota.rs"]
+mod quota;
 #[path = "src/reclaim.rs"]
 mod reclaim;
 #[path = "src/shmem.rs"]

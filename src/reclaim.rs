@@ -31,6 +31,11 @@ use crate::{
         Lru, //
     },
     pages::PageRange,
+    quota::{
+        Account,
+        Accounts,
+        NewAccount, //
+    },
     shmem::ShmemFile,
     shrinker::{
         account_reclaimed,
@@ -92,6 +97,7 @@ impl Token {
 pub(crate) struct Backing {
     file: ShmemFile,
     pages: usize,
+    user: u32,
     reclaim: Arc<Reclaim>,
     membership: SetOnce<Membership>,
     #[pin]
@@ -105,15 +111,18 @@ pub(crate) struct Backing {
 struct Membership {
     /// Its place among the backings that [`Reclaim::purge_all()`] goes through.
     number: u64,
+    account: Arc<Account>,
 }
 
 impl Backing {
-    /// Adds what reclaim needs to a file of so many pages, all pinned.
+    /// Adds what reclaim needs to a file of so many pages, all pinned, that is in an
+    /// area of `user`'s.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new(
         file: ShmemFile,
         pages: usize,
+        user: u32,
         reclaim: Arc<Reclaim>,
     ) -> Result<Arc<Self>> {
         // INVARIANT: There is no range.
@@ -121,6 +130,7 @@ impl Backing {
             pin_init!(Self {
                 file,
                 pages,
+                user,
                 reclaim,
                 membership: SetOnce::new(),
                 unpinned <- new_spinlock!(Unpinned::new(), "Backing::unpinned"),
@@ -155,7 +165,7 @@ impl Backing {
                     purged |= pinned.purged;
                     rest = pinned.rest;
                 }
-                Err(_) => spare = Some(self.spare()?.with_node(GFP_KERNEL_ACCOUNT)?),
+                Err(_) => spare = Some(self.with_node(self.spare()?)?),
             }
         }
         Ok(purged)
@@ -186,7 +196,7 @@ impl Backing {
                 unpinned.unpin(pages, spare, order)
             }) {
                 Ok(rest) => return Ok(rest),
-                Err(needs_node) => spare = needs_node.with_node(GFP_KERNEL_ACCOUNT)?,
+                Err(needs_node) => spare = self.with_node(needs_node)?,
             }
         }
     }
@@ -207,6 +217,7 @@ impl Backing {
             self.reclaim.lru.remove(&token);
             might_sleep();
         }
+        membership.account.settle(ranges.ranges(), 0);
         self.reclaim.dismiss(membership);
     }
 
@@ -220,6 +231,18 @@ impl Backing {
         Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
 
+    /// Adds a node, with which there may be one more range.
+    ///
+    /// Fails with `ENOMEM`, also if the user has too many.
+    fn with_node(&self, spare: Spare<Item<Token>>) -> Result<Spare<Item<Token>>> {
+        let account = self.membership.as_ref().map(|membership| &membership.account);
+        let is_full = |account: &Arc<Account>| account.is_full(self.unpinned.lock().ranges());
+        if account.is_some_and(is_full) && !task::may_exceed_limits() {
+            return Err(ENOMEM);
+        }
+        spare.with_node(GFP_KERNEL_ACCOUNT)
+    }
+
     /// Lets `f` change the ranges, as soon as no purge is in its way.
     ///
     /// Fails with the spare if that has to have a node.
@@ -230,7 +253,12 @@ impl Backing {
     ) -> Result<R, S> {
         let mut unpinned = self.unpinned.lock();
         loop {
-            match f(&mut unpinned, spare, &mut Listed(&self.reclaim)) {
+            let before = unpinned.ranges();
+            let result = f(&mut unpinned, spare, &mut Listed(&self.reclaim));
+            if let Some(membership) = self.membership.as_ref() {
+                membership.account.settle(before, unpinned.ranges());
+            }
+            match result {
                 Ok(result) => return Ok(result),
                 Err(Refused::SpareNeeded(given)) => return Err(given),
                 Err(Refused::Purging(given)) => {
@@ -323,6 +351,7 @@ impl Order<Item<Token>> for Listed<'_> {
 struct Backings {
     by_number: RBTree<u64, Arc<Backing>>,
     last: u64,
+    accounts: Accounts,
 }
 
 /// All that can be purged, of all areas.
@@ -347,6 +376,7 @@ impl Reclaim {
                 backings <- new_mutex!(Backings {
                     by_number: RBTree::new(),
                     last: 0,
+                    accounts: Accounts::new(),
                 }, "Reclaim::backings"),
             }),
             GFP_KERNEL,
@@ -359,14 +389,16 @@ impl Reclaim {
     /// Fails with `ENOMEM`.
     fn admit(&self, backing: &Arc<Backing>) -> Result {
         let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        let account = NewAccount::new(backing.user)?;
         let mut backings = self.backings.lock();
         // Another thread may have done it.
         if backing.membership.as_ref().is_none() {
             // OVERFLOW: Nobody counts so far.
             backings.last += 1;
             let number = backings.last;
+            let account = backings.accounts.open(account);
             backings.by_number.insert(node.into_node(number, backing.clone()));
-            backing.membership.populate(Membership { number });
+            backing.membership.populate(Membership { number, account });
         }
         Ok(())
     }
@@ -374,6 +406,7 @@ impl Reclaim {
     /// Undoes [`Reclaim::admit()`].
     fn dismiss(&self, membership: &Membership) {
         let mut backings = self.backings.lock();
+        backings.accounts.close(&membership.account);
         backings.by_number.remove(&membership.number);
     }
 

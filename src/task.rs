@@ -13,6 +13,7 @@ use kernel::{
         c_uint,
         c_ulong, //
     },
+    fs::File,
 };
 
 /// `READ_IMPLIES_EXEC`, which `bindings` does not always carry.
@@ -26,13 +27,26 @@ pub(crate) fn read_implies_exec() -> bool {
     personality & READ_IMPLIES_EXEC != 0
 }
 
-/// Tells whether the caller may administer the whole system: a capability of the
-/// first user namespace.
-#[doc(alias = "capable")]
+/// Tells whether the caller may administer the whole system.
 pub(crate) fn may_administer() -> bool {
+    capable(bindings::CAP_SYS_ADMIN)
+}
+
+/// Tells whether the caller may have more than limits allow.
+pub(crate) fn may_exceed_limits() -> bool {
+    capable(bindings::CAP_SYS_RESOURCE)
+}
+
+/// Tells whether the caller has a capability, in the first user namespace.
+fn capable(capability: c_uint) -> bool {
     // SAFETY: A capability that there is; this runs in a task's context.
     // CAST: A small number.
-    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+    unsafe { bindings::capable(capability as c_int) }
+}
+
+/// Returns the effective user of whoever opened a file, by the number that is the same in all namespaces.
+pub(crate) fn opener(file: &File) -> u32 {
+    file.cred().euid().into_raw().val
 }
 
 /// Tells whether the caller was killed: nobody will see what it answers.

@@ -136,7 +136,6 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     }
 
     /// Returns the number of ranges.
-    #[cfg(CONFIG_KUNIT = "y")]
     pub(crate) fn ranges(&self) -> usize {
         self.ranges
     }

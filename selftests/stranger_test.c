@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a program without any right cannot do to others: take the kernel's memory, keep
+ * reclaim from what is unpinned, or have a purge never end.
+ *
+ * Most of this is seen through the shrinker's files in debugfs, and counts pages of
+ * the whole system, so these tests want to be the only user of the device that
+ * unpins.
+ */
+#include "kselftest_harness.h"
+#include "reclaim.h"
+
+#define PAGES		16
+#define STRANGER	65534
+
+/* How many ranges a user may have, but for a few of each region. */
+#define MOST_RANGES	65536
+
+/* A region with so many single pages unpinned as there can be, or the first error. */
+static long unpin_single_pages(int fd, size_t from, size_t to)
+{
+	long ret = 0;
+
+	for (size_t i = from; i < to && !ret; i++)
+		ret = unpin(fd, 2 * i, 1);
+	return ret;
+}
+
+static int sparse_area(size_t pages)
+{
+	int fd = area_create(pages * page_size());
+
+	if (fd >= 0 && try_map(fd, page_size(), PROT_READ, MAP_SHARED | MAP_NORESERVE)) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
+}
+
+/* What a user finds who unpins all that can be unpinned, as an exit status. */
+static int take_all_ranges(void)
+{
+	int fd, other;
+
+	if (setresuid(STRANGER, STRANGER, STRANGER))
+		return 1;
+	fd = sparse_area(4 * MOST_RANGES);
+	other = sparse_area(PAGES);
+	if (fd < 0 || other < 0 || unpin_single_pages(fd, 0, MOST_RANGES))
+		return 2;
+	if (unpin_single_pages(fd, MOST_RANGES, MOST_RANGES + 5) != -ENOMEM)
+		return 3;
+	/* Nothing was changed, and what takes no more ranges works. */
+	if (pin_status(fd, 2 * (MOST_RANGES + 5), 1) != ASHMEM_IS_PINNED ||
+	    unpin(fd, 0, 1) || pin(fd, 2, 1) != ASHMEM_NOT_PURGED || unpin(fd, 2, 1))
+		return 4;
+	/* Another region may have a few. */
+	if (unpin(other, 0, 7) || pin(other, 1, 1) || pin(other, 3, 1) || pin(other, 5, 1))
+		return 5;
+	/* This is one for many. */
+	if (unpin(fd, 0, 1000) || unpin(fd, 2 * (MOST_RANGES + 5), 1))
+		return 6;
+	if (pin(fd, 0, 0) != ASHMEM_NOT_PURGED || unpin_single_pages(fd, 0, 1000))
+		return 7;
+	return 0;
+}
+
+/* Root has a region with ranges of its own, and may have more than others. */
+FIXTURE(stranger)
+{
+	int fd;
+	size_t page;
+	char *map;
+};
+
+FIXTURE_SETUP(stranger)
+{
+	self->page = page_size();
+	self->fd = area_open_or_skip(O_RDWR);
+	if (self->fd < 0 || !purge_or_skip(self->fd))
+		return;
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver has no such bounds");
+	ASSERT_EQ(0, set_size(self->fd, PAGES * self->page));
+	self->map = map_filled(self->fd, PAGES);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(stranger)
+{
+	if (self->fd >= 0)
+		close(self->fd);
+}
+
+TEST_F_TIMEOUT(stranger, has_so_many_ranges_and_no_more, 300)
+{
+	/* Twice, as the first one's are free again. */
+	for (int round = 0; round < 2; round++) {
+		pid_t child = fork();
+
+		if (child == 0)
+			_exit(take_all_ranges());
+		ASSERT_EQ(0, exit_status_of(child));
+	}
+}
+
+/* A child that is another user and unpins a few ranges. */
+static pid_t unpin_as(uid_t user)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(setresuid(user, user, user) ||
+		      unpin_single_pages(sparse_area(4 * PAGES), 0, PAGES));
+	return child;
+}
+
+TEST_F_TIMEOUT(stranger, takes_nobody_elses_ranges, 300)
+{
+	int sockets[2];
+	pid_t child;
+	char byte;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
+	child = fork();
+	if (child == 0) {
+		int fd;
+
+		if (setresuid(STRANGER, STRANGER, STRANGER))
+			_exit(1);
+		fd = sparse_area(4 * MOST_RANGES);
+		if (unpin_single_pages(fd, 0, MOST_RANGES + 5) != -ENOMEM)
+			_exit(2);
+		_exit(write(sockets[1], "", 1) != 1 || read(sockets[1], &byte, 1) != 1);
+	}
+	close(sockets[1]);
+	ASSERT_EQ(1, read(sockets[0], &byte, 1));
+	EXPECT_EQ(0, exit_status_of(unpin_as(STRANGER - 1)));
+	ASSERT_EQ(1, write(sockets[0], "", 1));
+	EXPECT_EQ(0, exit_status_of(child));
+}
+
+/* Unpins and pins a page again and again, as fast as can be. */
+static void hammer(int fd)
+{
+	if (unpin(fd, 15, 1) || pin(fd, 15, 1) < 0)
+		_exit(1);
+}
+
+/* However busy a region is, its oldest range goes when it is asked for. */
+TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
+{
+	int shrinker = shrinker_or_skip();
+	struct place place;
+	pid_t children[3];
+
+	if (shrinker < 0)
+		return;
+	ASSERT_EQ(0, unpin(self->fd, 0, 1));
+	ASSERT_EQ(1, shrinker_count_at(shrinker, ANY_CGROUP, &place));
+	ASSERT_EQ(ASHMEM_NOT_PURGED, pin(self->fd, 0, 1));
+	for (int i = 0; i < 3; i++)
+		children[i] = keep_doing(hammer, self->fd);
+	for (int round = 0; round < 500; round++) {
+		memset(self->map, 'a', self->page);
+		ASSERT_EQ(0, unpin(self->fd, 0, 1));
+		/* What the others have unpinned may be older. */
+		ASSERT_EQ(0, shrinker_scan(shrinker, &place, 2));
+		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 1))
+			TH_LOG("in round %d", round);
+		ASSERT_EQ(0, self->map[0]);
+	}
+	for (int i = 0; i < 3; i++)
+		EXPECT_TRUE(stop_doing(children[i]));
+	close(shrinker);
+}
+
+/* Joins and splits ranges for ever. */
+static void join_and_split(int fd)
+{
+	for (int i = 0; i < 512; i += 2)
+		if (unpin(fd, i, 1))
+			_exit(1);
+	if (unpin(fd, 0, 512) || pin(fd, 100, 7) < 0 || pin(fd, 0, 0) < 0)
+		_exit(1);
+}
+
+TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
+{
+	pid_t children[3];
+	int fds[3];
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = sparse_area(1024);
+		ASSERT_LE(0, fds[i]);
+		children[i] = keep_doing(join_and_split, fds[i]);
+	}
+	for (int round = 0; round < 50; round++) {
+		memset(self->map, 'a', PAGES * self->page);
+		ASSERT_EQ(0, unpin(self->fd, 0, 0));
+		ASSERT_LE(PAGES, purge_all(self->fd));
+		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
+		ASSERT_TRUE(are_zero(self->map, 0, PAGES));
+	}
+	for (int i = 0; i < 3; i++) {
+		EXPECT_TRUE(stop_doing(children[i]));
+		close(fds[i]);
+	}
+}
+
+/* So large that a purge of it takes a while. */
+#define LARGE	8192
+
+/*
+ * A purge that is killed after it has begun, and before it has come to the region:
+ * what that has unpinned is as before, also if it is split.
+ */
+TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
+{
+	int fd = area_create(LARGE * self->page), spared = 0;
+	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+	const volatile char *at = map;
+
+	ASSERT_NE(MAP_FAILED, map);
+	for (int round = 0; round < 30; round++) {
+		pid_t child;
+
+		/* The first that was unpinned of is purged first. */
+		for (size_t i = 0; i < LARGE; i++)
+			map[i * self->page] = 'a';
+		ASSERT_EQ(0, unpin(fd, 0, 0));
+		for (int i = 0; i < PAGES; i++)
+			memset(self->map + i * self->page, letter_of(i), self->page);
+		ASSERT_EQ(0, unpin(self->fd, 0, 0));
+		child = fork();
+		if (child == 0)
+			_exit(purge_all(fd) < 0);
+		while (*at)
+			;
+		ASSERT_EQ(0, kill(child, SIGKILL));
+		while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
+			;
+		if (are_intact(self->map, 0, PAGES)) {
+			spared++;
+			ASSERT_EQ(ASHMEM_NOT_PURGED, pin(self->fd, 7, 1));
+			EXPECT_TRUE(are_intact(self->map, 0, PAGES));
+			EXPECT_EQ(ASHMEM_NOT_PURGED, pin(self->fd, 0, 0));
+			ASSERT_EQ(0, unpin(self->fd, 0, 2));
+			ASSERT_EQ(0, unpin(self->fd, 1, 4));
+			EXPECT_TRUE(are_intact(self->map, 0, PAGES));
+		}
+		ASSERT_LE(0, pin(self->fd, 0, 0));
+		ASSERT_LE(0, pin(fd, 0, 0));
+	}
+	TH_LOG("in %d of 30 rounds it was killed in time", spared);
+	EXPECT_LT(0, spared);
+	munmap(map, LARGE * self->page);
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
