@@ -29,7 +29,7 @@ need_packages() {
 need_machine_packages() {
 	local packages=(bc bison busybox-static cpio flex gcc libc6-dev libelf-dev make perl python3 util-linux xz-utils)
 	packages+=({clang,lld,llvm}-"$LLVM_SERIES" "libclang-$LLVM_SERIES-dev")
-	[[ " $* " != *" scripts "* ]] || packages+=(kmod)
+	[[ " $* " != *" scripts "* ]] || packages+=(kmod spin)
 	[[ " $* " != *" x86 "* ]] || packages+=(gcc-multilib qemu-system-x86)
 	[[ " $* " != *" android "* ]] || packages+=(gcc-multilib kmod qemu-system-x86)
 	[[ " $* " != *" debian "* ]] || packages+=(binutils gcc-multilib kmod mmdebstrap qemu-system-x86)

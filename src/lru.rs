@@ -122,6 +122,16 @@ impl<T> Lru<T> {
         })
     }
 
+    /// Tells whether there is a list for each memory cgroup. `cgroup.memory=nokmem` does
+    /// away with them.
+    pub(crate) fn is_per_cgroup(&self) -> bool {
+        #[cfg(CONFIG_MEMCG)]
+        // SAFETY: The list is initialised, and this does not change after.
+        return unsafe { (*self.list.get()).memcg_aware };
+        #[cfg(not(CONFIG_MEMCG))]
+        true
+    }
+
     /// Makes an item, charged to the caller's memory cgroup.
     ///
     /// Fails with `ENOMEM`.

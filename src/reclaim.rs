@@ -311,8 +311,9 @@ impl Backing {
                     purged = purged.saturating_add(range.len());
                     range.last()
                 }
-                Found::Purging(range) => {
-                    while unpinned.find_purgeable(next) == Found::Purging(range) {
+                Found::Purging(range, purge) => {
+                    // Not for later ones of the same range: there might be no end.
+                    while unpinned.find_purgeable(next) == Found::Purging(range, purge) {
                         self.purge_ended.wait(&mut unpinned);
                     }
                     range.last()
@@ -381,6 +382,9 @@ impl Reclaim {
             }),
             GFP_KERNEL,
         )?;
+        if !reclaim.lru.is_per_cgroup() {
+            pr_info!("cgroup.memory=nokmem: no limit of a memory cgroup purges anything\n");
+        }
         Ok(shrinker.register(reclaim))
     }
 

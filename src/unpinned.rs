@@ -78,8 +78,8 @@ pub(crate) struct Pinned {
 pub(crate) enum Found {
     /// A range that can be purged.
     Purgeable(PageRange),
-    /// A range that somebody else is purging.
-    Purging(PageRange),
+    /// A range that somebody else is purging, and which purge that is.
+    Purging(PageRange, usize),
     /// Nothing, up to this page.
     NothingTo(usize),
     /// Nothing.
@@ -90,7 +90,8 @@ pub(crate) enum Found {
 struct Entry<T> {
     first: usize,
     purged: bool,
-    purging: bool,
+    /// Which purge of it is under way, or 0.
+    purge: usize,
     token: Option<T>,
 }
 
@@ -108,13 +109,14 @@ struct Entry<T> {
 ///   which there they cannot.
 /// - A range that is being purged counts as purged, has no token and does not
 ///   change.
-/// - `ranges` is the number of ranges, and `purging` that of those that are being
-///   purged.
+/// - `ranges` is the number of ranges, `purges` that of the purges so far, and
+///   `purging` that of those that are under way.
 pub(crate) struct Unpinned<T, const PIECE: usize = 64> {
     // The key is the last page, so that the lower bound of a page is the first
     // range that can have it.
     tree: RBTree<usize, Entry<T>>,
     ranges: usize,
+    purges: usize,
     purging: usize,
     /// That of the last range that was removed: often a pin is followed by an
     /// unpin.
@@ -130,6 +132,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         Self {
             tree: RBTree::new(),
             ranges: 0,
+            purges: 0,
             purging: 0,
             node: None,
         }
@@ -281,7 +284,9 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         };
         // INVARIANT: No token, and purged.
         entry.purged = true;
-        entry.purging = true;
+        // OVERFLOW: Nobody counts so far.
+        self.purges += 1;
+        entry.purge = self.purges;
         self.purging += 1;
         order.remove(token);
         true
@@ -290,7 +295,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     /// Ends the purge of a range, which may have been forgotten meanwhile.
     pub(crate) fn end_purge(&mut self, range: PageRange) {
         if let Some(entry) = self.tree.get_mut(&range.last()) {
-            entry.purging = false;
+            entry.purge = 0;
             self.purging -= 1;
         }
     }
@@ -307,7 +312,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
                 return false;
             };
             let entry = cursor.current().1;
-            if entry.first > pages.last() || entry.purging {
+            if entry.first > pages.last() || entry.purge != 0 {
                 return entry.first <= pages.last();
             }
             next = cursor.move_next();
@@ -329,8 +334,8 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             if entry.token.is_some() {
                 return Found::Purgeable(range);
             }
-            if entry.purging {
-                return Found::Purging(range);
+            if entry.purge != 0 {
+                return Found::Purging(range, entry.purge);
             }
             end = last;
             next = cursor.move_next();
@@ -353,7 +358,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         let entry = Entry {
             first: range.first(),
             purged,
-            purging: false,
+            purge: 0,
             token,
         };
         self.tree.insert(node.into_node(range.last(), entry));
@@ -707,11 +712,12 @@ mod tests {
                 page = 1 + match self.real.find_purgeable(page) {
                     Found::Purgeable(range) => {
                         same &= self.real.begin_purge(range, &mut self.order);
-                        same &= self.real.find_purgeable(page) == Found::Purging(range);
+                        let purge = self.real.purges;
+                        same &= self.real.find_purgeable(page) == Found::Purging(range, purge);
                         self.real.end_purge(range);
                         range.last()
                     }
-                    Found::Purging(_) => return false,
+                    Found::Purging(..) => return false,
                     Found::NothingTo(last) => last,
                     Found::Nothing => break,
                 };
@@ -729,8 +735,9 @@ mod tests {
                 sound &= entry.purged || entry.token.is_some();
                 end = last + 1;
                 let range = PageRange::from_ends(entry.first, last);
-                sound &= entry.purging == (self.purging == Some(range));
-                sound &= !entry.purging || (entry.purged && entry.token.is_none());
+                let is_purging = entry.purge != 0;
+                sound &= is_purging == (self.purging == Some(range));
+                sound &= !is_purging || (entry.purged && entry.token.is_none());
                 sound &= model.next().is_some_and(|known| {
                     known.range == range
                         && known.purged == entry.purged
@@ -763,7 +770,7 @@ mod tests {
             for (&last, entry) in self.real.tree.iter() {
                 mix(entry.first);
                 mix(last);
-                mix(usize::from(entry.purged) + 2 * usize::from(entry.purging));
+                mix(usize::from(entry.purged) + 2 * usize::from(entry.purge != 0));
                 mix(entry.token.map_or(99, |token| self.order.at(token)));
             }
             sum
@@ -947,7 +954,7 @@ mod tests {
         assert!(pair.real.begin_purge(range, &mut pair.order));
         assert!(!pair.real.begin_purge(range, &mut pair.order));
         assert_eq!(pair.real.purgeable(1), None);
-        assert_eq!(pair.real.find_purgeable(0), Found::Purging(range));
+        assert_eq!(pair.real.find_purgeable(0), Found::Purging(range, 1));
         pair.real.end_purge(range);
         assert_eq!(pair.real.find_purgeable(0), Found::Nothing);
         Ok(())
