@@ -291,6 +291,27 @@ static void report_no_driver(void)
 		report_uninstalled();
 }
 
+/* Whether a word of the kernel's command line has this among its values. */
+static bool is_booted_with(const char *word, const char *value)
+{
+	char *words = read_line("proc/cmdline");
+	size_t len = strlen(word);
+
+	for (char *at = words ? strtok(words, " ") : NULL; at; at = strtok(NULL, " "))
+		if (!strncmp(at, word, len) && strstr(at + len, value))
+			return true;
+	return false;
+}
+
+static void report_limits(void)
+{
+	if (!is_booted_with("cgroup.memory=", "nokmem"))
+		return;
+	note("limits", "the kernel was booted with cgroup.memory=nokmem, so that a limit of a "
+	     "memory cgroup purges nothing, and may kill what runs in it");
+	advise("take nokmem from the kernel's command line, or set no limit for Android's container");
+}
+
 void check_machine(void)
 {
 	find_kernel();
@@ -303,4 +324,5 @@ void check_machine(void)
 		report_no_driver();
 	else
 		report_driver();
+	report_limits();
 }
