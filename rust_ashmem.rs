@@ -14,9 +14,8 @@
 //!
 //! ```text
 //! rust_ashmem
-//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ── pages
-//!                │           │           ├─ lru (FFI) ── shrinker (FFI)
-//!                │           │           └─ quota
+//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ── pages, quota
+//!                │           │           └─ lru (FFI) ── shrinker (FFI)
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
@@ -31,8 +30,7 @@
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
-//! Reclaim::backings         Mutex; held for a look, never across an allocation
-//!
+//! Reclaim::backings         Mutex; may be held across allocations
 //!   ------------------------ memory reclaim may begin here ------------------------
 //!     Backing::unpinned     spinlock; never held for longer than some 64 ranges take
 //!       lists of Lru        spinlocks of list_lru; no lock of ours is taken under them

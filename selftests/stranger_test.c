@@ -140,6 +140,32 @@ TEST_F_TIMEOUT(stranger, takes_nobody_elses_ranges, 300)
 	EXPECT_EQ(0, exit_status_of(child));
 }
 
+/* Fills a region of somebody else's with ranges; those are its own. */
+static pid_t fill_as(uid_t user, int fd)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(setresuid(user, user, user) ||
+		      unpin_single_pages(fd, 0, MOST_RANGES + 5) != -ENOMEM);
+	return child;
+}
+
+TEST_F_TIMEOUT(stranger, pays_for_ranges_in_regions_of_others, 300)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		int shared = sparse_area(4 * MOST_RANGES), fd = sparse_area(4 * PAGES);
+		pid_t other = fill_as(STRANGER - 1, shared);
+
+		if (exit_status_of(other) || setresuid(STRANGER, STRANGER, STRANGER))
+			_exit(1);
+		_exit(unpin_single_pages(fd, 0, PAGES) || pin(shared, 2, 1) || unpin(shared, 2, 1));
+	}
+	EXPECT_EQ(0, exit_status_of(child));
+}
+
 /* Unpins and pins a page again and again, as fast as can be. */
 static void hammer(int fd)
 {

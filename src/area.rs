@@ -49,8 +49,6 @@ pub(crate) struct Area {
     backing: SetOnce<Arc<Backing>>,
     /// What private mappings have the name of.
     private: SetOnce<ShmemFile>,
-    /// The user who opened it.
-    user: u32,
     reclaim: Arc<Reclaim>,
 }
 
@@ -70,8 +68,8 @@ pub(crate) enum State<'a> {
 }
 
 impl Area {
-    /// Makes an area of a user's, without name and size, whose mask allows everything.
-    pub(crate) fn new(user: u32, reclaim: Arc<Reclaim>) -> impl PinInit<Self> {
+    /// Makes an area without name and size whose mask allows everything.
+    pub(crate) fn new(reclaim: Arc<Reclaim>) -> impl PinInit<Self> {
         // INVARIANT: There is no backing.
         pin_init!(Self {
             inner <- new_mutex!(Inner {
@@ -81,7 +79,6 @@ impl Area {
             size: Atomic::new(0),
             backing: SetOnce::new(),
             private: SetOnce::new(),
-            user,
             reclaim,
         })
     }
@@ -172,7 +169,7 @@ impl Area {
             return self.map_backing(&inner.name, backing, vma);
         }
         let file = ShmemFile::new(inner.name.full(), size, vma)?;
-        let backing = Backing::new(file, pages, self.user, self.reclaim.clone())?;
+        let backing = Backing::new(file, pages, self.reclaim.clone())?;
         self.map_backing(&inner.name, &backing, vma)?;
         // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
         self.backing.populate(backing);

@@ -80,7 +80,7 @@ impl MiscDevice for Area {
 
     fn open(file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
         let reclaim = misc::Registration::<Self>::context(file).state().clone();
-        KBox::pin_init(Area::new(task::opener(file), reclaim), GFP_KERNEL_ACCOUNT)
+        KBox::pin_init(Area::new(reclaim), GFP_KERNEL_ACCOUNT)
     }
 
     fn mmap(area: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {

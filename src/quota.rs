@@ -7,10 +7,7 @@
 
 use kernel::{
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNodeReservation, //
-    },
+    rbtree::RBTree,
     sync::{
         atomic::{
             Atomic,
@@ -26,9 +23,14 @@ use kernel::{
 /// a few thousand.
 const MOST: usize = 1 << 16;
 
-/// How many ranges of an area do not count: they take no more than the area does by
+/// How many ranges of an area are not charged: they take no more than the area does by
 /// itself.
 const FREE: usize = 4;
+
+/// Tells whether one range more than so many is charged to whoever makes it.
+pub(crate) fn is_charged(ranges: usize) -> bool {
+    ranges >= FREE
+}
 
 /// What a user has.
 pub(crate) struct Account {
@@ -37,49 +39,42 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Counts that an area which had `before` ranges has `after`.
-    pub(crate) fn settle(&self, before: usize, after: usize) {
-        let (before, after) = (before.saturating_sub(FREE), after.saturating_sub(FREE));
-        if before != after {
-            // OVERFLOW: The sum is right when all have settled.
-            self.ranges.add(after.wrapping_sub(before), Relaxed);
-        }
+    /// Tells whether it is that of a user.
+    pub(crate) fn is_of(&self, user: u32) -> bool {
+        self.user == user
     }
 
-    /// Tells whether one range more is too many for an area that has so many.
-    pub(crate) fn is_full(&self, ranges: usize) -> bool {
-        ranges >= FREE && self.ranges.load(Relaxed) >= MOST
-    }
-}
-
-/// What an account takes, allocated before a lock is taken.
-pub(crate) struct NewAccount {
-    account: Arc<Account>,
-    node: RBTreeNodeReservation<u32, Entry>,
-}
-
-impl NewAccount {
-    /// Makes one for a user who may have one already.
+    /// Charges one range more, unless there are too many and `may_exceed` says that
+    /// this is not to be borne.
     ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(user: u32) -> Result<Self> {
-        let account = Account {
-            user,
-            ranges: Atomic::new(0),
-        };
-        Ok(Self {
-            account: Arc::new(account, GFP_KERNEL)?,
-            node: RBTreeNodeReservation::new(GFP_KERNEL)?,
-        })
+    pub(crate) fn charge(self: &Arc<Self>, may_exceed: impl FnOnce() -> bool) -> Result<Charge> {
+        // OVERFLOW: There is memory for each.
+        self.ranges.add(1, Relaxed);
+        let charge = Charge(self.clone());
+        if self.ranges.load(Relaxed) > MOST && !may_exceed() {
+            return Err(ENOMEM);
+        }
+        Ok(charge)
+    }
+}
+
+/// A range that is charged to an account until this is dropped.
+pub(crate) struct Charge(Arc<Account>);
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        // OVERFLOW: One less; it was added when this was made.
+        self.0.ranges.add(1_usize.wrapping_neg(), Relaxed);
     }
 }
 
 struct Entry {
     account: Arc<Account>,
-    areas: usize,
+    holders: usize,
 }
 
-/// The accounts of the users that have an area with ranges.
+/// The accounts of all users that somebody holds.
 pub(crate) struct Accounts {
     by_user: RBTree<u32, Entry>,
 }
@@ -91,27 +86,37 @@ impl Accounts {
         }
     }
 
-    /// Returns the account of the user that `new` is for, for one area more.
-    pub(crate) fn open(&mut self, new: NewAccount) -> Arc<Account> {
-        if let Some(entry) = self.by_user.get_mut(&new.account.user) {
-            entry.areas += 1;
-            return entry.account.clone();
+    /// Returns the account of a user, which [`Accounts::close()`] gives back.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn open(&mut self, user: u32) -> Result<Arc<Account>> {
+        if let Some(entry) = self.by_user.get_mut(&user) {
+            entry.holders += 1;
+            return Ok(entry.account.clone());
         }
+        let account = Arc::new(
+            Account {
+                user,
+                ranges: Atomic::new(0),
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
         let entry = Entry {
-            account: new.account.clone(),
-            areas: 1,
+            account: account.clone(),
+            holders: 1,
         };
-        self.by_user.insert(new.node.into_node(new.account.user, entry));
-        new.account
+        self.by_user
+            .try_create_and_insert(user, entry, GFP_KERNEL_ACCOUNT)?;
+        Ok(account)
     }
 
-    /// Closes an account if that was the last area.
+    /// Gives an account back, whose charges have to be gone if it is the last time.
     pub(crate) fn close(&mut self, account: &Account) {
         let Some(entry) = self.by_user.get_mut(&account.user) else {
             return;
         };
-        entry.areas -= 1;
-        if entry.areas == 0 {
+        entry.holders -= 1;
+        if entry.holders == 0 {
             self.by_user.remove(&account.user);
         }
     }
@@ -121,47 +126,63 @@ impl Accounts {
 mod tests {
     use super::*;
 
-    #[test]
-    fn areas_of_a_user_share_an_account() -> Result {
-        let mut accounts = Accounts::new();
-        let a = accounts.open(NewAccount::new(7)?);
-        let b = accounts.open(NewAccount::new(7)?);
-        let other = accounts.open(NewAccount::new(8)?);
-        a.settle(0, MOST + FREE);
-        assert!(b.is_full(FREE));
-        assert!(!other.is_full(FREE));
-        a.settle(MOST + FREE, MOST + FREE - 1);
-        assert!(!b.is_full(FREE));
-        Ok(())
-    }
-
-    #[test]
-    fn account_lasts_until_its_last_area() -> Result {
-        let mut accounts = Accounts::new();
-        let a = accounts.open(NewAccount::new(7)?);
-        accounts.open(NewAccount::new(7)?);
-        a.settle(0, MOST + FREE);
-        accounts.close(&a);
-        assert!(accounts.open(NewAccount::new(7)?).is_full(FREE));
-        accounts.close(&a);
-        accounts.close(&a);
-        assert!(!accounts.open(NewAccount::new(7)?).is_full(FREE));
-        Ok(())
-    }
-
-    #[test]
-    fn a_few_ranges_of_each_area_are_free() -> Result {
-        let mut accounts = Accounts::new();
-        let a = accounts.open(NewAccount::new(7)?);
-        for _ in 0..MOST {
-            a.settle(0, FREE);
+    /// Charges so many ranges.
+    fn charge(account: &Arc<Account>, ranges: usize) -> Result<KVec<Charge>> {
+        let mut charges = KVec::new();
+        for _ in 0..ranges {
+            charges.push(account.charge(|| false)?, GFP_KERNEL)?;
         }
-        assert!(!a.is_full(FREE));
-        a.settle(FREE, FREE + MOST);
-        assert!(a.is_full(FREE));
-        assert!(!a.is_full(FREE - 1));
-        a.settle(FREE + MOST, 0);
-        assert!(!a.is_full(FREE));
+        Ok(charges)
+    }
+
+    #[test]
+    fn holders_share_the_account_of_a_user() -> Result {
+        let mut accounts = Accounts::new();
+        let a = accounts.open(7)?;
+        let b = accounts.open(7)?;
+        let other = accounts.open(8)?;
+        let mut charges = charge(&a, MOST)?;
+        assert!(b.charge(|| false).is_err());
+        assert!(b.charge(|| true).is_ok());
+        assert!(other.charge(|| false).is_ok());
+        assert!(a.is_of(7) && !a.is_of(8));
+        charges.pop();
+        assert!(b.charge(|| false).is_ok());
         Ok(())
+    }
+
+    #[test]
+    fn refusal_charges_nothing() -> Result {
+        let mut accounts = Accounts::new();
+        let a = accounts.open(7)?;
+        let charges = charge(&a, MOST)?;
+        for _ in 0..3 {
+            assert!(a.charge(|| false).is_err());
+        }
+        drop(charges);
+        assert_eq!(a.ranges.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn account_lasts_until_its_last_holder() -> Result {
+        let mut accounts = Accounts::new();
+        let a = accounts.open(7)?;
+        accounts.open(7)?;
+        let charges = charge(&a, MOST)?;
+        accounts.close(&a);
+        assert!(accounts.open(7)?.charge(|| false).is_err());
+        drop(charges);
+        accounts.close(&a);
+        accounts.close(&a);
+        assert!(accounts.by_user.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_few_ranges_of_each_area_are_free() {
+        assert!(!is_charged(0));
+        assert!(!is_charged(FREE - 1));
+        assert!(is_charged(FREE));
     }
 }

@@ -7,10 +7,7 @@ use kernel::{
     new_mutex,
     new_spinlock,
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNodeReservation, //
-    },
+    rbtree::RBTree,
     sync::{
         atomic::{
             Atomic,
@@ -32,11 +29,15 @@ use crate::{
     },
     pages::PageRange,
     quota::{
+        self,
         Account,
         Accounts,
-        NewAccount, //
+        Charge, //
     },
-    shmem::ShmemFile,
+    shmem::{
+        Readiness,
+        ShmemFile, //
+    },
     shrinker::{
         account_reclaimed,
         reclaimed,
@@ -85,8 +86,9 @@ impl Token {
 ///
 /// # Invariants
 ///
-/// While `unpinned` is unlocked, a range's token is on the list of `reclaim`. (After
-/// [`Backing::forget()`] there may be tokens without a range for a while.)
+/// While `unpinned` is unlocked, a range's token is on the list of `reclaim`, unless a
+/// scan left the range to swap. (After [`Backing::forget()`] there may be tokens without
+/// a range for a while.)
 ///
 /// Once something was unpinned, `reclaim` knows of the backing, and `membership` is
 /// set.
@@ -97,7 +99,6 @@ impl Token {
 pub(crate) struct Backing {
     file: ShmemFile,
     pages: usize,
-    user: u32,
     reclaim: Arc<Reclaim>,
     membership: SetOnce<Membership>,
     #[pin]
@@ -111,26 +112,20 @@ pub(crate) struct Backing {
 struct Membership {
     /// Its place among the backings that [`Reclaim::purge_all()`] goes through.
     number: u64,
+    /// That of the user who first unpinned something.
     account: Arc<Account>,
 }
 
 impl Backing {
-    /// Adds what reclaim needs to a file of so many pages, all pinned, that is in an
-    /// area of `user`'s.
+    /// Adds what reclaim needs to a file of so many pages, all pinned.
     ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(
-        file: ShmemFile,
-        pages: usize,
-        user: u32,
-        reclaim: Arc<Reclaim>,
-    ) -> Result<Arc<Self>> {
+    pub(crate) fn new(file: ShmemFile, pages: usize, reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
         // INVARIANT: There is no range.
         Arc::pin_init(
             pin_init!(Self {
                 file,
                 pages,
-                user,
                 reclaim,
                 membership: SetOnce::new(),
                 unpinned <- new_spinlock!(Unpinned::new(), "Backing::unpinned"),
@@ -157,15 +152,23 @@ impl Backing {
     /// if it has to split a range.
     pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
         let (mut rest, mut purged, mut spare) = (Some(pages), false, None);
-        while let Some(pages) = rest {
+        while let Some(left) = rest {
             match self.change(spare.take(), |unpinned, spare, order| {
-                unpinned.pin(pages, spare, order)
+                unpinned.pin(left, spare, order)
             }) {
                 Ok(pinned) => {
                     purged |= pinned.purged;
                     rest = pinned.rest;
                 }
-                Err(_) => spare = Some(self.with_node(self.spare()?)?),
+                Err(_) if left == pages => spare = Some(self.with_room(self.spare()?)?),
+                // What it has pinned so far cannot be undone. Only now somebody has
+                // unpinned more than is left, and for each range that this makes, many
+                // are gone.
+                Err(_) => match self.spare().and_then(|s| s.with_room(None, GFP_KERNEL_ACCOUNT)) {
+                    Ok(made) => spare = Some(made),
+                    Err(err) if task::was_killed() => return Err(err),
+                    Err(_) => might_sleep(),
+                },
             }
         }
         Ok(purged)
@@ -179,24 +182,28 @@ impl Backing {
         if self.membership.as_ref().is_none() {
             self.reclaim.admit(self)?;
         }
-        let mut rest = self.unpin_some(pages)?;
-        while let Some(pages) = rest {
+        let mut rest = self.unpin_some(|_| Some(pages))?;
+        while let Some(left) = rest {
             // It has changed something. If it can do no more, what is left stays as it
             // is, which loses nothing.
-            rest = self.unpin_some(pages).unwrap_or(None);
+            rest = self.unpin_some(|unpinned| unpinned.still_left(left)).unwrap_or(None);
         }
         Ok(())
     }
 
-    /// Unpins pages; returns those that are still to be unpinned.
-    fn unpin_some(self: &Arc<Self>, pages: PageRange) -> Result<Option<PageRange>> {
+    /// Unpins the pages that `which` says; returns those that are still to be unpinned.
+    fn unpin_some(
+        self: &Arc<Self>,
+        which: impl Fn(&Unpinned<Item<Token>>) -> Option<PageRange>,
+    ) -> Result<Option<PageRange>> {
         let mut spare = self.spare()?;
         loop {
-            match self.change(spare, |unpinned, spare, order| {
-                unpinned.unpin(pages, spare, order)
+            match self.change(spare, |unpinned, spare, order| match which(unpinned) {
+                Some(pages) => unpinned.unpin(pages, spare, order),
+                None => Ok(None),
             }) {
                 Ok(rest) => return Ok(rest),
-                Err(needs_node) => spare = self.with_node(needs_node)?,
+                Err(needs_room) => spare = self.with_room(needs_room)?,
             }
         }
     }
@@ -217,7 +224,8 @@ impl Backing {
             self.reclaim.lru.remove(&token);
             might_sleep();
         }
-        membership.account.settle(ranges.ranges(), 0);
+        // With their charges.
+        drop(ranges);
         self.reclaim.dismiss(membership);
     }
 
@@ -231,21 +239,34 @@ impl Backing {
         Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
 
-    /// Adds a node, with which there may be one more range.
+    /// Adds room for one more range, which is charged to the caller's user.
     ///
-    /// Fails with `ENOMEM`, also if the user has too many.
-    fn with_node(&self, spare: Spare<Item<Token>>) -> Result<Spare<Item<Token>>> {
-        let account = self.membership.as_ref().map(|membership| &membership.account);
-        let is_full = |account: &Arc<Account>| account.is_full(self.unpinned.lock().ranges());
-        if account.is_some_and(is_full) && !task::may_exceed_limits() {
-            return Err(ENOMEM);
+    /// Fails with `ENOMEM`, also if that has too many.
+    fn with_room(&self, spare: Spare<Item<Token>>) -> Result<Spare<Item<Token>>> {
+        let charge = match self.membership.as_ref() {
+            Some(membership) => self.charge(membership)?,
+            None => None,
+        };
+        spare.with_room(charge, GFP_KERNEL_ACCOUNT)
+    }
+
+    fn charge(&self, membership: &Membership) -> Result<Option<Charge>> {
+        if !quota::is_charged(self.unpinned.lock().ranges()) {
+            return Ok(None);
         }
-        spare.with_node(GFP_KERNEL_ACCOUNT)
+        let user = task::user();
+        let charge = if membership.account.is_of(user) {
+            membership.account.charge(task::may_exceed_limits)?
+        } else {
+            let account = self.reclaim.account_of(membership, user)?;
+            account.charge(task::may_exceed_limits)?
+        };
+        Ok(Some(charge))
     }
 
     /// Lets `f` change the ranges, as soon as no purge is in its way.
     ///
-    /// Fails with the spare if that has to have a node.
+    /// Fails with the spare if that has to have room.
     fn change<S, R>(
         &self,
         mut spare: S,
@@ -253,12 +274,7 @@ impl Backing {
     ) -> Result<R, S> {
         let mut unpinned = self.unpinned.lock();
         loop {
-            let before = unpinned.ranges();
-            let result = f(&mut unpinned, spare, &mut Listed(&self.reclaim));
-            if let Some(membership) = self.membership.as_ref() {
-                membership.account.settle(before, unpinned.ranges());
-            }
-            match result {
+            match f(&mut unpinned, spare, &mut Listed(&self.reclaim)) {
                 Ok(result) => return Ok(result),
                 Err(Refused::SpareNeeded(given)) => return Err(given),
                 Err(Refused::Purging(given)) => {
@@ -273,15 +289,22 @@ impl Backing {
     /// calling task may have locked. Returns about how many pages it freed.
     fn try_purge(&self, page: usize) -> Option<usize> {
         let range = self.unpinned.lock().purgeable(page)?;
-        // A task that swaps in a page, or collapses several to a huge one, has
-        // them locked while it allocates.
-        if !self.file.is_idle(range) {
-            return None;
+        let readiness = self.file.readiness(range);
+        let mut unpinned = self.unpinned.lock();
+        match readiness {
+            // A task that swaps in a page, or collapses several to a huge one, has
+            // them locked while it allocates.
+            Readiness::Locked => return None,
+            // A purge would read it, and free nothing. This leaves it to swap, until it
+            // is pinned or joined, or everything is purged.
+            Readiness::InSwap => {
+                unpinned.with_token(range, |token| self.reclaim.lru.remove(token));
+                return None;
+            }
+            Readiness::Ready => (),
         }
-        let begun = {
-            let mut unpinned = self.unpinned.lock();
-            unpinned.begin_purge(range, &mut Listed(&self.reclaim))
-        };
+        let begun = unpinned.begin_purge(range, &mut Listed(&self.reclaim));
+        drop(unpinned);
         begun.then(|| self.finish_purge(range))
     }
 
@@ -350,9 +373,40 @@ impl Order<Item<Token>> for Listed<'_> {
 /// The backings of which something was unpinned, by the order in which that first
 /// happened.
 struct Backings {
-    by_number: RBTree<u64, Arc<Backing>>,
+    by_number: RBTree<u64, Member>,
     last: u64,
     accounts: Accounts,
+}
+
+struct Member {
+    backing: Arc<Backing>,
+    /// Those of the users who unpinned something.
+    accounts: KVec<Arc<Account>>,
+}
+
+impl Backings {
+    /// Returns a user's account with a backing.
+    ///
+    /// Fails with `ENOMEM`.
+    fn account(&mut self, number: u64, user: u32) -> Result<Arc<Account>> {
+        let member = self.by_number.get_mut(&number).ok_or(ENOMEM)?;
+        if let Some(account) = member.accounts.iter().find(|account| account.is_of(user)) {
+            return Ok(account.clone());
+        }
+        member.accounts.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        let account = self.accounts.open(user)?;
+        member.accounts.push(account.clone(), GFP_KERNEL_ACCOUNT)?;
+        Ok(account)
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(member) = self.by_number.remove(&number) else {
+            return;
+        };
+        for account in &member.accounts {
+            self.accounts.close(account);
+        }
+    }
 }
 
 /// All that can be purged, of all areas.
@@ -392,26 +446,38 @@ impl Reclaim {
     ///
     /// Fails with `ENOMEM`.
     fn admit(&self, backing: &Arc<Backing>) -> Result {
-        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let account = NewAccount::new(backing.user)?;
         let mut backings = self.backings.lock();
         // Another thread may have done it.
-        if backing.membership.as_ref().is_none() {
-            // OVERFLOW: Nobody counts so far.
-            backings.last += 1;
-            let number = backings.last;
-            let account = backings.accounts.open(account);
-            backings.by_number.insert(node.into_node(number, backing.clone()));
-            backing.membership.populate(Membership { number, account });
+        if backing.membership.as_ref().is_some() {
+            return Ok(());
         }
+        // OVERFLOW: Nobody counts so far.
+        let number = backings.last + 1;
+        let member = Member {
+            backing: backing.clone(),
+            accounts: KVec::new(),
+        };
+        backings
+            .by_number
+            .try_create_and_insert(number, member, GFP_KERNEL_ACCOUNT)?;
+        let account = backings
+            .account(number, task::user())
+            .inspect_err(|_| backings.remove(number))?;
+        backings.last = number;
+        backing.membership.populate(Membership { number, account });
         Ok(())
     }
 
     /// Undoes [`Reclaim::admit()`].
     fn dismiss(&self, membership: &Membership) {
-        let mut backings = self.backings.lock();
-        backings.accounts.close(&membership.account);
-        backings.by_number.remove(&membership.number);
+        self.backings.lock().remove(membership.number);
+    }
+
+    /// Returns a user's account with a backing.
+    ///
+    /// Fails with `ENOMEM`.
+    fn account_of(&self, membership: &Membership, user: u32) -> Result<Arc<Account>> {
+        self.backings.lock().account(membership.number, user)
     }
 
     /// Purges everything that can be purged when it is called, and returns how
@@ -439,8 +505,8 @@ impl Reclaim {
     fn backing_from(&self, number: u64) -> Option<(u64, Arc<Backing>)> {
         let backings = self.backings.lock();
         let cursor = backings.by_number.cursor_lower_bound(&number)?;
-        let (&number, backing) = cursor.current();
-        Some((number, backing.clone()))
+        let (&number, member) = cursor.current();
+        Some((number, member.backing.clone()))
     }
 }
 
@@ -450,6 +516,9 @@ const SAMPLE: usize = 64;
 /// How many ranges a scan tries to purge: those that cannot be purged now, and those
 /// of which nothing is in memory, must not keep younger ones from it, nor take long.
 const TRIES: usize = 4096;
+
+/// How many ranges of which nothing is in memory take as long as a page.
+const EMPTY_RANGES: usize = 64;
 
 impl Shrinker for Reclaim {
     /// Reclaim then wants half of what there is, however little pressure there is:
@@ -466,15 +535,11 @@ impl Shrinker for Reclaim {
             seen += 1;
             pages = pages.saturating_add(token.weight());
         });
-        if seen < ranges {
-            pages = (pages / seen.max(1)).saturating_mul(ranges);
+        if seen > 0 && seen < ranges {
+            pages = pages.saturating_mul(ranges).div_ceil(seen);
         }
-        match pages {
-            // Nothing of the oldest is in memory, but of others may be. So little costs
-            // one scan, which passes those.
-            0 => ranges.min(2),
-            _ => pages,
-        }
+        // Even if nothing of the oldest is in memory, of others something may be.
+        pages.max(ranges.div_ceil(EMPTY_RANGES))
     }
 
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {
@@ -482,8 +547,10 @@ impl Shrinker for Reclaim {
         if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
             return Scan::Stop;
         }
-        let (mut freed, mut done) = (0, Scan::Stop);
-        for _ in 0..self.lru.count(place).min(TRIES) {
+        let (mut freed, mut purged, mut tries) = (0, false, 0);
+        let most = self.lru.count(place).min(TRIES);
+        while freed < wanted && tries < most {
+            tries += 1;
             // It is the youngest then; if it can be purged, that is no matter.
             let oldest = self.lru.rotate(place, |token| {
                 (token.backing.clone(), token.page.load(Relaxed))
@@ -493,13 +560,16 @@ impl Shrinker for Reclaim {
             };
             if let Some(pages) = backing.try_purge(page) {
                 freed = pages.saturating_add(freed);
-                done = Scan::Freed(freed);
-            }
-            if freed >= wanted {
-                break;
+                purged = true;
             }
         }
-        done
+        match purged {
+            true => Scan::Freed {
+                objects: freed,
+                scanned: freed.max(tries.div_ceil(EMPTY_RANGES)),
+            },
+            false => Scan::Stop,
+        }
     }
 }
 

@@ -186,6 +186,16 @@ impl Drop for RawFile {
     }
 }
 
+/// Whether pages can be punched now.
+pub(crate) enum Readiness {
+    /// They can.
+    Ready,
+    /// One is locked, maybe by the caller.
+    Locked,
+    /// Pages beyond them were swapped out with some of them as one, and had to be read.
+    InSwap,
+}
+
 /// A backing file.
 ///
 /// # Invariants
@@ -221,8 +231,8 @@ impl ShmemFile {
         let file = Self::with_operations(RawFile::new(name, 0, Default::default())?)?;
         // SAFETY: No one else has seen the file yet, nor its inode.
         let flags = unsafe { &mut (*(*file.as_ptr()).f_inode).i_flags };
-        // Root could write to it through /proc/PID/map_files. But what has no pages has
-        // none to unmap: see `map_name()`.
+        // Or whoever may open /proc/PID/map_files for writing could give it pages, and take
+        // them away: see `map_name()`.
         *flags |= bindings::S_IMMUTABLE;
         Ok(file)
     }
@@ -331,7 +341,7 @@ impl ShmemFile {
         if entry.is_null() {
             return 0;
         }
-        pages.len().min(self.resident()).max(1)
+        pages.len().min(self.resident().max(2))
     }
 
     /// Returns how many pages of the file are in memory.
@@ -342,20 +352,19 @@ impl ShmemFile {
         unsafe { pages.read_volatile() }
     }
 
-    /// Tells whether [`ShmemFile::punch()`] would not have to wait for pages that
-    /// someone has locked now.
+    /// Tells whether [`ShmemFile::punch()`] would have to wait.
     ///
     /// It waits for a page's lock, so a task that holds one must not punch. What
     /// is locked later may be waited for: whoever comes to punch with it asks
     /// first, too.
     #[doc(alias = "filemap_get_folios")]
-    pub(crate) fn is_idle(&self, pages: PageRange) -> bool {
+    pub(crate) fn readiness(&self, pages: PageRange) -> Readiness {
         // SAFETY: The file is valid, and so is its mapping for as long.
         let mapping = unsafe { (*self.as_ptr()).f_mapping };
         // CAST: Both have the width of a `long`.
         let (mut next, last) = (pages.first() as c_ulong, pages.last() as c_ulong);
         if is_end_in_swap(mapping, next, last) {
-            return false;
+            return Readiness::InSwap;
         }
         let mut batch: bindings::folio_batch = pin_init::zeroed();
         loop {
@@ -363,7 +372,7 @@ impl ShmemFile {
             let count =
                 unsafe { bindings::filemap_get_folios(mapping, &mut next, last, &mut batch) };
             if count == 0 {
-                return true;
+                return Readiness::Ready;
             }
             // CAST: A batch has few folios.
             let mut folios = batch.folios.iter().take(count as usize);
@@ -371,7 +380,7 @@ impl ShmemFile {
             // SAFETY: The batch holds references, which this drops.
             unsafe { bindings::__folio_batch_release(&mut batch) };
             if is_locked {
-                return false;
+                return Readiness::Locked;
             }
         }
     }

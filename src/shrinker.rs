@@ -37,8 +37,12 @@ impl Place<'_> {
 
 /// What a scan came to.
 pub(crate) enum Scan {
-    /// So many objects were freed; if none, something was done nevertheless.
-    Freed(usize),
+    /// So many objects were freed, and it took as long as for `scanned`.
+    Freed {
+        objects: usize,
+        /// At least 1.
+        scanned: usize,
+    },
     /// Nothing can be done now.
     Stop,
 }
@@ -219,9 +223,9 @@ unsafe extern "C" fn scan<S: Shrinker>(
     // INVARIANT: A call is under way.
     match state.scan(&Place { control }, control.nr_to_scan) {
         Scan::Stop => STOP,
-        Scan::Freed(objects) => {
+        Scan::Freed { objects, scanned } => {
             // `do_shrink_slab()` goes on until it has scanned what it wants.
-            control.nr_scanned = objects.max(1);
+            control.nr_scanned = scanned.max(1);
             objects
         }
     }
@@ -244,7 +248,10 @@ mod tests {
         fn scan(&self, _place: &Place<'_>, _wanted: usize) -> Scan {
             match self.0 {
                 0 => Scan::Stop,
-                objects => Scan::Freed(objects),
+                objects => Scan::Freed {
+                    objects,
+                    scanned: objects.saturating_add(1),
+                },
             }
         }
     }
@@ -270,7 +277,7 @@ mod tests {
 
     #[test]
     fn scans_say_what_they_freed() {
-        assert_eq!(answers(7, bindings::GFP_KERNEL), (7, 7, 7));
+        assert_eq!(answers(7, bindings::GFP_KERNEL), (7, 7, 8));
         assert_eq!(answers(0, bindings::GFP_KERNEL), (EMPTY, STOP, 1));
     }
 

@@ -6,6 +6,8 @@
 //! [`include/linux/capability.h`](srctree/include/linux/capability.h),
 //! [`include/uapi/linux/personality.h`](srctree/include/uapi/linux/personality.h).
 
+use core::ptr::NonNull;
+
 use kernel::{
     bindings, current,
     ffi::{
@@ -13,7 +15,6 @@ use kernel::{
         c_uint,
         c_ulong, //
     },
-    fs::File,
 };
 
 /// `READ_IMPLIES_EXEC`, which `bindings` does not always carry.
@@ -27,26 +28,44 @@ pub(crate) fn read_implies_exec() -> bool {
     personality & READ_IMPLIES_EXEC != 0
 }
 
-/// Tells whether the caller may administer the whole system.
+/// Tells whether the caller may administer the whole system: a capability of the
+/// first user namespace.
+#[doc(alias = "capable")]
 pub(crate) fn may_administer() -> bool {
-    capable(bindings::CAP_SYS_ADMIN)
-}
-
-/// Tells whether the caller may have more than limits allow.
-pub(crate) fn may_exceed_limits() -> bool {
-    capable(bindings::CAP_SYS_RESOURCE)
-}
-
-/// Tells whether the caller has a capability, in the first user namespace.
-fn capable(capability: c_uint) -> bool {
     // SAFETY: A capability that there is; this runs in a task's context.
     // CAST: A small number.
-    unsafe { bindings::capable(capability as c_int) }
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
 }
 
-/// Returns the effective user of whoever opened a file, by the number that is the same in all namespaces.
-pub(crate) fn opener(file: &File) -> u32 {
-    file.cred().euid().into_raw().val
+/// Tells whether the caller may have more than limits allow: another of these. That it
+/// may not is no event for an audit.
+#[doc(alias = "capable_noaudit")]
+pub(crate) fn may_exceed_limits() -> bool {
+    // SAFETY: As above. CAST: A small number.
+    unsafe { bindings::capable_noaudit(bindings::CAP_SYS_RESOURCE as c_int) }
+}
+
+/// Returns the user to whom what the caller takes is charged, by the number that is the
+/// same in all namespaces.
+///
+/// In a user namespace there are many, for whoever made it. So it is who made the
+/// outermost, unless that is root, who makes such namespaces for others.
+pub(crate) fn user() -> u32 {
+    // SAFETY: The credentials of the running task, which only that changes.
+    let cred = unsafe { (*current!().as_ptr()).cred };
+    // SAFETY: They have a user, and a user namespace.
+    let (mut user, mut namespace) = unsafe { ((*cred).euid.val, (*cred).user_ns) };
+    let own = user;
+    // SAFETY: A namespace exists for as long as those below it. The first has no parent.
+    while let Some(parent) = NonNull::new(unsafe { (*namespace).parent }) {
+        // SAFETY: As above.
+        user = unsafe { (*namespace).owner.val };
+        namespace = parent.as_ptr();
+    }
+    match user {
+        0 => own,
+        user => user,
+    }
 }
 
 /// Tells whether the caller was killed: nobody will see what it answers.

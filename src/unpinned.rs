@@ -16,7 +16,10 @@ use kernel::{
     },
 };
 
-use crate::pages::PageRange;
+use crate::{
+    pages::PageRange,
+    quota::Charge, //
+};
 
 /// The order in which ranges were unpinned, oldest first.
 pub(crate) trait Order<T> {
@@ -30,28 +33,32 @@ pub(crate) trait Order<T> {
     fn remove(&mut self, token: T);
 }
 
-/// Memory for an entry.
-type Node<T> = RBTreeNodeReservation<usize, Entry<T>>;
+/// Memory for an entry, and who is charged for it.
+struct Room<T> {
+    node: RBTreeNodeReservation<usize, Entry<T>>,
+    charge: Option<Charge>,
+}
 
 /// What one more range takes, allocated before the lock is taken.
 pub(crate) struct Spare<T> {
     token: T,
-    node: Option<Node<T>>,
+    room: Option<Room<T>>,
 }
 
 impl<T> Spare<T> {
-    /// Makes one that will do if there is a node left over.
+    /// Makes one that will do if there is room left over.
     pub(crate) fn new(token: T) -> Self {
-        Self { token, node: None }
+        Self { token, room: None }
     }
 
     /// Makes one that will always do.
     ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn with_node(self, flags: Flags) -> Result<Self> {
+    pub(crate) fn with_room(self, charge: Option<Charge>, flags: Flags) -> Result<Self> {
+        let node = RBTreeNodeReservation::new(flags)?;
         Ok(Self {
             token: self.token,
-            node: Some(RBTreeNodeReservation::new(flags)?),
+            room: Some(Room { node, charge }),
         })
     }
 }
@@ -61,7 +68,7 @@ pub(crate) enum Refused<S> {
     /// A range that would have to change is being purged.
     Purging(S),
     /// There is one range more after it, for which there has to be a [`Spare`] with
-    /// a node.
+    /// room.
     SpareNeeded(S),
 }
 
@@ -79,7 +86,7 @@ pub(crate) enum Found {
     /// A range that can be purged.
     Purgeable(PageRange),
     /// A range that somebody else is purging, and which purge that is.
-    Purging(PageRange, usize),
+    Purging(PageRange, u32),
     /// Nothing, up to this page.
     NothingTo(usize),
     /// Nothing.
@@ -91,8 +98,9 @@ struct Entry<T> {
     first: usize,
     purged: bool,
     /// Which purge of it is under way, or 0.
-    purge: usize,
+    purge: u32,
     token: Option<T>,
+    charge: Option<Charge>,
 }
 
 /// The unpinned ranges of an area.
@@ -116,11 +124,11 @@ pub(crate) struct Unpinned<T, const PIECE: usize = 64> {
     // range that can have it.
     tree: RBTree<usize, Entry<T>>,
     ranges: usize,
-    purges: usize,
+    purges: u32,
     purging: usize,
     /// That of the last range that was removed: often a pin is followed by an
     /// unpin.
-    node: Option<Node<T>>,
+    room: Option<Room<T>>,
 }
 
 impl<T, const PIECE: usize> Unpinned<T, PIECE> {
@@ -134,7 +142,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             ranges: 0,
             purges: 0,
             purging: 0,
-            node: None,
+            room: None,
         }
     }
 
@@ -197,15 +205,15 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             let gone = remove(cursor);
             self.forget(gone, order);
         }
-        // If something was removed, there is a node.
-        let Some(node) = spare.node.or_else(|| self.node.take()) else {
+        // If something was removed, there is room.
+        let Some(room) = spare.room.or_else(|| self.room.take()) else {
             return Err(Refused::SpareNeeded(Spare::new(spare.token)));
         };
         let token = (empty < hull.len()).then_some(spare.token);
         if let Some(token) = &token {
             order.push(token, hull);
         }
-        self.insert(hull, purged, token, node);
+        self.insert(hull, purged, token, room);
         Ok(rest)
     }
 
@@ -244,12 +252,12 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
                     break;
                 }
                 (Some(lower), None) => {
-                    let (token, node) = remove(cursor);
+                    let (token, room) = remove(cursor);
                     self.ranges -= 1;
                     if let Some(token) = &token {
                         order.adjust(token, lower);
                     }
-                    self.insert(lower, was_purged, token, node);
+                    self.insert(lower, was_purged, token, room);
                 }
                 (Some(lower), Some(upper)) => {
                     // No other range overlaps such pages.
@@ -260,6 +268,24 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             }
         }
         Ok(Pinned { purged, rest: None })
+    }
+
+    /// Returns what is still to be unpinned of what [`Unpinned::unpin()`] left. If
+    /// somebody pinned meanwhile what has been joined, that is not undone.
+    pub(crate) fn still_left(&self, rest: PageRange) -> Option<PageRange> {
+        let joined = PageRange::from_ends(rest.first(), rest.first());
+        if self.is_pinned(joined) {
+            return rest.after(joined);
+        }
+        Some(rest)
+    }
+
+    /// Lets `f` see the token of a range that can be purged.
+    pub(crate) fn with_token(&self, range: PageRange, f: impl FnOnce(&T)) {
+        let entry = self.tree.get(&range.last());
+        if let Some(token) = entry.and_then(|entry| entry.token.as_ref()) {
+            f(token);
+        }
     }
 
     /// Returns the range that has `page`, if it can be purged.
@@ -284,8 +310,8 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         };
         // INVARIANT: No token, and purged.
         entry.purged = true;
-        // OVERFLOW: Nobody counts so far.
-        self.purges += 1;
+        // OVERFLOW: Nobody waits for so long that the next of the same number begins.
+        self.purges = self.purges.wrapping_add(1).max(1);
         entry.purge = self.purges;
         self.purging += 1;
         order.remove(token);
@@ -354,14 +380,15 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     }
 
     /// Inserts a range that overlaps none.
-    fn insert(&mut self, range: PageRange, purged: bool, token: Option<T>, node: Node<T>) {
+    fn insert(&mut self, range: PageRange, purged: bool, token: Option<T>, room: Room<T>) {
         let entry = Entry {
             first: range.first(),
             purged,
             purge: 0,
             token,
+            charge: room.charge,
         };
-        self.tree.insert(node.into_node(range.last(), entry));
+        self.tree.insert(room.node.into_node(range.last(), entry));
         // INVARIANT: One more.
         self.ranges += 1;
     }
@@ -369,7 +396,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     /// Leaves of a range its two ends. The lower one keeps its place, the upper one
     /// is the youngest.
     ///
-    /// Fails, with nothing changed, without a spare that has a node.
+    /// Fails, with nothing changed, without a spare that has room.
     fn split(
         &mut self,
         lower: PageRange,
@@ -378,10 +405,10 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         order: &mut impl Order<T>,
     ) -> Result<(), Option<Spare<T>>> {
         let spare = spare.ok_or(None)?;
-        let Some(node) = spare.node.or_else(|| self.node.take()) else {
+        let Some(room) = spare.room.or_else(|| self.room.take()) else {
             return Err(Some(Spare::new(spare.token)));
         };
-        // The node has the key of the upper part.
+        // The entry has the key of the upper part.
         let Some(entry) = self.tree.get_mut(&upper.last()) else {
             return Ok(());
         };
@@ -393,13 +420,13 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             order.push(&spare.token, upper);
             entry.token = Some(spare.token);
         }
-        self.insert(lower, purged, token, node);
+        self.insert(lower, purged, token, room);
         Ok(())
     }
 
     /// Counts a range no more.
-    fn forget(&mut self, (token, node): (Option<T>, Node<T>), order: &mut impl Order<T>) {
-        self.node = Some(node);
+    fn forget(&mut self, (token, room): (Option<T>, Room<T>), order: &mut impl Order<T>) {
+        self.room = Some(room);
         // INVARIANT: One less.
         self.ranges -= 1;
         if let Some(token) = token {
@@ -419,11 +446,13 @@ fn overlapping_mut<T>(
     (first <= pages.last()).then(|| (PageRange::from_ends(first, last), cursor))
 }
 
-/// Removes an entry, of which the token and the node are left.
-fn remove<T>(mut cursor: CursorMut<'_, usize, Entry<T>>) -> (Option<T>, Node<T>) {
-    let token = cursor.current_mut().1.token.take();
+/// Removes an entry, of which the token and the room are left.
+fn remove<T>(mut cursor: CursorMut<'_, usize, Entry<T>>) -> (Option<T>, Room<T>) {
+    let (_, entry) = cursor.current_mut();
+    let (token, charge) = (entry.token.take(), entry.charge.take());
     let (_, node) = cursor.remove_current();
-    (token, node.into_reservation())
+    let node = node.into_reservation();
+    (token, Room { node, charge })
 }
 
 /// Leaves of a range its upper part.
@@ -619,6 +648,10 @@ mod tests {
                     let mut rest = Some(pages);
                     while let Some(pages) = rest {
                         rest = self.unpin(pages)?;
+                        let left = rest.and_then(|rest| self.real.still_left(rest));
+                        if left != rest {
+                            return Ok(false);
+                        }
                     }
                     self.model.unpin(pages)?;
                     Ok(true)
@@ -656,7 +689,7 @@ mod tests {
             (is_right && self.state() == before).then_some(()).ok_or(EINVAL)
         }
 
-        /// Unpins, at first without a node.
+        /// Unpins, at first without room.
         fn unpin(&mut self, pages: PageRange) -> Result<Option<PageRange>> {
             let before = self.state();
             let mut spare = self.spare();
@@ -668,7 +701,7 @@ mod tests {
                         self.wait(pages, before)?;
                     }
                     Err(Refused::SpareNeeded(given)) => {
-                        spare = given.with_node(GFP_KERNEL)?;
+                        spare = given.with_room(None, GFP_KERNEL)?;
                         if self.state() != before {
                             break;
                         }
@@ -678,7 +711,7 @@ mod tests {
             Err(EINVAL)
         }
 
-        /// Pins, at first without a spare, then with one without a node.
+        /// Pins, at first without a spare, then with one without room.
         fn pin(&mut self, pages: PageRange) -> Result<Pinned> {
             let before = self.state();
             let mut spare = None;
@@ -692,7 +725,7 @@ mod tests {
                     Err(Refused::SpareNeeded(given)) => {
                         spare = Some(match given {
                             None => self.spare(),
-                            Some(given) => given.with_node(GFP_KERNEL)?,
+                            Some(given) => given.with_room(None, GFP_KERNEL)?,
                         });
                         if self.state() != before {
                             break;
@@ -960,6 +993,22 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn what_is_pinned_meanwhile_stays_pinned() -> Result {
+        let mut pair = Pair::new();
+        for page in [0, 2, 4] {
+            pair.step(Step::Unpin(PageRange::from_ends(page, page)))?;
+        }
+        let rest = pair.unpin(PageRange::from_ends(0, 4))?;
+        assert_eq!(rest, Some(PageRange::from_ends(2, 4)));
+        pair.pin(PageRange::from_ends(0, 2))?;
+        let left = rest.and_then(|rest| pair.real.still_left(rest));
+        assert_eq!(left, Some(PageRange::from_ends(3, 4)));
+        let last = PageRange::from_ends(1, 1);
+        assert_eq!(pair.real.still_left(last), None);
+        Ok(())
+    }
+
     /// Unpins and pins many ranges at once; each call deals with a few.
     #[test]
     fn long_work_is_done_in_pieces() -> Result {
@@ -972,14 +1021,14 @@ mod tests {
             let mut real = Unpinned::<usize>::new();
             for page in 0..RANGES {
                 let pages = PageRange::from_ends(2 * page, 2 * page);
-                let spare = Spare::new(page).with_node(GFP_KERNEL)?;
+                let spare = Spare::new(page).with_room(None, GFP_KERNEL)?;
                 assert!(real.unpin(pages, spare, &mut order).is_ok());
             }
             let mut rest = Some(PageRange::from_ends(0, 2 * RANGES));
             let mut calls = 0;
             while let Some(pages) = rest {
                 let before = real.ranges();
-                let spare = Spare::new(RANGES + calls).with_node(GFP_KERNEL)?;
+                let spare = Spare::new(RANGES + calls).with_room(None, GFP_KERNEL)?;
                 rest = if pins {
                     let pinned = real.pin(pages, None, &mut order);
                     pinned.map_err(|_| EINVAL)?.rest
