@@ -23,7 +23,8 @@ usage() {
 
 		  scripts    no machine: the tests of the scripts
 		  uml        User-mode Linux with KASAN on one CPU, 64-bit
-		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
+		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit; then tests of reclaim
+		             with two NUMA nodes and MGLRU
 		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
 		  debian     QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
 		  android    QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
@@ -120,6 +121,7 @@ test_in() {
 		with_cache prepare_kernel "$1"
 		build_for "$1"
 		boot_module "$1"
+		[[ $1 != x86 ]] || test_nodes
 		;;
 	esac
 }
@@ -141,6 +143,16 @@ test_in_debian() {
 boot_module() {
 	boot "$1" "$OUT/$1/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}" "${@:2}" \
 		"$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
+}
+
+# test_nodes: tests reclaim again on x86, where memory is in two nodes and MGLRU finds
+# what to reclaim.
+test_nodes() {
+	SUITES=({order,cgroup,pressure,purge_race,stranger,torture}_test', two nodes, MGLRU')
+	make_initramfs x86-nodes nodes "$OUT/x86/module/rust_ashmem.ko:/rust_ashmem.ko" \
+		"$(selftests_of x86 64):/selftests-64"
+	say "Testing in x86-nodes (usually 1 to 2 min)"
+	count_vm x86-nodes
 }
 
 # boot VM FILE...: runs SUITES there.

@@ -60,6 +60,12 @@ start_vm() {
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
 	x86 | android-x86 | debian | installed | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86-nodes)
+		# The memory of each CPU is a node.
+		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
+			-object memory-backend-ram,id=a,size=512M -numa node,cpus=0,memdev=a
+			-object memory-backend-ram,id=b,size=512M -numa node,cpus=1,memdev=b"
+		;;
 	secureboot)
 		# Its firmware finds what to boot on the disk, and keeps the keys it trusts in
 		# the variables, which System Management Mode protects. It prints to the first
