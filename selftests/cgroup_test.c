@@ -7,6 +7,7 @@
  * unpins. They make cgroups and a swap device of their own, and remove them.
  */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "kselftest_harness.h"
 #include "tenant.h"
@@ -223,47 +224,70 @@ TEST_F(homes, ranges_stay_where_they_were_unpinned)
 	close(fd);
 }
 
-/* In bytes, of the cgroup's share of the kernel's memory. */
-static long long kernel_memory(int cgroup)
+/* So many that the pages which each CPU has charged in advance do not matter. */
+#define MANY	8000
+
+static int fds[MANY], region;
+
+static bool open_null(int i)
 {
-	return read_stat(cgroup, "memory.stat", "kernel");
+	fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return fds[i] >= 0;
 }
 
-#define MANY	10000
-
-/* Whoever makes the kernel need memory pays for it: regions, their names, and ranges. */
-TEST_F(homes, regions_and_ranges_are_charged)
+static bool open_area(int i)
 {
-	long long before, regions, ranges;
-	char name[ASHMEM_NAME_LEN];
-	int fds[200], fd;
+	fds[i] = area_open(O_RDWR);
+	return fds[i] >= 0;
+}
 
-	fd = area_create(2 * MANY * page_size());
-	ASSERT_EQ(0, try_map(fd, page_size(), PROT_RW, MAP_SHARED));
+static bool name_area(int i)
+{
+	char name[ASHMEM_NAME_LEN] = "";
+
 	memset(name, 'n', sizeof(name) - 1);
-	name[sizeof(name) - 1] = '\0';
+	return !set_name(fds[i], name);
+}
+
+static bool unpin_one(int i)
+{
+	return !unpin(region, 2 * i, 1);
+}
+
+/* How many bytes it takes to do something so often, each time, of a cgroup's memory. */
+static long long bytes_of(int cgroup, bool (*once)(int i))
+{
+	long long before = read_number(cgroup, "memory.current");
+
+	for (int i = 0; i < MANY; i++)
+		if (!once(i))
+			return -errno;
+	return (read_number(cgroup, "memory.current") - before) / MANY;
+}
+
+/* Whoever makes the kernel need memory pays for it. */
+TEST_F(homes, regions_names_and_ranges_are_charged)
+{
+	struct rlimit limit = { .rlim_cur = MANY + 64, .rlim_max = MANY + 64 };
+	long long file, area;
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		SKIP(return, "setrlimit(): %s", strerror(errno));
+	region = area_create(2 * MANY * page_size());
+	ASSERT_EQ(0, try_map(region, page_size(), PROT_RW, MAP_SHARED));
 	ASSERT_EQ(0, cgroup_join(self->homes[0]));
-	before = kernel_memory(self->homes[0]);
-	if (before < 0)
-		SKIP(return, "memory.stat does not tell the kernel's memory");
-	for (int i = 0; i < 200; i++) {
-		fds[i] = area_open(O_RDWR);
-		ASSERT_LE(0, fds[i]);
-		ASSERT_EQ(0, set_name(fds[i], name));
-	}
-	regions = kernel_memory(self->homes[0]);
-	/* A name of 255 bytes alone takes as many. */
-	EXPECT_LE(200 * 256, regions - before);
-	for (int i = 0; i < MANY; i++) {
-		ASSERT_EQ(0, unpin(fd, 2 * i, 1));
-	}
-	ranges = kernel_memory(self->homes[0]);
-	/* A token and a node take some 200. */
-	EXPECT_LE(MANY * 128, ranges - regions);
-	EXPECT_GE(MANY * 384, ranges - regions);
-	for (int i = 0; i < 200; i++)
+	file = bytes_of(self->homes[0], open_null);
+	for (int i = 0; i < MANY; i++)
 		close(fds[i]);
-	close(fd);
+	area = bytes_of(self->homes[0], open_area);
+	TH_LOG("%lld bytes for a file, %lld with its area", file, area);
+	EXPECT_LT(file, area);
+	EXPECT_LE(192, bytes_of(self->homes[0], name_area));
+	/* A token and a node, of 64 bytes or more each. */
+	EXPECT_LE(112, bytes_of(self->homes[0], unpin_one));
+	for (int i = 0; i < MANY; i++)
+		close(fds[i]);
+	close(region);
 	ASSERT_EQ(0, cgroup_join(self->cgroups.root));
 }
 
