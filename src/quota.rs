@@ -2,7 +2,7 @@
 
 //! How many unpinned ranges a user may have, in all areas together.
 //!
-//! A range takes some 250 bytes of kernel memory, and an area has room for a million.
+//! A range takes some 120 bytes of kernel memory, and an area has room for a million.
 //! So whoever can open the device could otherwise fill all memory.
 
 use kernel::{
@@ -19,7 +19,7 @@ use kernel::{
 
 /// How many ranges are too many for a user without `CAP_SYS_RESOURCE`.
 ///
-/// That is 16 MiB. Programs unpin a range for each object of a cache: hundreds, or
+/// That is 8 MiB. Programs unpin a range for each object of a cache: hundreds, or
 /// a few thousand.
 const MOST: usize = 1 << 16;
 
@@ -45,7 +45,7 @@ impl Account {
     }
 
     /// Charges one range more, unless there are too many and `may_exceed` says that
-    /// this is not to be borne.
+    /// this account may not have more.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn charge(self: &Arc<Self>, may_exceed: impl FnOnce() -> bool) -> Result<Charge> {
