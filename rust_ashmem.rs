@@ -14,7 +14,8 @@
 //!
 //! ```text
 //! rust_ashmem
-//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ── pages, quota
+//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
+//!                │           │           │            └─ quota
 //!                │           │           └─ lru (FFI) ── shrinker (FFI)
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot

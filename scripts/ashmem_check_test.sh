@@ -113,7 +113,7 @@ result "the C driver is told" says 1 '^note +another driver, the module ashmem_l
 machine; : >"$M/proc/modules"
 result "a driver that is built in is told" says 1 '^note +an ashmem driver is built into the kernel'
 machine; echo 'quiet cgroup.memory=nosocket,nokmem other=nokmem' >"$M/proc/cmdline"
-result "limits without effect are told" says 1 '^note +the kernel was booted with cgroup\.memory=nokmem, .*: take nokmem from'
+result "limits without effect are told" says 1 '^note +cgroup\.memory=nokmem keeps limits .*: take nokmem from'
 echo 'cgroup.memory=nosocket other=nokmem' >"$M/proc/cmdline"
 result "others are not" says_nothing_of nokmem
 machine; echo ' 58 other' >"$M/proc/misc"

@@ -3,9 +3,7 @@
 //! Reclaim: backing files whose unpinned pages can be purged.
 
 use kernel::{
-    new_condvar,
-    new_mutex,
-    new_spinlock,
+    new_condvar, new_mutex, new_spinlock,
     prelude::*,
     rbtree::RBTree,
     sync::{
@@ -164,11 +162,7 @@ impl Backing {
                 // What it has pinned so far cannot be undone. Only now somebody has
                 // unpinned more than is left, and for each range that this makes, many
                 // are gone.
-                Err(_) => match self.spare().and_then(|s| s.with_room(None, GFP_KERNEL_ACCOUNT)) {
-                    Ok(made) => spare = Some(made),
-                    Err(err) if task::was_killed() => return Err(err),
-                    Err(_) => might_sleep(),
-                },
+                Err(_) => spare = Some(self.uncharged_spare()?),
             }
         }
         Ok(purged)
@@ -186,7 +180,9 @@ impl Backing {
         while let Some(left) = rest {
             // It has changed something. If it can do no more, what is left stays as it
             // is, which loses nothing.
-            rest = self.unpin_some(|unpinned| unpinned.still_left(left)).unwrap_or(None);
+            rest = self
+                .unpin_some(|unpinned| unpinned.still_left(left))
+                .unwrap_or(None);
         }
         Ok(())
     }
@@ -237,6 +233,21 @@ impl Backing {
             len: Atomic::new(0),
         };
         Ok(Spare::new(self.reclaim.lru.item(token)?))
+    }
+
+    /// Allocates all for one more range, however long that takes; charged to nobody.
+    ///
+    /// Fails with `ENOMEM` if the caller was killed.
+    fn uncharged_spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
+        loop {
+            let spare = self
+                .spare()
+                .and_then(|spare| spare.with_room(None, GFP_KERNEL_ACCOUNT));
+            if spare.is_ok() || task::was_killed() {
+                return spare;
+            }
+            might_sleep();
+        }
     }
 
     /// Adds room for one more range, which is charged to the caller's user.

@@ -376,7 +376,9 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
 
     /// Returns the tokens of all ranges.
     pub(crate) fn tokens(&mut self) -> impl Iterator<Item = T> + use<'_, T, PIECE> {
-        self.tree.values_mut().filter_map(|entry| entry.token.take())
+        self.tree
+            .values_mut()
+            .filter_map(|entry| entry.token.take())
     }
 
     /// Inserts a range that overlaps none.
@@ -686,7 +688,9 @@ mod tests {
         fn wait(&mut self, pages: PageRange, before: (usize, usize)) -> Result {
             let is_right = self.purging.is_some_and(|range| overlap(range, pages));
             self.end_purge();
-            (is_right && self.state() == before).then_some(()).ok_or(EINVAL)
+            (is_right && self.state() == before)
+                .then_some(())
+                .ok_or(EINVAL)
         }
 
         /// Unpins, at first without room.

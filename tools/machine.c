@@ -307,9 +307,9 @@ static void report_limits(void)
 {
 	if (!is_booted_with("cgroup.memory=", "nokmem"))
 		return;
-	note("limits", "the kernel was booted with cgroup.memory=nokmem, so that a limit of a "
-	     "memory cgroup purges nothing, and may kill what runs in it");
-	advise("take nokmem from the kernel's command line, or set no limit for Android's container");
+	note("limits",
+	     "cgroup.memory=nokmem keeps limits of memory cgroups from purging anything");
+	advise("take nokmem from the kernel's command line, or give Android's container no limit");
 }
 
 void check_machine(void)
