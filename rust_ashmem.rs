@@ -38,7 +38,7 @@
 //! ```
 //!
 //! Pages are purged under no lock of ours. A range whose purge is under way says so;
-//! who wants to pin it waits for `Backing::purge_ended`.
+//! who wants to pin or join it waits for `Backing::purge_ended`.
 //!
 //! A fault on user memory takes `mmap_lock`, which is why no user memory is
 //! touched under `Area::inner`.

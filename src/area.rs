@@ -39,7 +39,7 @@ use crate::{
 ///
 /// - Once `backing` is set, neither the name nor the size changes, and the size
 ///   is not 0.
-/// - `backing` and `private` are set only under `inner`.
+/// - `backing` is set only under `inner`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Area {
     #[pin]
@@ -47,14 +47,14 @@ pub(crate) struct Area {
     /// Changes under `inner`.
     size: Atomic<usize>,
     backing: SetOnce<Arc<Backing>>,
-    /// What private mappings have the name of.
-    private: SetOnce<ShmemFile>,
     reclaim: Arc<Reclaim>,
 }
 
 struct Inner {
     name: Name,
     mask: ProtMask,
+    /// The file of private mappings, which has the name alone.
+    private: Option<ShmemFile>,
 }
 
 /// How far an area has come on its way to memory.
@@ -75,10 +75,10 @@ impl Area {
             inner <- new_mutex!(Inner {
                 name: Name::empty(),
                 mask: ProtMask::ALL,
+                private: None,
             }, "Area::inner"),
             size: Atomic::new(0),
             backing: SetOnce::new(),
-            private: SetOnce::new(),
             reclaim,
         })
     }
@@ -157,7 +157,7 @@ impl Area {
     /// whatever keeps the file from being made. A failure leaves name and size
     /// free to change.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
         let size = self.size();
         let pages = pages::count(size).ok_or(EINVAL)?;
         if !pages::fits(vma.end() - vma.start(), pages) {
@@ -166,27 +166,13 @@ impl Area {
         inner.mask.restrict(vma)?;
 
         if let Some(backing) = self.backing() {
-            return self.map_backing(&inner.name, backing, vma);
+            return inner.map(backing, vma);
         }
         let file = ShmemFile::new(inner.name.full(), size, vma)?;
         let backing = Backing::new(file, pages, self.reclaim.clone())?;
-        self.map_backing(&inner.name, &backing, vma)?;
+        inner.map(&backing, vma)?;
         // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
         self.backing.populate(backing);
-        Ok(())
-    }
-
-    /// Maps a backing file, or if the mapping is private, its name. Must be called with
-    /// `inner` locked.
-    fn map_backing(&self, name: &Name, backing: &Backing, vma: &VmaNew) -> Result {
-        if shmem::is_shared(vma) {
-            return backing.file().map(vma);
-        }
-        if self.private.as_ref().is_none() {
-            // INVARIANT: `inner` is locked.
-            self.private.populate(ShmemFile::empty(name.full())?);
-        }
-        self.private.as_ref().ok_or(ENOMEM)?.map_name(vma);
         Ok(())
     }
 
@@ -196,6 +182,22 @@ impl Area {
             Some(_) => Err(EINVAL),
             None => Ok(()),
         }
+    }
+}
+
+impl Inner {
+    /// Maps a backing file, or if the mapping is private, the name.
+    fn map(&mut self, backing: &Backing, vma: &VmaNew) -> Result {
+        if shmem::is_shared(vma) {
+            return backing.file().map(vma);
+        }
+        let private = match self.private.take() {
+            Some(private) => private,
+            None => ShmemFile::empty(self.name.full())?,
+        };
+        private.map_name(vma);
+        self.private = Some(private);
+        Ok(())
     }
 }
 

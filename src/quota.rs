@@ -17,7 +17,7 @@ use kernel::{
     },
 };
 
-/// How many ranges are too many for a user without `CAP_SYS_RESOURCE`.
+/// The most ranges that a user without `CAP_SYS_RESOURCE` can be charged for.
 ///
 /// That is 8 MiB. Programs unpin a range for each object of a cache: hundreds, or
 /// a few thousand.
@@ -25,10 +25,10 @@ const MOST: usize = 1 << 16;
 
 /// How many ranges of an area are not charged: they take no more than the area does by
 /// itself.
-const FREE: usize = 4;
+const FREE: u32 = 4;
 
 /// Tells whether one range more than so many is charged to whoever makes it.
-pub(crate) fn is_charged(ranges: usize) -> bool {
+pub(crate) fn is_charged(ranges: u32) -> bool {
     ranges >= FREE
 }
 

@@ -11,6 +11,10 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        lock::{
+            spinlock::SpinLockBackend,
+            Guard, //
+        },
         Arc,
         CondVar,
         Mutex,
@@ -49,8 +53,9 @@ use crate::{
     unpinned::{
         Found,
         Order,
-        Refused,
+        Pinned,
         Spare,
+        SpareNeeded,
         Unpinned, //
     },
 };
@@ -88,7 +93,7 @@ impl Token {
 /// scan left the range to swap. (After [`Backing::forget()`] there may be tokens without
 /// a range for a while.)
 ///
-/// Once something was unpinned, `reclaim` knows of the backing, and `membership` is
+/// If there is a range, or was one, `reclaim` knows of the backing, and `membership` is
 /// set.
 ///
 /// `reclaim` and the tokens refer to the backing, so [`Backing::forget()`] must be
@@ -105,6 +110,8 @@ pub(crate) struct Backing {
     #[pin]
     purge_ended: CondVar,
 }
+
+type Locked<'a> = Guard<'a, Unpinned<Item<Token>>, SpinLockBackend>;
 
 /// What a backing has once something of it was unpinned.
 struct Membership {
@@ -147,61 +154,105 @@ impl Backing {
     /// of any of them is under way.
     ///
     /// Many ranges are pinned some at a time. Fails with `ENOMEM`, before any change,
-    /// if it has to split a range.
+    /// if it has to split a range; or if the caller is killed.
     pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
-        let (mut rest, mut purged, mut spare) = (Some(pages), false, None);
-        while let Some(left) = rest {
-            match self.change(spare.take(), |unpinned, spare, order| {
-                unpinned.pin(left, spare, order)
-            }) {
-                Ok(pinned) => {
-                    purged |= pinned.purged;
-                    rest = pinned.rest;
-                }
-                Err(_) if left == pages => spare = Some(self.with_room(self.spare()?)?),
-                // What it has pinned so far cannot be undone. Only now somebody has
-                // unpinned more than is left, and for each range that this makes, many
-                // are gone.
-                Err(_) => spare = Some(self.uncharged_spare()?),
+        match self.pin_some(pages, None) {
+            Ok(Pinned { purged, rest: None }) => Ok(purged),
+            Ok(pinned) => self.pin_rest(pinned),
+            Err(SpareNeeded) => {
+                let spare = self.with_room(self.spare()?)?;
+                let pinned = self.pin_some(pages, Some(spare)).map_err(|_| ENOMEM)?;
+                self.pin_rest(pinned)
             }
         }
+    }
+
+    /// Pins what is left after a part was pinned. Fails with `ENOMEM` if the caller was
+    /// killed.
+    // Not in the frame of those that leave nothing, as the next but one.
+    #[inline(never)]
+    fn pin_rest(self: &Arc<Self>, mut pinned: Pinned) -> Result<bool> {
+        let mut purged = pinned.purged;
+        while let Some(left) = pinned.rest {
+            pinned = match self.pin_some(left, None) {
+                Ok(pinned) => pinned,
+                // What was pinned so far cannot be undone. Another thread has meanwhile
+                // unpinned pages around what is left. That adds one range at most, after
+                // many were removed.
+                Err(SpareNeeded) => {
+                    let spare = self.uncharged_spare()?;
+                    self.pin_some(left, Some(spare)).map_err(|_| ENOMEM)?
+                }
+            };
+            purged |= pinned.purged;
+        }
         Ok(purged)
+    }
+
+    /// Pins pages; says which are still to be pinned. With a spare that has room, it
+    /// does not fail.
+    fn pin_some(
+        &self,
+        pages: PageRange,
+        spare: Option<Spare<Item<Token>>>,
+    ) -> Result<Pinned, SpareNeeded> {
+        let mut order = Listed(&self.reclaim);
+        self.lock_unpurged(pages).pin(pages, spare, &mut order)
     }
 
     /// Unpins pages, which may be purged from now on. Waits until no purge of a range
     /// that it joins is under way.
     ///
-    /// Many ranges are joined some at a time. Fails with `ENOMEM`, before any change.
+    /// Many ranges are joined some at a time. Fails with `ENOMEM` if nothing has changed;
+    /// after that, pages that cannot be unpinned stay pinned, and it succeeds.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
-        if self.membership.as_ref().is_none() {
-            self.reclaim.admit(self)?;
-        }
-        let mut rest = self.unpin_some(|_| Some(pages))?;
-        while let Some(left) = rest {
-            // It has changed something. If it can do no more, what is left stays as it
-            // is, which loses nothing.
-            rest = self
-                .unpin_some(|unpinned| unpinned.still_left(left))
-                .unwrap_or(None);
+        if let Some(rest) = self.unpin_piece(pages)? {
+            self.unpin_rest(rest);
         }
         Ok(())
     }
 
-    /// Unpins the pages that `which` says; returns those that are still to be unpinned.
-    fn unpin_some(
-        self: &Arc<Self>,
-        which: impl Fn(&Unpinned<Item<Token>>) -> Option<PageRange>,
-    ) -> Result<Option<PageRange>> {
-        let mut spare = self.spare()?;
-        loop {
-            match self.change(spare, |unpinned, spare, order| match which(unpinned) {
-                Some(pages) => unpinned.unpin(pages, spare, order),
-                None => Ok(None),
-            }) {
-                Ok(rest) => return Ok(rest),
-                Err(needs_room) => spare = self.with_room(needs_room)?,
+    /// Unpins what is left after a part was joined, as far as there is memory.
+    #[inline(never)]
+    fn unpin_rest(self: &Arc<Self>, rest: PageRange) {
+        let mut rest = Some(rest);
+        while let Some(left) = rest {
+            let left = self.unpinned.lock().still_left(left);
+            rest = left.and_then(|left| self.unpin_piece(left).unwrap_or(None));
+        }
+    }
+
+    /// Unpins pages; returns those that are still to be unpinned.
+    ///
+    /// Fails with `ENOMEM`, before any change.
+    fn unpin_piece(self: &Arc<Self>, pages: PageRange) -> Result<Option<PageRange>> {
+        match self.unpin_some(pages, self.spare()?) {
+            Ok(rest) => Ok(rest),
+            Err(bare) => {
+                let spare = self.with_room(bare)?;
+                self.unpin_some(pages, spare).map_err(|_| ENOMEM)
             }
         }
+    }
+
+    /// Unpins pages, unless that needs a spare with room.
+    fn unpin_some(
+        &self,
+        pages: PageRange,
+        spare: Spare<Item<Token>>,
+    ) -> Result<Option<PageRange>, Spare<Item<Token>>> {
+        let mut order = Listed(&self.reclaim);
+        self.lock_unpurged(pages).unpin(pages, spare, &mut order)
+    }
+
+    /// Locks the ranges, once no purge is in the way of pinning or unpinning pages.
+    #[inline]
+    fn lock_unpurged(&self, pages: PageRange) -> Locked<'_> {
+        let mut unpinned = self.unpinned.lock();
+        while unpinned.is_purging(pages) {
+            self.purge_ended.wait(&mut unpinned);
+        }
+        unpinned
     }
 
     /// Tells whether all the pages are pinned.
@@ -235,7 +286,8 @@ impl Backing {
         Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
 
-    /// Allocates all for one more range, however long that takes; charged to nobody.
+    /// Allocates all for one more range, however long that takes. It does not count
+    /// against the user's limit; the memory cgroup is charged.
     ///
     /// Fails with `ENOMEM` if the caller was killed.
     fn uncharged_spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
@@ -253,18 +305,20 @@ impl Backing {
     /// Adds room for one more range, which is charged to the caller's user.
     ///
     /// Fails with `ENOMEM`, also if that has too many.
-    fn with_room(&self, spare: Spare<Item<Token>>) -> Result<Spare<Item<Token>>> {
-        let charge = match self.membership.as_ref() {
-            Some(membership) => self.charge(membership)?,
-            None => None,
-        };
-        spare.with_room(charge, GFP_KERNEL_ACCOUNT)
+    fn with_room(self: &Arc<Self>, spare: Spare<Item<Token>>) -> Result<Spare<Item<Token>>> {
+        spare.with_room(self.charge()?, GFP_KERNEL_ACCOUNT)
     }
 
-    fn charge(&self, membership: &Membership) -> Result<Option<Charge>> {
+    /// Charges one more range, unless it is free. The first makes `reclaim` know of the
+    /// backing.
+    fn charge(self: &Arc<Self>) -> Result<Option<Charge>> {
+        if self.membership.as_ref().is_none() {
+            self.reclaim.admit(self)?;
+        }
         if !quota::is_charged(self.unpinned.lock().ranges()) {
             return Ok(None);
         }
+        let membership = self.membership.as_ref().ok_or(ENOMEM)?;
         let user = task::user();
         let charge = if membership.account.is_of(user) {
             membership.account.charge(task::may_exceed_limits)?
@@ -275,29 +329,9 @@ impl Backing {
         Ok(Some(charge))
     }
 
-    /// Lets `f` change the ranges, as soon as no purge is in its way.
-    ///
-    /// Fails with the spare if that has to have room.
-    fn change<S, R>(
-        &self,
-        mut spare: S,
-        f: impl Fn(&mut Unpinned<Item<Token>>, S, &mut Listed<'_>) -> Result<R, Refused<S>>,
-    ) -> Result<R, S> {
-        let mut unpinned = self.unpinned.lock();
-        loop {
-            match f(&mut unpinned, spare, &mut Listed(&self.reclaim)) {
-                Ok(result) => return Ok(result),
-                Err(Refused::SpareNeeded(given)) => return Err(given),
-                Err(Refused::Purging(given)) => {
-                    spare = given;
-                    self.purge_ended.wait(&mut unpinned);
-                }
-            }
-        }
-    }
-
-    /// Purges the range that `page` is in, unless that had to wait for a page that the
-    /// calling task may have locked. Returns about how many pages it freed.
+    /// Purges the range that `page` is in, unless that would have to wait for a page that
+    /// the calling task may have locked, or for swap, or the range is changing. Returns
+    /// about how many pages it freed.
     fn try_purge(&self, page: usize) -> Option<usize> {
         let range = self.unpinned.lock().purgeable(page)?;
         let readiness = self.file.readiness(range);
@@ -314,19 +348,21 @@ impl Backing {
             }
             Readiness::Ready => (),
         }
-        let begun = unpinned.begin_purge(range, &mut Listed(&self.reclaim));
+        if !unpinned.begin_purge(range, &mut Listed(&self.reclaim)) {
+            return None;
+        }
         drop(unpinned);
-        begun.then(|| self.finish_purge(range))
+        let freed = self.punch(range);
+        drop(self.end_purge(range));
+        Some(freed)
     }
 
-    /// Purges a range whose purge has begun. Until that is over, nobody can pin it.
-    fn finish_purge(&self, range: PageRange) -> usize {
+    /// Frees the pages of a range whose purge has begun; returns about how many.
+    fn punch(&self, range: PageRange) -> usize {
         let weight = self.file.weight(range);
         if weight > 0 {
             account_reclaimed(self.file.punch(range));
         }
-        self.unpinned.lock().end_purge(range);
-        self.purge_ended.notify_all();
         weight
     }
 
@@ -334,25 +370,29 @@ impl Backing {
     /// purged.
     fn purge_all(&self) -> usize {
         let (mut next, mut purged) = (0, 0_usize);
+        let mut unpinned = self.unpinned.lock();
         while !task::was_killed() {
-            might_sleep();
-            let mut unpinned = self.unpinned.lock();
-            let last = match unpinned.find_purgeable(next) {
-                Found::Purgeable(range) => {
-                    unpinned.begin_purge(range, &mut Listed(&self.reclaim));
+            let last = match unpinned.purge_next(next, &mut Listed(&self.reclaim)) {
+                Found::Begun(range) => {
                     drop(unpinned);
-                    self.finish_purge(range);
+                    self.punch(range);
                     purged = purged.saturating_add(range.len());
+                    unpinned = self.end_purge(range);
                     range.last()
                 }
                 Found::Purging(range, purge) => {
                     // Not for later ones of the same range: there might be no end.
-                    while unpinned.find_purgeable(next) == Found::Purging(range, purge) {
+                    while unpinned.is_under_way(range, purge) {
                         self.purge_ended.wait(&mut unpinned);
                     }
                     range.last()
                 }
-                Found::NothingTo(last) => last,
+                Found::NothingTo(last) => {
+                    drop(unpinned);
+                    might_sleep();
+                    unpinned = self.unpinned.lock();
+                    last
+                }
                 Found::Nothing => break,
             };
             // What is below was purged. A range that reaches below only now was joined
@@ -360,6 +400,15 @@ impl Backing {
             next = last + 1;
         }
         purged
+    }
+
+    /// Ends a purge: whoever wants the range has it from now on.
+    fn end_purge(&self, range: PageRange) -> Locked<'_> {
+        let mut unpinned = self.unpinned.lock();
+        if unpinned.end_purge(range) {
+            self.purge_ended.notify_all();
+        }
+        unpinned
     }
 }
 
@@ -456,6 +505,7 @@ impl Reclaim {
     /// Makes a backing one of which something may be unpinned.
     ///
     /// Fails with `ENOMEM`.
+    #[cold]
     fn admit(&self, backing: &Arc<Backing>) -> Result {
         let mut backings = self.backings.lock();
         // Another thread may have done it.

@@ -312,17 +312,19 @@ impl ShmemFile {
     pub(crate) fn punch(&self, pages: PageRange) -> usize {
         let (first, last) = pages.bytes();
         let before = self.resident();
-        // All at once, which is cheaper than page by page, as truncating would.
-        // SAFETY: The file is valid, and so is its mapping for as long.
-        unsafe {
-            bindings::unmap_mapping_range(
-                (*self.as_ptr()).f_mapping,
-                // CAST: An offset in a file.
-                first as bindings::loff_t,
-                (last - first + 1) as bindings::loff_t,
-                0,
-            )
-        };
+        // All at once, which is cheaper than page by page, as truncating does.
+        if pages.len() > 1 {
+            // SAFETY: The file is valid, and so is its mapping for as long.
+            unsafe {
+                bindings::unmap_mapping_range(
+                    (*self.as_ptr()).f_mapping,
+                    // CAST: An offset in a file.
+                    first as bindings::loff_t,
+                    (last - first + 1) as bindings::loff_t,
+                    0,
+                )
+            };
+        }
         // SAFETY: The file is valid, and its inode is shmem's.
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
         before.saturating_sub(self.resident())
@@ -430,7 +432,9 @@ fn is_locked(folio: *mut bindings::folio) -> bool {
 /// `first..=last`: a punch then brings them in, and waits for that.
 #[cfg(CONFIG_XARRAY_MULTI)]
 fn is_end_in_swap(mapping: *mut bindings::address_space, first: c_ulong, last: c_ulong) -> bool {
-    [first, last].into_iter().any(|page| {
+    let ends = [first, last];
+    // Often it is one page.
+    ends.iter().skip(usize::from(first == last)).any(|&page| {
         // SAFETY: The caller's mapping is valid.
         let entries = unsafe { &raw mut (*mapping).i_pages };
         // SAFETY: As above; the entry is not followed.

@@ -63,14 +63,10 @@ impl<T> Spare<T> {
     }
 }
 
-/// Why nothing was changed. Gives back what was given.
-pub(crate) enum Refused<S> {
-    /// A range that would have to change is being purged.
-    Purging(S),
-    /// There is one range more after it, for which there has to be a [`Spare`] with
-    /// room.
-    SpareNeeded(S),
-}
+/// Says that pinning splits a range, for which a [`Spare`] with room is needed; nothing
+/// was changed.
+#[derive(Debug, PartialEq)]
+pub(crate) struct SpareNeeded;
 
 /// What pinning came to.
 pub(crate) struct Pinned {
@@ -83,8 +79,8 @@ pub(crate) struct Pinned {
 /// What a purge of everything finds from some page on.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
-    /// A range that can be purged.
-    Purgeable(PageRange),
+    /// A range that could be purged, whose purge has begun.
+    Begun(PageRange),
     /// A range that somebody else is purging, and which purge that is.
     Purging(PageRange, u32),
     /// Nothing, up to this page.
@@ -103,11 +99,29 @@ struct Entry<T> {
     charge: Option<Charge>,
 }
 
+impl<T> Entry<T> {
+    /// Begins to purge the range, if it can be purged, and counts that.
+    fn begin(&mut self, purges: &mut u32, purging: &mut u32, order: &mut impl Order<T>) -> bool {
+        let Some(token) = self.token.take() else {
+            return false;
+        };
+        // OVERFLOW: Nobody waits for so long that the next of the same number begins.
+        *purges = purges.wrapping_add(1).max(1);
+        *purging += 1;
+        // INVARIANT: No token, and purged.
+        self.purged = true;
+        self.purge = *purges;
+        order.remove(token);
+        true
+    }
+}
+
 /// The unpinned ranges of an area.
 ///
 /// A call deals with `PIECE` ranges at most, and then returns which pages are left
 /// for another: what it does then is what a call for the other pages alone would
-/// have done.
+/// have done. None of these ranges must be being purged: [`Unpinned::is_purging()`]
+/// tells.
 ///
 /// # Invariants
 ///
@@ -123,9 +137,12 @@ pub(crate) struct Unpinned<T, const PIECE: usize = 64> {
     // The key is the last page, so that the lower bound of a page is the first
     // range that can have it.
     tree: RBTree<usize, Entry<T>>,
-    ranges: usize,
+    /// There can be a million, as only the first 4 GiB can be named.
+    ranges: u32,
     purges: u32,
-    purging: usize,
+    purging: u32,
+    /// Whether somebody was told of a purge that is under way since one ended.
+    awaited: bool,
     /// That of the last range that was removed: often a pin is followed by an
     /// unpin.
     room: Option<Room<T>>,
@@ -142,12 +159,13 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             ranges: 0,
             purges: 0,
             purging: 0,
+            awaited: false,
             room: None,
         }
     }
 
     /// Returns the number of ranges.
-    pub(crate) fn ranges(&self) -> usize {
+    pub(crate) fn ranges(&self) -> u32 {
         self.ranges
     }
 
@@ -165,38 +183,51 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     /// that they overlap becomes part of a new one, which is the youngest and
     /// counts as purged if any of those was. Only if all of it was purged before
     /// is there nothing in it to purge.
+    ///
+    /// Returns the spare, with nothing changed, if it has to have room.
     pub(crate) fn unpin(
         &mut self,
         pages: PageRange,
         spare: Spare<T>,
         order: &mut impl Order<T>,
-    ) -> Result<Option<PageRange>, Refused<Spare<T>>> {
-        let mut hull = pages;
-        let mut rest = None;
-        let mut purged = false;
-        let mut empty = 0;
-        let mut removed = None;
-        let mut count = 0;
-
-        if self.is_purging(pages) {
-            return Err(Refused::Purging(spare));
+    ) -> Result<Option<PageRange>, Spare<T>> {
+        let cursor = self.tree.cursor_lower_bound(&pages.first());
+        let found = cursor.and_then(|cursor| {
+            let (&last, entry) = cursor.current();
+            (entry.first <= pages.last()).then(|| PageRange::from_ends(entry.first, last))
+        });
+        match found {
+            None => self.add(pages, false, true, spare, order).map(|()| None),
+            // No other range overlaps such pages.
+            Some(found) if found.contains(pages) => Ok(None),
+            Some(_) => self.join(pages, spare, order),
         }
+    }
+
+    /// Makes one range of pages and of those that they overlap.
+    // Not in the frame of those that overlap none.
+    #[inline(never)]
+    fn join(
+        &mut self,
+        pages: PageRange,
+        spare: Spare<T>,
+        order: &mut impl Order<T>,
+    ) -> Result<Option<PageRange>, Spare<T>> {
+        let (mut hull, mut rest) = (pages, None);
+        let (mut purged, mut empty) = (false, 0);
+        let (mut count, mut end) = (0, pages.first());
+
         while let Some((found, cursor)) = overlapping_mut(&mut self.tree, pages) {
-            let entry = cursor.current().1;
-            match removed {
-                // No other range overlaps such pages.
-                None if found.contains(pages) => return Ok(None),
-                // What is left begins with what is joined here, so that it is
-                // joined, too.
-                Some(last) if count == PIECE => {
-                    hull = PageRange::from_ends(hull.first(), last);
-                    rest = Some(PageRange::from_ends(last, pages.last()));
-                    break;
-                }
-                _ => (),
+            if count == PIECE {
+                // What is left begins with what is joined here, so that it is joined,
+                // too.
+                hull = PageRange::from_ends(hull.first(), end);
+                rest = Some(PageRange::from_ends(end, pages.last()));
+                break;
             }
+            let entry = cursor.current().1;
             count += 1;
-            removed = Some(found.last());
+            end = found.last();
             hull = hull.hull(found);
             purged |= entry.purged;
             if entry.token.is_none() {
@@ -205,35 +236,45 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
             let gone = remove(cursor);
             self.forget(gone, order);
         }
-        // If something was removed, there is room.
-        let Some(room) = spare.room.or_else(|| self.room.take()) else {
-            return Err(Refused::SpareNeeded(Spare::new(spare.token)));
-        };
-        let token = (empty < hull.len()).then_some(spare.token);
-        if let Some(token) = &token {
-            order.push(token, hull);
-        }
-        self.insert(hull, purged, token, room);
+        // There is the room of what was removed.
+        self.add(hull, purged, empty < hull.len(), spare, order)?;
         Ok(rest)
+    }
+
+    /// Adds a range that overlaps none, the youngest if it can be purged.
+    fn add(
+        &mut self,
+        range: PageRange,
+        purged: bool,
+        is_purgeable: bool,
+        spare: Spare<T>,
+        order: &mut impl Order<T>,
+    ) -> Result<(), Spare<T>> {
+        let Some(room) = spare.room.or_else(|| self.room.take()) else {
+            return Err(Spare::new(spare.token));
+        };
+        let token = is_purgeable.then_some(spare.token);
+        if let Some(token) = &token {
+            order.push(token, range);
+        }
+        self.insert(range, purged, token, room);
+        Ok(())
     }
 
     /// Pins pages; tells whether any of them was in a purged range, and which are
     /// still to be pinned.
     ///
-    /// Only if it splits a range does it need a spare.
+    /// Fails, with nothing changed, if a range is split and there is no spare with room.
     pub(crate) fn pin(
         &mut self,
         pages: PageRange,
         spare: Option<Spare<T>>,
         order: &mut impl Order<T>,
-    ) -> Result<Pinned, Refused<Option<Spare<T>>>> {
+    ) -> Result<Pinned, SpareNeeded> {
         let mut purged = false;
         let mut rest = Some(pages);
         let mut count = 0;
 
-        if self.is_purging(pages) {
-            return Err(Refused::Purging(spare));
-        }
         while let Some((found, cursor)) = overlapping_mut(&mut self.tree, pages) {
             if count == PIECE {
                 return Ok(Pinned { purged, rest });
@@ -261,8 +302,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
                 }
                 (Some(lower), Some(upper)) => {
                     // No other range overlaps such pages.
-                    self.split(lower, upper, spare, order)
-                        .map_err(Refused::SpareNeeded)?;
+                    self.split(lower, upper, spare.ok_or(SpareNeeded)?, order)?;
                     break;
                 }
             }
@@ -280,9 +320,10 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         Some(rest)
     }
 
-    /// Lets `f` see the token of a range that can be purged.
+    /// Lets `f` see the token of a range, if it still is one that can be purged.
     pub(crate) fn with_token(&self, range: PageRange, f: impl FnOnce(&T)) {
         let entry = self.tree.get(&range.last());
+        let entry = entry.filter(|entry| entry.first == range.first());
         if let Some(token) = entry.and_then(|entry| entry.token.as_ref()) {
             f(token);
         }
@@ -302,36 +343,29 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         let Some(entry) = self.tree.get_mut(&range.last()) else {
             return false;
         };
-        if entry.first != range.first() {
-            return false;
-        }
-        let Some(token) = entry.token.take() else {
-            return false;
-        };
-        // INVARIANT: No token, and purged.
-        entry.purged = true;
-        // OVERFLOW: Nobody waits for so long that the next of the same number begins.
-        self.purges = self.purges.wrapping_add(1).max(1);
-        entry.purge = self.purges;
-        self.purging += 1;
-        order.remove(token);
-        true
+        entry.first == range.first() && entry.begin(&mut self.purges, &mut self.purging, order)
     }
 
-    /// Ends the purge of a range, which may have been forgotten meanwhile.
-    pub(crate) fn end_purge(&mut self, range: PageRange) {
+    /// Ends the purge of a range, which may have been forgotten meanwhile. Tells whether
+    /// somebody may be waiting.
+    pub(crate) fn end_purge(&mut self, range: PageRange) -> bool {
         if let Some(entry) = self.tree.get_mut(&range.last()) {
             entry.purge = 0;
             self.purging -= 1;
         }
+        core::mem::take(&mut self.awaited)
     }
 
     /// Tells whether some of the ranges that a call for these pages deals with are
     /// being purged.
-    fn is_purging(&mut self, pages: PageRange) -> bool {
-        if self.purging == 0 {
-            return false;
-        }
+    pub(crate) fn is_purging(&mut self, pages: PageRange) -> bool {
+        let is_purging = self.purging != 0 && self.finds_purging(pages);
+        self.awaited |= is_purging;
+        is_purging
+    }
+
+    #[cold]
+    fn finds_purging(&mut self, pages: PageRange) -> bool {
         let mut next = self.tree.cursor_lower_bound_mut(&pages.first());
         for _ in 0..PIECE {
             let Some(cursor) = next else {
@@ -346,27 +380,36 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         false
     }
 
-    /// Looks for something to purge, or that is being purged, from a page on.
-    pub(crate) fn find_purgeable(&mut self, page: usize) -> Found {
+    /// Looks for something to purge, or that is being purged, from a page on. What can
+    /// be purged, it begins to purge, as [`Unpinned::begin_purge()`] does.
+    pub(crate) fn purge_next(&mut self, page: usize, order: &mut impl Order<T>) -> Found {
         // The other kind of cursor does not move.
         let mut next = self.tree.cursor_lower_bound_mut(&page);
         let mut end = page;
         for _ in 0..PIECE {
-            let Some(cursor) = next else {
+            let Some(mut cursor) = next else {
                 return Found::Nothing;
             };
-            let (&last, entry) = cursor.current();
+            let (&last, entry) = cursor.current_mut();
             let range = PageRange::from_ends(entry.first, last);
-            if entry.token.is_some() {
-                return Found::Purgeable(range);
-            }
             if entry.purge != 0 {
                 return Found::Purging(range, entry.purge);
+            }
+            if entry.begin(&mut self.purges, &mut self.purging, order) {
+                return Found::Begun(range);
             }
             end = last;
             next = cursor.move_next();
         }
         Found::NothingTo(end)
+    }
+
+    /// Tells whether a purge that [`Unpinned::purge_next()`] found is still under way.
+    pub(crate) fn is_under_way(&mut self, range: PageRange, purge: u32) -> bool {
+        let entry = self.tree.get(&range.last());
+        let is_under_way = entry.is_some_and(|entry| entry.purge == purge);
+        self.awaited |= is_under_way;
+        is_under_way
     }
 
     /// Forgets all ranges: everything is pinned. Returns them, with their tokens.
@@ -398,18 +441,18 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     /// Leaves of a range its two ends. The lower one keeps its place, the upper one
     /// is the youngest.
     ///
-    /// Fails, with nothing changed, without a spare that has room.
+    /// Fails, with nothing changed, if there is no room.
+    // Not in the frame of the others.
+    #[inline(never)]
     fn split(
         &mut self,
         lower: PageRange,
         upper: PageRange,
-        spare: Option<Spare<T>>,
+        spare: Spare<T>,
         order: &mut impl Order<T>,
-    ) -> Result<(), Option<Spare<T>>> {
-        let spare = spare.ok_or(None)?;
-        let Some(room) = spare.room.or_else(|| self.room.take()) else {
-            return Err(Some(Spare::new(spare.token)));
-        };
+    ) -> Result<(), SpareNeeded> {
+        let room = spare.room.or_else(|| self.room.take());
+        let room = room.ok_or(SpareNeeded)?;
         // The entry has the key of the upper part.
         let Some(entry) = self.tree.get_mut(&upper.last()) else {
             return Ok(());
@@ -639,7 +682,7 @@ mod tests {
         }
 
         /// What a refusal must not change.
-        fn state(&self) -> (usize, usize) {
+        fn state(&self) -> (u32, usize) {
             (self.real.ranges(), self.order.tokens.len())
         }
 
@@ -684,57 +727,46 @@ mod tests {
             }
         }
 
-        /// Ends the purge that pages wait for; fails if there is no reason to wait.
-        fn wait(&mut self, pages: PageRange, before: (usize, usize)) -> Result {
-            let is_right = self.purging.is_some_and(|range| overlap(range, pages));
-            self.end_purge();
-            (is_right && self.state() == before)
-                .then_some(())
-                .ok_or(EINVAL)
+        /// Ends the purge that a call for these pages has to wait for; fails if there
+        /// is no reason to wait.
+        fn wait(&mut self, pages: PageRange) -> Result {
+            if self.real.is_purging(pages) {
+                let is_right = self.purging.is_some_and(|range| overlap(range, pages));
+                self.end_purge();
+                return is_right.then_some(()).ok_or(EINVAL);
+            }
+            Ok(())
         }
 
         /// Unpins, at first without room.
         fn unpin(&mut self, pages: PageRange) -> Result<Option<PageRange>> {
+            self.wait(pages)?;
             let before = self.state();
-            let mut spare = self.spare();
-            for _ in 0..3 {
-                match self.real.unpin(pages, spare, &mut self.order) {
-                    Ok(rest) => return Ok(rest),
-                    Err(Refused::Purging(given)) => {
-                        spare = given;
-                        self.wait(pages, before)?;
-                    }
-                    Err(Refused::SpareNeeded(given)) => {
-                        spare = given.with_room(None, GFP_KERNEL)?;
-                        if self.state() != before {
-                            break;
-                        }
-                    }
-                }
+            let spare = self.spare();
+            let spare = match self.real.unpin(pages, spare, &mut self.order) {
+                Ok(rest) => return Ok(rest),
+                Err(spare) => spare.with_room(None, GFP_KERNEL)?,
+            };
+            if self.state() != before {
+                return Err(EINVAL);
             }
-            Err(EINVAL)
+            self.real
+                .unpin(pages, spare, &mut self.order)
+                .map_err(|_| EINVAL)
         }
 
         /// Pins, at first without a spare, then with one without room.
         fn pin(&mut self, pages: PageRange) -> Result<Pinned> {
+            self.wait(pages)?;
             let before = self.state();
-            let mut spare = None;
-            for _ in 0..4 {
-                match self.real.pin(pages, spare, &mut self.order) {
-                    Ok(pinned) => return Ok(pinned),
-                    Err(Refused::Purging(given)) => {
-                        spare = given;
-                        self.wait(pages, before)?;
-                    }
-                    Err(Refused::SpareNeeded(given)) => {
-                        spare = Some(match given {
-                            None => self.spare(),
-                            Some(given) => given.with_room(None, GFP_KERNEL)?,
-                        });
-                        if self.state() != before {
-                            break;
-                        }
-                    }
+            let bare = self.spare();
+            let whole = self.spare().with_room(None, GFP_KERNEL)?;
+            for spare in [None, Some(bare), Some(whole)] {
+                if let Ok(pinned) = self.real.pin(pages, spare, &mut self.order) {
+                    return Ok(pinned);
+                }
+                if self.state() != before {
+                    break;
                 }
             }
             Err(EINVAL)
@@ -746,12 +778,13 @@ mod tests {
             let (mut page, mut same) = (0, true);
             self.end_purge();
             loop {
-                page = 1 + match self.real.find_purgeable(page) {
-                    Found::Purgeable(range) => {
-                        same &= self.real.begin_purge(range, &mut self.order);
-                        let purge = self.real.purges;
-                        same &= self.real.find_purgeable(page) == Found::Purging(range, purge);
+                page = 1 + match self.real.purge_next(page, &mut self.order) {
+                    Found::Begun(range) => {
+                        let found = self.real.purge_next(page, &mut self.order);
+                        same &= found == Found::Purging(range, self.real.purges);
+                        same &= self.real.is_under_way(range, self.real.purges);
                         self.real.end_purge(range);
+                        same &= !self.real.is_under_way(range, self.real.purges);
                         range.last()
                     }
                     Found::Purging(..) => return false,
@@ -991,9 +1024,28 @@ mod tests {
         assert!(pair.real.begin_purge(range, &mut pair.order));
         assert!(!pair.real.begin_purge(range, &mut pair.order));
         assert_eq!(pair.real.purgeable(1), None);
-        assert_eq!(pair.real.find_purgeable(0), Found::Purging(range, 1));
-        pair.real.end_purge(range);
-        assert_eq!(pair.real.find_purgeable(0), Found::Nothing);
+        let found = pair.real.purge_next(0, &mut pair.order);
+        assert_eq!(found, Found::Purging(range, 1));
+        assert!(!pair.real.end_purge(range));
+        assert_eq!(pair.real.purge_next(0, &mut pair.order), Found::Nothing);
+        Ok(())
+    }
+
+    #[test]
+    fn end_of_a_purge_is_told_to_whoever_waits() -> Result {
+        let mut pair = Pair::new();
+        let ranges = [PageRange::from_ends(0, 0), PageRange::from_ends(2, 2)];
+        for range in ranges {
+            pair.step(Step::Unpin(range))?;
+            assert!(pair.real.begin_purge(range, &mut pair.order));
+        }
+        assert!(pair.real.is_purging(PageRange::from_ends(1, 2)));
+        assert!(!pair.real.is_purging(PageRange::from_ends(1, 1)));
+        // Whichever it was, who waits looks again.
+        assert!(pair.real.end_purge(ranges[0]));
+        assert!(pair.real.is_under_way(ranges[1], 2));
+        assert!(pair.real.end_purge(ranges[1]));
+        assert!(!pair.real.is_purging(PageRange::from_ends(0, 4)));
         Ok(())
     }
 
@@ -1044,7 +1096,7 @@ mod tests {
                 calls += 1;
             }
             assert!(calls > RANGES / 65);
-            assert_eq!(real.ranges(), usize::from(!pins));
+            assert_eq!(real.ranges(), u32::from(!pins));
             order.tokens.clear();
         }
         Ok(())
