@@ -82,7 +82,7 @@ builds() {
 	rm -rf "$TMP/other"
 }
 
-echo "1..59"
+echo "1..61"
 result "it is built" make -s -C "$TOP/tools" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then

@@ -32,6 +32,7 @@ finds() {
 }
 
 several=(-DREGIONS=2 -DPAGES=2)
+echo 1..6
 result "a purge of everything leaves nothing that was unpinned before" finds 0 purge_all safety
 result "nor in several regions" finds 0 purge_all safety "${several[@]}"
 result "it ends, whatever others do" finds 0 purge_all returns
