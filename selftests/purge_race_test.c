@@ -297,6 +297,47 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 	close(fd);
 }
 
+/* Purges, by a region of its own, without one that is to be closed. */
+static pid_t purge_without(int fd, int by)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		close(fd);
+		_exit(purge_all(by) < 0);
+	}
+	return child;
+}
+
+/* Who waits for the purge of a region is told of its end, though the region is closed. */
+TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
+{
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver does not wait");
+	for (int round = 0; round < 20; round++) {
+		int fd = area_create(LARGE * self->page);
+		char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+		const volatile char *at = map;
+		pid_t children[2];
+
+		ASSERT_NE(MAP_FAILED, map);
+		for (size_t i = 0; i < LARGE; i++)
+			map[i * self->page] = 'a';
+		ASSERT_EQ(0, unpin(fd, 0, 0));
+		children[0] = purge_without(fd, self->fds[0]);
+		ASSERT_LT(0, children[0]);
+		while (*at)
+			;
+		children[1] = purge_without(fd, self->fds[0]);
+		ASSERT_LT(0, children[1]);
+		sched_yield();
+		ASSERT_EQ(0, close(fd));
+		for (int i = 0; i < 2; i++)
+			EXPECT_EQ(0, exit_status_of(children[i]));
+		munmap(map, LARGE * self->page);
+	}
+}
+
 /* What was unpinned when the purge began goes, also if it is split or joined meanwhile. */
 TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 {

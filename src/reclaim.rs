@@ -160,7 +160,7 @@ impl Backing {
             Ok(Pinned { purged, rest: None }) => Ok(purged),
             Ok(pinned) => self.pin_rest(pinned),
             Err(SpareNeeded) => {
-                let spare = self.with_room(self.spare()?)?;
+                let spare = self.with_room(self.spare()?, task::may_exceed_limits)?;
                 let pinned = self.pin_some(pages, Some(spare)).map_err(|_| ENOMEM)?;
                 self.pin_rest(pinned)
             }
@@ -177,10 +177,9 @@ impl Backing {
             pinned = match self.pin_some(left, None) {
                 Ok(pinned) => pinned,
                 // What was pinned so far cannot be undone. Another thread has meanwhile
-                // unpinned pages around what is left. That adds one range at most, after
-                // many were removed.
+                // unpinned pages around what is left. That adds one range at most.
                 Err(SpareNeeded) => {
-                    let spare = self.uncharged_spare()?;
+                    let spare = self.needed_spare()?;
                     self.pin_some(left, Some(spare)).map_err(|_| ENOMEM)?
                 }
             };
@@ -206,7 +205,7 @@ impl Backing {
     /// Many ranges are joined some at a time. Fails with `ENOMEM` if nothing has changed;
     /// after that, pages that cannot be unpinned stay pinned, and it succeeds.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
-        if let Some(rest) = self.unpin_piece(pages)? {
+        if let Some(rest) = self.unpin_piece(pages, false)? {
             self.unpin_rest(rest);
         }
         Ok(())
@@ -217,20 +216,20 @@ impl Backing {
     fn unpin_rest(self: &Arc<Self>, rest: PageRange) {
         let mut rest = Some(rest);
         while let Some(left) = rest {
-            let left = self.unpinned.lock().still_left(left);
-            rest = left.and_then(|left| self.unpin_piece(left).unwrap_or(None));
+            rest = self.unpin_piece(left, true).unwrap_or(None);
         }
     }
 
-    /// Unpins pages; returns those that are still to be unpinned.
+    /// Unpins pages, or goes on with what is left; returns those that are still to be
+    /// unpinned.
     ///
     /// Fails with `ENOMEM`, before any change.
-    fn unpin_piece(self: &Arc<Self>, pages: PageRange) -> Result<Option<PageRange>> {
-        match self.unpin_some(pages, self.spare()?) {
+    fn unpin_piece(self: &Arc<Self>, pages: PageRange, is_rest: bool) -> Result<Option<PageRange>> {
+        match self.unpin_some(pages, is_rest, self.spare()?) {
             Ok(rest) => Ok(rest),
             Err(bare) => {
-                let spare = self.with_room(bare)?;
-                self.unpin_some(pages, spare).map_err(|_| ENOMEM)
+                let spare = self.with_room(bare, task::may_exceed_limits)?;
+                self.unpin_some(pages, is_rest, spare).map_err(|_| ENOMEM)
             }
         }
     }
@@ -239,10 +238,15 @@ impl Backing {
     fn unpin_some(
         &self,
         pages: PageRange,
+        is_rest: bool,
         spare: Spare<Item<Token>>,
     ) -> Result<Option<PageRange>, Spare<Item<Token>>> {
         let mut order = Listed(&self.reclaim);
-        self.lock_unpurged(pages).unpin(pages, spare, &mut order)
+        let mut unpinned = self.lock_unpurged(pages);
+        if is_rest {
+            return unpinned.unpin_rest(pages, spare, &mut order);
+        }
+        unpinned.unpin(pages, spare, &mut order)
     }
 
     /// Locks the ranges, once no purge is in the way of pinning or unpinning pages.
@@ -286,15 +290,15 @@ impl Backing {
         Ok(Spare::new(self.reclaim.lru.item(token)?))
     }
 
-    /// Allocates all for one more range, however long that takes. It does not count
-    /// against the user's limit; the memory cgroup is charged.
+    /// Allocates all for one more range, however long that takes, whatever the user's
+    /// limit.
     ///
     /// Fails with `ENOMEM` if the caller was killed.
-    fn uncharged_spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
+    fn needed_spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
         loop {
             let spare = self
                 .spare()
-                .and_then(|spare| spare.with_room(None, GFP_KERNEL_ACCOUNT));
+                .and_then(|spare| self.with_room(spare, || true));
             if spare.is_ok() || task::was_killed() {
                 return spare;
             }
@@ -304,14 +308,18 @@ impl Backing {
 
     /// Adds room for one more range, which is charged to the caller's user.
     ///
-    /// Fails with `ENOMEM`, also if that has too many.
-    fn with_room(self: &Arc<Self>, spare: Spare<Item<Token>>) -> Result<Spare<Item<Token>>> {
-        spare.with_room(self.charge()?, GFP_KERNEL_ACCOUNT)
+    /// Fails with `ENOMEM`, also if that has too many and may not.
+    fn with_room(
+        self: &Arc<Self>,
+        spare: Spare<Item<Token>>,
+        may_exceed: fn() -> bool,
+    ) -> Result<Spare<Item<Token>>> {
+        spare.with_room(self.charge(may_exceed)?, GFP_KERNEL_ACCOUNT)
     }
 
     /// Charges one more range, unless it is free. The first makes `reclaim` know of the
     /// backing.
-    fn charge(self: &Arc<Self>) -> Result<Option<Charge>> {
+    fn charge(self: &Arc<Self>, may_exceed: fn() -> bool) -> Result<Option<Charge>> {
         if self.membership.as_ref().is_none() {
             self.reclaim.admit(self)?;
         }
@@ -321,10 +329,10 @@ impl Backing {
         let membership = self.membership.as_ref().ok_or(ENOMEM)?;
         let user = task::user();
         let charge = if membership.account.is_of(user) {
-            membership.account.charge(task::may_exceed_limits)?
+            membership.account.charge(may_exceed)?
         } else {
             let account = self.reclaim.account_of(membership, user)?;
-            account.charge(task::may_exceed_limits)?
+            account.charge(may_exceed)?
         };
         Ok(Some(charge))
     }

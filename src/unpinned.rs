@@ -204,6 +204,24 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         }
     }
 
+    /// Goes on with pages that [`Unpinned::unpin()`] left. If somebody pinned meanwhile
+    /// what has been joined, that is not undone.
+    pub(crate) fn unpin_rest(
+        &mut self,
+        rest: PageRange,
+        spare: Spare<T>,
+        order: &mut impl Order<T>,
+    ) -> Result<Option<PageRange>, Spare<T>> {
+        let joined = PageRange::from_ends(rest.first(), rest.first());
+        if !self.is_pinned(joined) {
+            return self.unpin(rest, spare, order);
+        }
+        match rest.after(joined) {
+            Some(pages) => self.unpin(pages, spare, order),
+            None => Ok(None),
+        }
+    }
+
     /// Makes one range of pages and of those that they overlap.
     // Not in the frame of those that overlap none.
     #[inline(never)]
@@ -310,16 +328,6 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         Ok(Pinned { purged, rest: None })
     }
 
-    /// Returns what is still to be unpinned of what [`Unpinned::unpin()`] left. If
-    /// somebody pinned meanwhile what has been joined, that is not undone.
-    pub(crate) fn still_left(&self, rest: PageRange) -> Option<PageRange> {
-        let joined = PageRange::from_ends(rest.first(), rest.first());
-        if self.is_pinned(joined) {
-            return rest.after(joined);
-        }
-        Some(rest)
-    }
-
     /// Lets `f` see the token of a range, if it still is one that can be purged.
     pub(crate) fn with_token(&self, range: PageRange, f: impl FnOnce(&T)) {
         let entry = self.tree.get(&range.last());
@@ -412,9 +420,12 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         is_under_way
     }
 
-    /// Forgets all ranges: everything is pinned. Returns them, with their tokens.
+    /// Forgets all ranges: everything is pinned. Returns them, with their tokens. Who
+    /// waits for the end of a purge still does.
     pub(crate) fn take(&mut self) -> Self {
-        core::mem::replace(self, Self::new())
+        let mut empty = Self::new();
+        empty.awaited = self.awaited;
+        core::mem::replace(self, empty)
     }
 
     /// Returns the tokens of all ranges.
@@ -690,13 +701,9 @@ mod tests {
         fn step(&mut self, step: Step) -> Result<bool> {
             match step {
                 Step::Unpin(pages) => {
-                    let mut rest = Some(pages);
+                    let mut rest = self.unpin(pages)?;
                     while let Some(pages) = rest {
-                        rest = self.unpin(pages)?;
-                        let left = rest.and_then(|rest| self.real.still_left(rest));
-                        if left != rest {
-                            return Ok(false);
-                        }
+                        rest = self.unpin_rest(pages)?;
                     }
                     self.model.unpin(pages)?;
                     Ok(true)
@@ -752,6 +759,14 @@ mod tests {
             }
             self.real
                 .unpin(pages, spare, &mut self.order)
+                .map_err(|_| EINVAL)
+        }
+
+        fn unpin_rest(&mut self, rest: PageRange) -> Result<Option<PageRange>> {
+            self.wait(rest)?;
+            let spare = self.spare().with_room(None, GFP_KERNEL)?;
+            self.real
+                .unpin_rest(rest, spare, &mut self.order)
                 .map_err(|_| EINVAL)
         }
 
@@ -1046,6 +1061,14 @@ mod tests {
         assert!(pair.real.is_under_way(ranges[1], 2));
         assert!(pair.real.end_purge(ranges[1]));
         assert!(!pair.real.is_purging(PageRange::from_ends(0, 4)));
+        // Nor is it forgotten with the ranges.
+        let range = PageRange::from_ends(1, 1);
+        pair.step(Step::Unpin(range))?;
+        assert!(pair.real.begin_purge(range, &mut pair.order));
+        assert!(pair.real.is_under_way(range, 3));
+        drop(pair.real.take());
+        assert!(!pair.real.is_under_way(range, 3));
+        assert!(pair.real.end_purge(range));
         Ok(())
     }
 
@@ -1058,10 +1081,11 @@ mod tests {
         let rest = pair.unpin(PageRange::from_ends(0, 4))?;
         assert_eq!(rest, Some(PageRange::from_ends(2, 4)));
         pair.pin(PageRange::from_ends(0, 2))?;
-        let left = rest.and_then(|rest| pair.real.still_left(rest));
-        assert_eq!(left, Some(PageRange::from_ends(3, 4)));
-        let last = PageRange::from_ends(1, 1);
-        assert_eq!(pair.real.still_left(last), None);
+        assert_eq!(pair.unpin_rest(PageRange::from_ends(2, 4)), Ok(None));
+        assert!(pair.real.is_pinned(PageRange::from_ends(0, 2)));
+        assert!(!pair.real.is_pinned(PageRange::from_ends(3, 3)));
+        assert_eq!(pair.unpin_rest(PageRange::from_ends(1, 1)), Ok(None));
+        assert!(pair.real.is_pinned(PageRange::from_ends(0, 2)));
         Ok(())
     }
 
