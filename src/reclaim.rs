@@ -205,7 +205,7 @@ impl Backing {
     /// Many ranges are joined some at a time. Fails with `ENOMEM` if nothing has changed;
     /// after that, pages that cannot be unpinned stay pinned, and it succeeds.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
-        if let Some(rest) = self.unpin_piece(pages, false)? {
+        if let Some(rest) = self.with_spare(|spare| self.unpin_some(pages, spare))? {
             self.unpin_rest(rest);
         }
         Ok(())
@@ -216,20 +216,27 @@ impl Backing {
     fn unpin_rest(self: &Arc<Self>, rest: PageRange) {
         let mut rest = Some(rest);
         while let Some(left) = rest {
-            rest = self.unpin_piece(left, true).unwrap_or(None);
+            let unpinned = self.with_spare(|spare| {
+                let mut order = Listed(&self.reclaim);
+                self.lock_unpurged(left).unpin_rest(left, spare, &mut order)
+            });
+            rest = unpinned.unwrap_or(None);
         }
     }
 
-    /// Unpins pages, or goes on with what is left; returns those that are still to be
-    /// unpinned.
+    /// Has `unpin` unpin some pages, with a spare that has room if it needs that; returns
+    /// those that are still to be unpinned.
     ///
     /// Fails with `ENOMEM`, before any change.
-    fn unpin_piece(self: &Arc<Self>, pages: PageRange, is_rest: bool) -> Result<Option<PageRange>> {
-        match self.unpin_some(pages, is_rest, self.spare()?) {
+    fn with_spare(
+        self: &Arc<Self>,
+        unpin: impl Fn(Spare<Item<Token>>) -> Result<Option<PageRange>, Spare<Item<Token>>>,
+    ) -> Result<Option<PageRange>> {
+        match unpin(self.spare()?) {
             Ok(rest) => Ok(rest),
             Err(bare) => {
                 let spare = self.with_room(bare, task::may_exceed_limits)?;
-                self.unpin_some(pages, is_rest, spare).map_err(|_| ENOMEM)
+                unpin(spare).map_err(|_| ENOMEM)
             }
         }
     }
@@ -238,15 +245,10 @@ impl Backing {
     fn unpin_some(
         &self,
         pages: PageRange,
-        is_rest: bool,
         spare: Spare<Item<Token>>,
     ) -> Result<Option<PageRange>, Spare<Item<Token>>> {
         let mut order = Listed(&self.reclaim);
-        let mut unpinned = self.lock_unpurged(pages);
-        if is_rest {
-            return unpinned.unpin_rest(pages, spare, &mut order);
-        }
-        unpinned.unpin(pages, spare, &mut order)
+        self.lock_unpurged(pages).unpin(pages, spare, &mut order)
     }
 
     /// Locks the ranges, once no purge is in the way of pinning or unpinning pages.
