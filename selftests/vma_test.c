@@ -172,16 +172,25 @@ TEST_F(both, pages_of_either_can_be_paged_out)
 	EXPECT_TRUE(is_filled(self->private, self->len, 'p'));
 }
 
+#define fill_and_swap_out() \
+	__fill_and_swap_out(_metadata, self->private, self->shared, self->len)
+
+static void __fill_and_swap_out(struct __test_metadata *_metadata, char *private, char *shared,
+				size_t len)
+{
+	memset(shared, 's', len);
+	memset(private, 'p', len);
+	EXPECT_EQ(0, madvise(shared, len, MADV_PAGEOUT));
+	EXPECT_EQ(0, madvise(private, len, MADV_PAGEOUT));
+}
+
 TEST_F(both, swapped_pages_are_purged_and_spared)
 {
 	int zram = swap_or_skip(4 * self->pages);
 
 	if (zram < 0)
 		return;
-	memset(self->shared, 's', self->len);
-	memset(self->private, 'p', self->len);
-	EXPECT_EQ(0, madvise(self->shared, self->len, MADV_PAGEOUT));
-	EXPECT_EQ(0, madvise(self->private, self->len, MADV_PAGEOUT));
+	fill_and_swap_out();
 	EXPECT_EQ(0, unpin(self->fd, 0, 0));
 	EXPECT_EQ(self->pages, purge_all(self->fd));
 	EXPECT_TRUE(is_filled(self->private, self->len, 'p'));
@@ -196,10 +205,7 @@ TEST_F(both, swapoff_brings_back_either)
 
 	if (zram < 0)
 		return;
-	memset(self->shared, 's', self->len);
-	memset(self->private, 'p', self->len);
-	EXPECT_EQ(0, madvise(self->shared, self->len, MADV_PAGEOUT));
-	EXPECT_EQ(0, madvise(self->private, self->len, MADV_PAGEOUT));
+	fill_and_swap_out();
 	swap_remove(zram);
 	EXPECT_TRUE(is_filled(self->private, self->len, 'p'));
 	EXPECT_TRUE(is_filled(self->shared, self->len, 's'));

@@ -171,10 +171,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
 
     /// Tells whether none of the pages is unpinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
-        match self.tree.cursor_lower_bound(&pages.first()) {
-            Some(cursor) => cursor.current().1.first > pages.last(),
-            None => true,
-        }
+        overlapping(&self.tree, pages).is_none()
     }
 
     /// Unpins pages; returns those that are still to be unpinned.
@@ -191,12 +188,7 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         spare: Spare<T>,
         order: &mut impl Order<T>,
     ) -> Result<Option<PageRange>, Spare<T>> {
-        let cursor = self.tree.cursor_lower_bound(&pages.first());
-        let found = cursor.and_then(|cursor| {
-            let (&last, entry) = cursor.current();
-            (entry.first <= pages.last()).then(|| PageRange::from_ends(entry.first, last))
-        });
-        match found {
+        match overlapping(&self.tree, pages) {
             None => self.add(pages, false, true, spare, order).map(|()| None),
             // No other range overlaps such pages.
             Some(found) if found.contains(pages) => Ok(None),
@@ -492,6 +484,13 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
 }
 
 /// Returns the first range that has a page in common with `pages`.
+fn overlapping<T>(tree: &RBTree<usize, Entry<T>>, pages: PageRange) -> Option<PageRange> {
+    let cursor = tree.cursor_lower_bound(&pages.first())?;
+    let (&last, entry) = cursor.current();
+    (entry.first <= pages.last()).then(|| PageRange::from_ends(entry.first, last))
+}
+
+/// The same, with its entry to change or remove.
 fn overlapping_mut<T>(
     tree: &mut RBTree<usize, Entry<T>>,
     pages: PageRange,
