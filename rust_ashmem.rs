@@ -16,7 +16,8 @@
 //! rust_ashmem
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
 //!                │           │           │            └─ quota
-//!                │           │           └─ lru (FFI) ── shrinker (FFI)
+//!                │           │           ├─ lru (FFI) ── shrinker (FFI)
+//!                │           │           └─ vmstat (FFI) ── mood
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
@@ -35,6 +36,7 @@
 //!   ------------------------ memory reclaim may begin here ------------------------
 //!     Backing::unpinned     spinlock; never held for longer than some 64 ranges take
 //!       lists of Lru        spinlocks of list_lru; no lock of ours is taken under them
+//!     Reclaim::nodes        spinlock; nothing is taken under it
 //! ```
 //!
 //! Pages are purged under no lock of ours. A range whose purge is under way says so;
@@ -60,6 +62,8 @@ mod lru;
 mod misc;
 #[path = "src/module.rs"]
 mod module;
+#[path = "src/mood.rs"]
+mod mood;
 #[path = "src/name.rs"]
 mod name;
 #[path = "src/pages.rs"]
@@ -80,6 +84,8 @@ mod task;
 mod uapi;
 #[path = "src/unpinned.rs"]
 mod unpinned;
+#[path = "src/vmstat.rs"]
+mod vmstat;
 
 module! {
     type: Ashmem,

@@ -22,12 +22,17 @@ use kernel::{
         SpinLock, //
     },
     task::might_sleep,
+    time::msecs_to_jiffies,
 };
 
 use crate::{
     lru::{
         Item,
         Lru, //
+    },
+    mood::{
+        self,
+        Mood, //
     },
     pages::PageRange,
     quota::{
@@ -42,12 +47,14 @@ use crate::{
     },
     shrinker::{
         account_reclaimed,
+        is_kswapd,
         reclaimed,
         Place,
         Registration,
         Scan,
         Shrinker,
-        Unregistered, //
+        Unregistered,
+        Urgency, //
     },
     task,
     unpinned::{
@@ -58,6 +65,7 @@ use crate::{
         SpareNeeded,
         Unpinned, //
     },
+    vmstat,
 };
 
 /// Stands for a range that can be purged.
@@ -484,6 +492,9 @@ impl Backings {
 pub(crate) struct Reclaim {
     #[pin]
     lru: Lru<Token>,
+    /// The nodes of memory, by number.
+    #[pin]
+    nodes: SpinLock<KVec<mood::Node>>,
     #[pin]
     backings: Mutex<Backings>,
 }
@@ -495,9 +506,14 @@ impl Reclaim {
     pub(crate) fn register() -> Result<Registration<Self>> {
         let shrinker = Unregistered::new(c"ashmem")?;
         let lru = Lru::new(c"ashmem_unpinned", &shrinker);
+        let mut nodes = KVec::with_capacity(vmstat::nodes(), GFP_KERNEL)?;
+        for _ in 0..vmstat::nodes() {
+            nodes.push(mood::Node::default(), GFP_KERNEL)?;
+        }
         let reclaim = Arc::pin_init(
             try_pin_init!(Self {
                 lru <- lru,
+                nodes <- new_spinlock!(nodes, "Reclaim::nodes"),
                 backings <- new_mutex!(Backings {
                     by_number: RBTree::new(),
                     last: 0,
@@ -584,19 +600,44 @@ impl Reclaim {
 /// How many ranges of a place are looked at to tell how large they are.
 const SAMPLE: usize = 64;
 
-/// How many ranges a scan tries to purge: those that cannot be purged now, and those
-/// of which nothing is in memory, must not keep younger ones from it, nor take long.
+/// How many ranges that cannot be purged now a scan looks at, or of which nothing is in
+/// memory: they must not keep younger ones from it, nor take long.
 const TRIES: usize = 4096;
 
 /// How many ranges of which nothing is in memory take as long as a page.
 const EMPTY_RANGES: usize = 64;
 
+/// For how long memory is short, in milliseconds, after a sign of that.
+const SHORT: u32 = 100;
+
 impl Shrinker for Reclaim {
-    /// Reclaim then wants half of what there is, however little pressure there is:
-    /// who unpins said that it can go. The C driver's share was a fraction of that
-    /// of the page cache, so more was swapped than purged. (Of one page alone, half
-    /// is nothing.)
-    const SEEKS: i32 = 0;
+    fn is_empty(&self, place: &Place<'_>) -> bool {
+        self.lru.count(place) == 0
+    }
+
+    fn urgency(&self, place: &Place<'_>) -> Urgency {
+        let (read, lasts) = (vmstat::read(place.node()), msecs_to_jiffies(SHORT));
+        // CAST: Not negative.
+        let mood = match self.nodes.lock().get_mut(place.node() as usize) {
+            Some(node) => node.look(&read, is_kswapd(), vmstat::now(), lasts),
+            None => Mood::Short,
+        };
+        match mood {
+            Mood::Plenty => Urgency::Never,
+            Mood::Calm => Urgency::LastResort,
+            Mood::Short => Urgency::Now,
+        }
+    }
+
+    /// Purges half of what there is: who unpins said that it can go. If the node lacks
+    /// more, then that: the kernel may kill after it has come four times.
+    fn relieve(&self, place: &Place<'_>) -> usize {
+        let wanted = self.count(place).div_ceil(2);
+        match self.scan(place, wanted.max(vmstat::read(place.node()).lacking())) {
+            Scan::Stop => 0,
+            Scan::Freed { objects, .. } => objects,
+        }
+    }
 
     /// Takes the oldest for average if there are many.
     fn count(&self, place: &Place<'_>) -> usize {
@@ -618,10 +659,11 @@ impl Shrinker for Reclaim {
         if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
             return Scan::Stop;
         }
-        let (mut freed, mut purged, mut tries) = (0, false, 0);
-        let most = self.lru.count(place).min(TRIES);
-        while freed < wanted && tries < most {
-            tries += 1;
+        let (mut freed, mut empty, mut vain) = (0, 0, 0);
+        let most_empty = wanted.saturating_mul(EMPTY_RANGES).max(TRIES);
+        let mut left = self.lru.count(place);
+        while freed < wanted && empty < most_empty && vain < TRIES && left > 0 {
+            left -= 1;
             // It is the youngest then; if it can be purged, that is no matter.
             let oldest = self.lru.rotate(place, |token| {
                 (token.backing.clone(), token.page.load(Relaxed))
@@ -629,17 +671,18 @@ impl Shrinker for Reclaim {
             let Some((backing, page)) = oldest else {
                 break;
             };
-            if let Some(pages) = backing.try_purge(page) {
-                freed = pages.saturating_add(freed);
-                purged = true;
+            match backing.try_purge(page) {
+                None => vain += 1,
+                Some(0) => empty += 1,
+                Some(pages) => freed = pages.saturating_add(freed),
             }
         }
-        match purged {
-            true => Scan::Freed {
+        match freed + empty {
+            0 => Scan::Stop,
+            _ => Scan::Freed {
                 objects: freed,
-                scanned: freed.max(tries.div_ceil(EMPTY_RANGES)),
+                scanned: freed.max((empty + vain).div_ceil(EMPTY_RANGES)),
             },
-            false => Scan::Stop,
         }
     }
 }

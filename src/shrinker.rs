@@ -47,20 +47,43 @@ pub(crate) enum Scan {
     Stop,
 }
 
+/// When objects should go.
+#[derive(Clone, Copy)]
+pub(crate) enum Urgency {
+    /// Now.
+    Now,
+    /// Once reclaim finds little else.
+    LastResort,
+    /// Not for what reclaim is at now.
+    Never,
+}
+
 /// Something that can give memory back, per memory cgroup and node.
+///
+/// Memory reclaim asks for a share of the objects that follows that of the page cache
+/// which it looks at. Here it is the shrinker that knows when its objects should go; so
+/// what reclaim is told instead of their number makes it call [`Shrinker::relieve()`]
+/// always, or only as a last resort.
 pub(crate) trait Shrinker: Send + Sync {
-    /// How much dearer its objects are to make again than a page cache page to
-    /// read, in units of which 2 is par. With 0, reclaim wants half of them each
-    /// time, however little pressure there is.
-    const SEEKS: c_int;
+    /// Tells whether there is any object. Must not sleep.
+    fn is_empty(&self, place: &Place<'_>) -> bool;
 
-    /// Returns how many objects could be freed. Must not sleep.
-    fn count(&self, place: &Place<'_>) -> usize;
+    /// Tells when objects should go. Must not sleep.
+    fn urgency(&self, place: &Place<'_>) -> Urgency;
 
-    /// Frees about `wanted` objects.
+    /// Frees a good part of the objects, and returns how many that were: as they are
+    /// needed, or because reclaim has looked at an eighth of all pages and found too
+    /// little. Before it gives up, it comes so often that all have to go.
     ///
     /// May be called from any allocation that lets file systems work, so locks
     /// that are held across allocations can only be tried.
+    fn relieve(&self, place: &Place<'_>) -> usize;
+
+    /// Returns how many objects could be freed, for who asks by hand. Must not sleep.
+    fn count(&self, place: &Place<'_>) -> usize;
+
+    /// Frees about `wanted` objects, for who asks by hand. Otherwise as
+    /// [`Shrinker::relieve()`].
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan;
 }
 
@@ -102,7 +125,7 @@ impl Unregistered {
         let fields = unsafe { &mut *shrinker.as_ptr() };
         fields.count_objects = Some(count::<S>);
         fields.scan_objects = Some(scan::<S>);
-        fields.seeks = S::SEEKS;
+        fields.seeks = SEEKS;
         // The last objects are worth a call, too.
         fields.batch = 1;
         fields.private_data = Arc::as_ptr(&state).cast_mut().cast();
@@ -163,17 +186,28 @@ pub(crate) fn account_reclaimed(pages: usize) {
     }
 }
 
+/// Tells whether it is memory reclaim that calls. Else it is somebody who wrote to
+/// `/proc/sys/vm/drop_caches`, or uses the shrinker's files in debugfs.
+fn is_reclaim() -> bool {
+    // SAFETY: The current task exists; the field is only used by the task itself.
+    !unsafe { (*bindings::get_current()).reclaim_state }.is_null()
+}
+
+/// Tells whether it is `kswapd` that calls, which works ahead of need.
+#[doc(alias = "current_is_kswapd")]
+pub(crate) fn is_kswapd() -> bool {
+    // SAFETY: The current task exists; only the task itself changes its flags.
+    unsafe { (*bindings::get_current()).flags & bindings::PF_KSWAPD != 0 }
+}
+
 /// Returns how many pages the reclaim that calls has got by other means than its own
 /// lists of pages, or 0 if it counts them itself.
 pub(crate) fn reclaimed() -> usize {
-    // SAFETY: There always is a current task.
-    let task = unsafe { bindings::get_current() };
-    // SAFETY: The current task exists; the field is only used by the task itself.
-    if unsafe { (*task).flags } & bindings::PF_KSWAPD != 0 {
+    if is_kswapd() {
         return 0;
     }
-    // SAFETY: As above.
-    let state = unsafe { (*task).reclaim_state };
+    // SAFETY: The current task exists; the field is only used by the task itself.
+    let state = unsafe { (*bindings::get_current()).reclaim_state };
     // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
     unsafe { state.as_ref() }.map_or(0, |state| state.reclaimed)
 }
@@ -185,6 +219,14 @@ const STOP: c_ulong = !0;
 /// `SHRINK_EMPTY`, which lets reclaim forget a memory cgroup until there is
 /// something again.
 const EMPTY: c_ulong = !0 - 1;
+
+/// Of what a count says, reclaim wants `4 / SEEKS` shifted right by its priority. That
+/// falls from 12 to 0 while it finds too little.
+const SEEKS: c_int = 4;
+/// A count of which something is wanted at every priority.
+const ALWAYS: c_ulong = 1 << bindings::DEF_PRIORITY;
+/// A count of which something is wanted from priority 3 on.
+const AS_LAST_RESORT: c_ulong = 1 << 3;
 
 /// # Safety
 ///
@@ -198,11 +240,27 @@ unsafe extern "C" fn count<S: Shrinker>(
     // SAFETY: `control` is valid during the call.
     let control = unsafe { &*control };
     // INVARIANT: A call is under way.
-    match state.count(&Place { control }) {
-        0 => EMPTY,
-        // `do_shrink_slab()` multiplies by up to 8, in signed numbers.
-        objects => objects.min(c_ulong::MAX / 16),
+    let place = Place { control };
+    if state.is_empty(&place) {
+        return EMPTY;
     }
+    if !is_reclaim() {
+        // `do_shrink_slab()` multiplies by up to 8, in signed numbers.
+        return state.count(&place).min(c_ulong::MAX / 16);
+    }
+    match state.urgency(&place) {
+        // It would be kept in mind for a later call.
+        _ if !may_purge(control) => 0,
+        Urgency::Now => ALWAYS,
+        Urgency::LastResort => AS_LAST_RESORT,
+        Urgency::Never => 0,
+    }
+}
+
+/// Tells whether the locks may be taken that a purge takes: those of the file system
+/// shmem.
+fn may_purge(control: &bindings::shrink_control) -> bool {
+    control.gfp_mask & (1 << bindings::___GFP_FS_BIT) != 0
 }
 
 /// # Safety
@@ -214,14 +272,20 @@ unsafe extern "C" fn scan<S: Shrinker>(
 ) -> c_ulong {
     // SAFETY: `control` is valid during the call, and this call's alone.
     let control = unsafe { &mut *control };
-    // A purge takes locks of the file system shmem.
-    if control.gfp_mask & (1 << bindings::___GFP_FS_BIT) == 0 {
+    if !may_purge(control) {
         return STOP;
     }
     // SAFETY: The private data of a registered shrinker.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
     // INVARIANT: A call is under way.
-    match state.scan(&Place { control }, control.nr_to_scan) {
+    let place = Place { control };
+    if is_reclaim() {
+        let freed = state.relieve(&place);
+        // All that can be wanted of any count: nothing is to be done later.
+        control.nr_scanned = ALWAYS;
+        return freed;
+    }
+    match state.scan(&place, control.nr_to_scan) {
         Scan::Stop => STOP,
         Scan::Freed { objects, scanned } => {
             // `do_shrink_slab()` goes on until it has scanned what it wants.
@@ -235,18 +299,31 @@ unsafe extern "C" fn scan<S: Shrinker>(
 mod tests {
     use super::*;
 
-    /// Has so many objects, all of which a scan frees, if there are any.
-    struct Objects(usize);
+    /// Has so many objects, all of which go at once.
+    struct Objects {
+        objects: usize,
+        urgency: Urgency,
+    }
 
     impl Shrinker for Objects {
-        const SEEKS: c_int = 0;
+        fn is_empty(&self, _place: &Place<'_>) -> bool {
+            self.objects == 0
+        }
+
+        fn urgency(&self, _place: &Place<'_>) -> Urgency {
+            self.urgency
+        }
+
+        fn relieve(&self, _place: &Place<'_>) -> usize {
+            self.objects
+        }
 
         fn count(&self, _place: &Place<'_>) -> usize {
-            self.0
+            self.objects
         }
 
         fn scan(&self, _place: &Place<'_>, _wanted: usize) -> Scan {
-            match self.0 {
+            match self.objects {
                 0 => Scan::Stop,
                 objects => Scan::Freed {
                     objects,
@@ -256,12 +333,13 @@ mod tests {
         }
     }
 
+    const NO_FS: bindings::gfp_t = bindings::GFP_KERNEL & !(1 << bindings::___GFP_FS_BIT);
+
     /// Returns what a count and a scan answer, and how many objects that one is said
     /// to have looked at.
-    fn answers(objects: usize, gfp_mask: bindings::gfp_t) -> (c_ulong, c_ulong, c_ulong) {
-        let objects = Objects(objects);
+    fn answers(state: &Objects, gfp_mask: bindings::gfp_t) -> (c_ulong, c_ulong, c_ulong) {
         let mut shrinker: bindings::shrinker = pin_init::zeroed();
-        shrinker.private_data = (&raw const objects).cast_mut().cast();
+        shrinker.private_data = core::ptr::from_ref(state).cast_mut().cast();
         let mut control = bindings::shrink_control {
             gfp_mask,
             nr_to_scan: 1,
@@ -275,21 +353,74 @@ mod tests {
         (counted, freed, control.nr_scanned)
     }
 
-    #[test]
-    fn scans_say_what_they_freed() {
-        assert_eq!(answers(7, bindings::GFP_KERNEL), (7, 7, 8));
-        assert_eq!(answers(0, bindings::GFP_KERNEL), (EMPTY, STOP, 1));
+    /// Returns what they answer to memory reclaim.
+    fn answers_to_reclaim(
+        state: &Objects,
+        gfp_mask: bindings::gfp_t,
+    ) -> (c_ulong, c_ulong, c_ulong) {
+        let mut reclaim: bindings::reclaim_state = pin_init::zeroed();
+        // SAFETY: The current task exists; the field is only used by the task itself.
+        let state_of_task = unsafe { &mut (*bindings::get_current()).reclaim_state };
+        *state_of_task = &raw mut reclaim;
+        let answers = answers(state, gfp_mask);
+        *state_of_task = core::ptr::null_mut();
+        answers
+    }
+
+    fn objects(objects: usize, urgency: Urgency) -> Objects {
+        Objects { objects, urgency }
     }
 
     #[test]
-    fn file_systems_have_to_be_allowed() {
-        let no_fs = bindings::GFP_KERNEL & !(1 << bindings::___GFP_FS_BIT);
-        assert_eq!(answers(7, no_fs), (7, STOP, 1));
+    fn who_asks_by_hand_is_told_numbers() {
+        for urgency in [Urgency::Never, Urgency::LastResort, Urgency::Now] {
+            let answers = |number| answers(&objects(number, urgency), bindings::GFP_KERNEL);
+            assert_eq!(answers(7), (7, 7, 8));
+            assert_eq!(answers(0), (EMPTY, STOP, 1));
+        }
     }
 
     #[test]
     fn counts_can_be_multiplied() {
-        let (counted, _, _) = answers(usize::MAX, bindings::GFP_KERNEL);
+        let (counted, _, _) = answers(&objects(usize::MAX, Urgency::Never), bindings::GFP_KERNEL);
         assert!(i64::try_from(counted).is_ok_and(|n| n.checked_mul(8).is_some()));
+    }
+
+    /// What reclaim wants at a priority, as `do_shrink_slab()` does.
+    fn wanted(counted: c_ulong, priority: u32) -> c_ulong {
+        // CAST: A small number.
+        (counted >> priority) * 4 / SEEKS as c_ulong
+    }
+
+    #[test]
+    fn reclaim_comes_when_it_is_needed_or_desperate() {
+        let answers = |urgency| answers_to_reclaim(&objects(7, urgency), bindings::GFP_KERNEL);
+        let (now, freed, scanned) = answers(Urgency::Now);
+        let (last, ..) = answers(Urgency::LastResort);
+        let (never, ..) = answers(Urgency::Never);
+        assert_eq!(freed, 7);
+        for priority in 0..=bindings::DEF_PRIORITY {
+            assert!(wanted(now, priority) > 0);
+            let comes = wanted(last, priority) > 0;
+            assert_eq!(comes, priority <= 3);
+            assert_eq!(wanted(never, priority), 0);
+            // Nothing is kept for later.
+            assert!(wanted(now, priority) <= scanned);
+        }
+    }
+
+    #[test]
+    fn reclaim_forgets_only_who_is_empty() {
+        let answers = |number, gfp| answers_to_reclaim(&objects(number, Urgency::Now), gfp).0;
+        assert_eq!(answers(0, bindings::GFP_KERNEL), EMPTY);
+        assert_eq!(answers(0, NO_FS), EMPTY);
+        assert_eq!(answers(7, NO_FS), 0);
+    }
+
+    #[test]
+    fn file_systems_have_to_be_allowed() {
+        let objects = objects(7, Urgency::Now);
+        assert_eq!(answers(&objects, NO_FS), (7, STOP, 1));
+        assert_eq!(answers_to_reclaim(&objects, NO_FS).1, STOP);
     }
 }
