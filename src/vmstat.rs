@@ -78,8 +78,11 @@ fn value(count: *const bindings::atomic_long_t) -> usize {
 #[doc(alias = "NODE_DATA")]
 fn data(node: c_int) -> *const bindings::pglist_data {
     #[cfg(CONFIG_NUMA)]
-    // SAFETY: There is an entry for each number of a node. CAST: Not negative.
-    return unsafe { bindings::node_data[node as usize] };
+    {
+        let nodes = (&raw const bindings::node_data).cast::<*mut bindings::pglist_data>();
+        // SAFETY: There is an entry for each number of a node. CAST: Not negative.
+        unsafe { *nodes.add(node as usize) }
+    }
     #[cfg(not(CONFIG_NUMA))]
     {
         let _ = node;
