@@ -9,6 +9,7 @@
 . "$TOP/scripts/kernel.sh"
 . "$TOP/scripts/programs.sh"
 . "$TOP/scripts/vm.sh"
+. "$TOP/scripts/c_driver.sh"
 
 CORRECTIONS=$TOP/selftests/corrections
 
@@ -30,44 +31,6 @@ usage() {
 		The first run installs packages (as root) and fetches 60 MB into
 		$CACHE; a later one takes about a minute.
 	EOF
-}
-
-# prepare_driver: sets KERNEL and DRIVER, the C driver's module for it, unless
-# the archive has none.
-prepare_driver() {
-	local package
-	! cached_driver || return 0
-	need_space 1
-	in_bullseye open_archive
-	package=$(in_bullseye archive apt-cache search --names-only '^linux-image-5\.10\.[0-9]+-[0-9]+-amd64$' |
-		awk '{ print $1 }' | sort -V | tail -n 1)
-	[[ -n $package ]] || return 0
-	step "Fetching $package" "20 s" "$CACHE/log/oracle" in_bullseye fetch_driver "$package"
-	cached_driver
-}
-
-# cached_driver: takes the newest that is in the cache.
-cached_driver() {
-	local dir
-	dir=$(find "$CACHE/oracle" -mindepth 1 -maxdepth 1 2>/dev/null | sort -V | tail -n 1)
-	[[ -n $dir ]] || return 1
-	KERNEL=$dir/vmlinuz
-	DRIVER=$dir/ashmem_linux.ko
-	say "C driver: ashmem_linux.ko of Debian's Linux ${dir##*/}"
-}
-
-fetch_driver() {
-	local package=$1 tmp=$CACHE/tmp/oracle version
-	rm -rf "$tmp"
-	version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
-	fetch "$package=$version" "$tmp" || return 1
-	mkdir -p "$tmp/whole" "$CACHE/oracle"
-	cp "$tmp"/boot/vmlinuz-* "$tmp/whole/vmlinuz" || return 1
-	# It depends on no other module.
-	cp "$tmp"/lib/modules/*/kernel/drivers/staging/android/ashmem_linux.ko "$tmp/whole" || return 1
-	# The move is what makes it whole.
-	mv "$tmp/whole" "$CACHE/oracle/$version" || return 1
-	rm -rf "$tmp"
 }
 
 case ${1:-} in

@@ -43,6 +43,8 @@ make_initramfs() {
 
 # Words for the guest, on the command line of its kernel.
 GUEST_WORDS=
+# How many MiB of memory it has, if not as many as usual.
+MEMORY=
 
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
@@ -50,16 +52,16 @@ start_vm() {
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
-	uml | intree)
+	uml | intree | pressure-uml)
 		# With one CPU: User-mode Linux does not tell another one that pages were
 		# unmapped, so a program there would go on writing to what has been freed
 		# and given to somebody else.
 		# shellcheck disable=SC2086
-		setsid "$KERNEL" ncpus=1 seccomp=auto mem=512M initrd="$dir/initramfs.gz" console=tty0 \
+		setsid "$KERNEL" ncpus=1 seccomp=auto mem=${MEMORY:-512}M initrd="$dir/initramfs.gz" console=tty0 \
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | android-x86 | debian | installed | oracle | bench-smp) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | installed | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	x86-nodes)
 		# The memory of each CPU is a node.
 		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
@@ -110,7 +112,7 @@ own_vm() {
 start_x86() {
 	# On a busy host the timer seems to stand still when it is checked.
 	# shellcheck disable=SC2086
-	setsid qemu-system-x86_64 $3 -m 1024 -nodefaults -display none -no-reboot \
+	setsid qemu-system-x86_64 $3 -m "${MEMORY:-1024}" -nodefaults -display none -no-reboot \
 		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
 		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 no_timer_check $2" </dev/null >"$1/qemu" 2>&1 &
 }
@@ -178,7 +180,7 @@ is_stuck() {
 	local dir=$OUT/$1 size last=-1 since=$SECONDS
 	# In a tree the driver is part of the kernel, and User-mode Linux loses none.
 	case $1 in
-	uml | intree) return 1 ;;
+	uml | intree | pressure-uml) return 1 ;;
 	esac
 	while kill -0 "$VM_PID" 2>/dev/null && [[ ! -s $dir/results ]]; do
 		size=$(stat -c %s "$dir/console")
@@ -279,8 +281,9 @@ splats() {
 	splats_in "$OUT/$1/console"
 }
 
+# That somebody was killed for memory, which tests may want, comes with a trace.
 splats_in() {
-	tr -d '\r' <"$1" | grep -nE -A 12 "$SPLAT"
+	tr -d '\r' <"$1" | sed '/ invoked oom-killer: /,/: Killed process /d' | grep -nE -A 12 "$SPLAT"
 }
 
 # accelerator: prints QEMU's options for KVM, if a guest really starts with it,

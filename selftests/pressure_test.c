@@ -47,6 +47,9 @@ FIXTURE_TEARDOWN(machine)
 	close(self->shrinker);
 }
 
+/* Pages that may be swapped out until reclaim purges instead. */
+#define MOST_SWAPPED	512
+
 static void log_machine(struct __test_metadata *_metadata, const char *when, long long swapped,
 			long left)
 {
@@ -79,11 +82,88 @@ TEST_F_TIMEOUT(machine, pressure_purges_rather_than_swaps, 300)
 			log_machine(_metadata, "purged", out, left);
 	}
 	EXPECT_GE(unpinned / 8, left);
-	EXPECT_GE(unpinned / 2, vm_events("pswpout") - out);
+	EXPECT_GE(MOST_SWAPPED, vm_events("pswpout") - out);
 	log_machine(_metadata, "squeezed", out, left);
 	EXPECT_EQ(0, tenant_ends(&self->tenant));
 	EXPECT_TRUE(are_intact(self->map, 0, self->pages));
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->tenant.fd, 0, 0));
+}
+
+/* The size of a file that takes so much more than there is, or 0 if that takes too long. */
+static size_t large_file(void)
+{
+	size_t memory = memory_pages("MemTotal") * page_size();
+
+	return memory > 2048UL * MIB ? 0 : 2 * memory / MIB * MIB;
+}
+
+/* That is no shortage, whatever it does to the page cache; with or without swap. */
+TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
+{
+	long unpinned = 32 * MIB / page_size(), left;
+	size_t size = large_file();
+	int disk, fd;
+
+	if (!size)
+		SKIP(return, "more than 2 GiB of memory to fill");
+	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
+	for (int swaps = 1; swaps >= 0; swaps--) {
+		disk = zram_add(size);
+		ASSERT_LE(0, disk);
+		fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
+		EXPECT_TRUE(read_part(fd, 0, size));
+		close(fd);
+		zram_remove(disk);
+		left = shrinker_count(self->shrinker, ANY_CGROUP);
+		TH_LOG("%s swap: %ld of %ld pages left", swaps ? "with" : "without", left, unpinned);
+		EXPECT_LE(unpinned / 20 * 19, left);
+		swap_remove(self->zram);
+		self->zram = -ENODEV;
+	}
+	EXPECT_EQ(0, tenant_ends(&self->tenant));
+}
+
+/* Then nothing else is left to be taken. */
+TEST_F_TIMEOUT(machine, nobody_is_killed_while_pages_can_be_purged, 300)
+{
+	long unpinned = 32 * MIB / page_size(), step = MIB / page_size();
+	size_t grown = 0;
+
+	if (!large_file())
+		SKIP(return, "more than 2 GiB of memory to fill");
+	swap_remove(self->zram);
+	self->zram = -ENODEV;
+	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
+	while (tenant_grows(&self->tenant, step))
+		grown += step;
+	TH_LOG("killed after %zu pages", grown);
+	EXPECT_EQ(0, shrinker_count(self->shrinker, ANY_CGROUP));
+	EXPECT_EQ(-1, tenant_ends(&self->tenant));
+	EXPECT_TRUE(are_intact(self->map, 0, self->pages));
+}
+
+#define ROUNDS	5
+
+/* Files that are read again and again fit memory, but for what is unpinned. */
+TEST_F_TIMEOUT(machine, files_in_use_purge, 300)
+{
+	long unpinned = 64 * MIB / page_size();
+	size_t size = memory_pages("MemAvailable") * page_size();
+	int disk, fd;
+
+	if (!large_file())
+		SKIP(return, "more than 2 GiB of memory to fill");
+	size = (size - 32 * MIB) / MIB * MIB;
+	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
+	disk = zram_add(size);
+	ASSERT_LE(0, disk);
+	fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
+	for (int round = 0; round < ROUNDS; round++)
+		EXPECT_TRUE(read_part(fd, 0, size));
+	close(fd);
+	zram_remove(disk);
+	EXPECT_GE(unpinned / 2, shrinker_count(self->shrinker, ANY_CGROUP));
+	EXPECT_EQ(0, tenant_ends(&self->tenant));
 }
 
 static long long swap_used(void)

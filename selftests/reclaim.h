@@ -303,13 +303,34 @@ static inline const char *zram_path(int id)
 	return path;
 }
 
-static inline void swap_remove(int id)
+static inline void zram_remove(int id)
 {
 	if (id < 0)
 		return;
-	swapoff(zram_path(id));
 	zram_file(id, "reset", 1);
 	write_number(AT_FDCWD, "/sys/class/zram-control/hot_remove", id);
+}
+
+/* A disk in compressed memory, which takes none for zeros; returns its number. */
+static inline int zram_add(unsigned long long size)
+{
+	int id = read_number(AT_FDCWD, "/sys/class/zram-control/hot_add");
+	long ret;
+
+	if (id < 0)
+		return id;
+	ret = zram_file(id, "disksize", size);
+	if (!ret)
+		return id;
+	zram_remove(id);
+	return ret;
+}
+
+static inline void swap_remove(int id)
+{
+	if (id >= 0)
+		swapoff(zram_path(id));
+	zram_remove(id);
 }
 
 /* What mkswap writes. */
@@ -334,20 +355,29 @@ static inline long swap_format(const char *path, size_t pages)
 /* Swaps to compressed memory first of all, and returns the number of that device. */
 static inline int swap_add(size_t pages)
 {
-	int id = read_number(AT_FDCWD, "/sys/class/zram-control/hot_add");
+	int id = zram_add((unsigned long long)pages * page_size());
 	long ret;
 
 	if (id < 0)
 		return id;
-	ret = zram_file(id, "disksize", (unsigned long long)pages * page_size());
-	if (!ret)
-		ret = swap_format(zram_path(id), pages);
+	ret = swap_format(zram_path(id), pages);
 	if (!ret)
 		ret = answer(swapon(zram_path(id), SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK));
 	if (!ret)
 		return id;
 	swap_remove(id);
 	return ret;
+}
+
+/* Reads a part of a file, which leaves the page cache full of it. */
+static inline bool read_part(int fd, off_t from, size_t len)
+{
+	static char buf[1 << 20];
+
+	for (size_t done = 0; done < len; done += sizeof(buf))
+		if (pread(fd, buf, sizeof(buf), from + done) != sizeof(buf))
+			return false;
+	return true;
 }
 
 /* What a test leaves behind would purge what the next one has. */
