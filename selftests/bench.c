@@ -408,6 +408,34 @@ static void scan(struct region *region)
 	must("scan", shrinker_scan(shrinker, &place, region->ranges));
 }
 
+static void count_once(struct region *region)
+{
+	(void)region;
+	must("count", shrinker_count(shrinker, ANY_CGROUP));
+}
+
+static void scan_once(struct region *region)
+{
+	(void)region;
+	must("scan", shrinker_scan(shrinker, &place, 1));
+}
+
+/* What a count costs, and a scan for a page, among so many ranges. */
+static void bench_among(const struct subject *subject, size_t ranges)
+{
+	struct region region;
+
+	region_open(&region, subject, 2 * ranges);
+	for (size_t i = 0; i < ranges; i++) {
+		region.map[2 * i * region.page] = 'x';
+		must("unpin", unpin(region.fd, 2 * i, 1));
+	}
+	shrinker_count_at(shrinker, ANY_CGROUP, &place);
+	print_row("count", ranges, "instructions", subject, cost(&region, NULL, count_once, 1));
+	print_row("scan", ranges, "instructions", subject, cost(&region, NULL, scan_once, 1));
+	region_close(&region);
+}
+
 /* Through debugfs, where only this driver's shrinker is looked for. */
 static void bench_scan(const struct subject *subject)
 {
@@ -416,6 +444,9 @@ static void bench_scan(const struct subject *subject)
 	shrinker = shrinker_open();
 	if (shrinker < 0)
 		return;
+	bench_among(subject, 10);
+	bench_among(subject, 1000);
+	bench_among(subject, 100000);
 	region_open(&region, subject, PAGES);
 	region.ranges = RANGES;
 	print_row("scan, a range", -1, "instructions", subject,

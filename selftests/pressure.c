@@ -690,7 +690,7 @@ static const struct {
 	{ "cgroup-grow-zram", true, run_cgroup_grow, "the same" },
 	{ "cgroup-grow", false, run_cgroup_grow, "the same" },
 	{ "cgroup-high-zram", true, run_cgroup_high, "in a cgroup at memory.high" },
-	{ "cgroup-reclaim", false, run_cgroup_reclaim, "4 MiB asked for by memory.reclaim, and again" },
+	{ "cgroup-reclaim", false, run_cgroup_reclaim, "4 MiB are asked for, 16 times" },
 	{ "two-zram", true, run_two, "two caches, one of them used, while a program grows" },
 	{ "turns", false, run_turns, "files read in turn that fit memory but for the cache" },
 	{ "turns-zram", true, run_turns, "the same with swap" },

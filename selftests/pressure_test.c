@@ -115,7 +115,8 @@ TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
 		close(fd);
 		zram_remove(disk);
 		left = shrinker_count(self->shrinker, ANY_CGROUP);
-		TH_LOG("%s swap: %ld of %ld pages left", swaps ? "with" : "without", left, unpinned);
+		TH_LOG("%s swap: %ld of %ld pages left", swaps ? "with" : "without", left,
+		       unpinned);
 		EXPECT_LE(unpinned / 20 * 19, left);
 		swap_remove(self->zram);
 		self->zram = -ENODEV;
@@ -154,6 +155,8 @@ TEST_F_TIMEOUT(machine, files_in_use_purge, 300)
 	if (!large_file())
 		SKIP(return, "more than 2 GiB of memory to fill");
 	size = (size - 32 * MIB) / MIB * MIB;
+	swap_remove(self->zram);
+	self->zram = -ENODEV;
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
 	disk = zram_add(size);
 	ASSERT_LE(0, disk);

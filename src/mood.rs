@@ -41,8 +41,7 @@ impl Readings {
 /// How short of memory a node is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mood {
-    /// There is plenty, though not in a row, which is what `kswapd` is after. Who really
-    /// needs it comes by himself.
+    /// There is plenty, though not in a row, and whoever is after that can do without.
     Plenty,
     /// Reclaim gets along with pages of files that nobody needs.
     Calm,
@@ -62,68 +61,80 @@ const FILE_SCANNED: usize = 512;
 /// One in so many of these may be needed, as some are read again at any time.
 const FEW_NEEDED: usize = 8;
 
-/// How many times what `kswapd` sees to is plenty even if it swaps.
+/// How many times what `kswapd` sees to is plenty even if something is swapped.
 const PLENTY: usize = 4;
 
-/// What was seen of a node so far.
+/// What was seen of a node while reclaim is at it.
 #[derive(Default)]
 pub(crate) struct Node {
+    looked: Jiffies,
+    seen: Option<Seen>,
+}
+
+struct Seen {
+    mood: Mood,
     /// What was read when that last told something of anonymous pages.
-    scanned: Option<Readings>,
+    scanned: Readings,
     /// The same of pages of files.
-    refaulted: Option<Readings>,
-    /// When memory was last seen to be short, unless it has been calm since.
-    short: Option<Jiffies>,
+    refaulted: Readings,
 }
 
 impl Node {
-    /// Returns the node's mood, from what has happened since this was last asked, by
-    /// `kswapd` or another.
+    /// Returns the node's mood, from what has happened since this was last asked, for
+    /// somebody who insists, or not: `kswapd` works ahead of need, and some try for
+    /// several pages in a row and else take single ones.
     ///
     /// Reclaim asks for each memory cgroup, right after it has looked at the pages of
-    /// that, so the mood is the cgroup's if it has pages. If not, it is what it was; that
-    /// is short for `lasts` at most.
+    /// that, so the mood is the cgroup's if it has pages. If not, it is what it was.
+    /// After a pause of more than `pause` it starts anew: nothing is known of what has
+    /// happened meanwhile.
     pub(crate) fn look(
         &mut self,
         read: &Readings,
-        by_kswapd: bool,
+        insists: bool,
         now: Jiffies,
-        lasts: Jiffies,
+        pause: Jiffies,
     ) -> Mood {
-        match self.signs(read) {
-            Some(Mood::Short) => self.short = Some(now),
-            Some(_) => self.short = None,
-            None => self.short = self.short.filter(|at| now.wrapping_sub(*at) <= lasts),
+        if now.wrapping_sub(self.looked) > pause {
+            self.seen = None;
         }
-        let plenty = match self.short {
-            Some(_) => read.high.saturating_mul(PLENTY),
-            None => read.high,
+        self.looked = now;
+        let seen = self.seen.get_or_insert(Seen {
+            mood: Mood::Calm,
+            scanned: *read,
+            refaulted: *read,
+        });
+        if let Some(mood) = seen.signs(read) {
+            seen.mood = mood;
+        }
+        let plenty = match seen.mood {
+            Mood::Short => read.high.saturating_mul(PLENTY),
+            _ => read.high,
         };
-        match self.short {
-            _ if by_kswapd && read.free > plenty => Mood::Plenty,
-            Some(_) => Mood::Short,
-            None => Mood::Calm,
+        match insists || read.free <= plenty {
+            true => seen.mood,
+            false => Mood::Plenty,
         }
     }
+}
 
+impl Seen {
     /// Returns what there are signs of, if there are any.
     fn signs(&mut self, read: &Readings) -> Option<Mood> {
-        let before = self.refaulted.get_or_insert(*read);
-        let file = grown(before.file_scanned, read.file_scanned);
+        let file = grown(self.refaulted.file_scanned, read.file_scanned);
         if file >= FILE_SCANNED {
-            let needed = grown(before.file_refaulted, read.file_refaulted);
-            *before = *read;
+            let needed = grown(self.refaulted.file_refaulted, read.file_refaulted);
+            self.refaulted = *read;
             if needed > file / FEW_NEEDED {
                 return Some(Mood::Short);
             }
         }
-        let before = self.scanned.get_or_insert(*read);
-        let anon = grown(before.anon_scanned, read.anon_scanned);
-        let all = anon.saturating_add(grown(before.file_scanned, read.file_scanned));
+        let anon = grown(self.scanned.anon_scanned, read.anon_scanned);
+        let all = anon.saturating_add(grown(self.scanned.file_scanned, read.file_scanned));
         if all < SCANNED {
             return None;
         }
-        *before = *read;
+        self.scanned = *read;
         match anon > all / FEW_ANON {
             true => Some(Mood::Short),
             false => Some(Mood::Calm),
@@ -142,7 +153,7 @@ fn grown(before: usize, now: usize) -> usize {
 mod tests {
     use super::*;
 
-    const LASTS: Jiffies = 10;
+    const PAUSE: Jiffies = 10;
 
     /// A node that is looked at, and what it counts.
     struct Watched {
@@ -170,11 +181,11 @@ mod tests {
         }
 
         fn look(&mut self) -> Mood {
-            self.node.look(&self.read, false, self.now, LASTS)
+            self.node.look(&self.read, true, self.now, PAUSE)
         }
 
-        fn look_by_kswapd(&mut self) -> Mood {
-            self.node.look(&self.read, true, self.now, LASTS)
+        fn look_idly(&mut self) -> Mood {
+            self.node.look(&self.read, false, self.now, PAUSE)
         }
 
         /// Counts pages and returns the mood after.
@@ -232,15 +243,26 @@ mod tests {
     }
 
     #[test]
-    fn short_lasts_for_a_while() {
+    fn what_is_known_lasts_for_a_while() {
         let mut watched = Watched::new();
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
-        watched.wait(LASTS);
+        for _ in 0..100 {
+            watched.wait(PAUSE);
+            assert_eq!(watched.look(), Mood::Short);
+        }
+        watched.wait(PAUSE + 1);
+        assert_eq!(watched.look(), Mood::Calm);
+    }
+
+    #[test]
+    fn what_happens_in_a_pause_is_no_sign() {
+        let mut watched = Watched::new();
+        assert_eq!(watched.scan(SCANNED - 1, 0), Mood::Calm);
+        watched.wait(PAUSE + 1);
+        watched.refault(FILE_SCANNED);
+        assert_eq!(watched.scan(SCANNED, FILE_SCANNED), Mood::Calm);
+        assert_eq!(watched.scan(SCANNED - 1, 0), Mood::Calm);
         assert_eq!(watched.scan(1, 0), Mood::Short);
-        watched.wait(1);
-        assert_eq!(watched.look(), Mood::Calm);
-        watched.wait(Jiffies::MAX);
-        assert_eq!(watched.look(), Mood::Calm);
     }
 
     #[test]
@@ -262,16 +284,16 @@ mod tests {
     }
 
     #[test]
-    fn kswapd_is_not_believed_if_there_is_plenty() {
+    fn plenty_is_enough_for_who_does_not_insist() {
         let mut watched = Watched::new();
-        assert_eq!(watched.look_by_kswapd(), Mood::Calm);
+        assert_eq!(watched.look_idly(), Mood::Calm);
         watched.read.free = watched.read.high + 1;
-        assert_eq!(watched.look_by_kswapd(), Mood::Plenty);
+        assert_eq!(watched.look_idly(), Mood::Plenty);
         assert_eq!(watched.look(), Mood::Calm);
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
-        assert_eq!(watched.look_by_kswapd(), Mood::Short);
+        assert_eq!(watched.look_idly(), Mood::Short);
         watched.read.free = PLENTY * watched.read.high + 1;
-        assert_eq!(watched.look_by_kswapd(), Mood::Plenty);
+        assert_eq!(watched.look_idly(), Mood::Plenty);
         assert_eq!(watched.look(), Mood::Short);
     }
 

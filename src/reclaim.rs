@@ -47,7 +47,6 @@ use crate::{
     },
     shrinker::{
         account_reclaimed,
-        is_kswapd,
         reclaimed,
         Place,
         Registration,
@@ -607,8 +606,8 @@ const TRIES: usize = 4096;
 /// How many ranges of which nothing is in memory take as long as a page.
 const EMPTY_RANGES: usize = 64;
 
-/// For how long memory is short, in milliseconds, after a sign of that.
-const SHORT: u32 = 100;
+/// After how many milliseconds without reclaim nothing is known of how it went.
+const PAUSE: u32 = 100;
 
 impl Shrinker for Reclaim {
     fn is_empty(&self, place: &Place<'_>) -> bool {
@@ -616,10 +615,10 @@ impl Shrinker for Reclaim {
     }
 
     fn urgency(&self, place: &Place<'_>) -> Urgency {
-        let (read, lasts) = (vmstat::read(place.node()), msecs_to_jiffies(SHORT));
+        let (read, pause) = (vmstat::read(place.node()), msecs_to_jiffies(PAUSE));
         // CAST: Not negative.
         let mood = match self.nodes.lock().get_mut(place.node() as usize) {
-            Some(node) => node.look(&read, is_kswapd(), vmstat::now(), lasts),
+            Some(node) => node.look(&read, place.insists(), vmstat::now(), pause),
             None => Mood::Short,
         };
         match mood {

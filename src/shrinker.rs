@@ -33,6 +33,12 @@ impl Place<'_> {
     pub(crate) fn memcg(&self) -> *mut bindings::mem_cgroup {
         self.control.memcg
     }
+
+    /// Tells whether whoever calls needs memory: `kswapd` works ahead of need, and some
+    /// would rather do without.
+    pub(crate) fn insists(&self) -> bool {
+        !is_kswapd() && self.control.gfp_mask & (1 << bindings::___GFP_NORETRY_BIT) == 0
+    }
 }
 
 /// What a scan came to.
@@ -195,7 +201,7 @@ fn is_reclaim() -> bool {
 
 /// Tells whether it is `kswapd` that calls, which works ahead of need.
 #[doc(alias = "current_is_kswapd")]
-pub(crate) fn is_kswapd() -> bool {
+fn is_kswapd() -> bool {
     // SAFETY: The current task exists; only the task itself changes its flags.
     unsafe { (*bindings::get_current()).flags & bindings::PF_KSWAPD != 0 }
 }
