@@ -147,6 +147,29 @@ TEST_F_TIMEOUT(homes, limit_purges_rather_than_swaps, 300)
 	EXPECT_EQ(0, tenant_ends(self->tenants));
 }
 
+/* Whatever is read in a cgroup at its limit, there are pages of files to take. */
+TEST_F_TIMEOUT(homes, reading_at_the_limit_purges_nothing, 300)
+{
+	size_t region = 16 * MIB / page_size(), size = 4 * region * page_size();
+	int disk, fd;
+
+	write_number(self->homes[0], "memory.swap.max", 0);
+	start_tenants(self->tenants, self->homes, region);
+	disk = zram_add(size);
+	if (disk < 0)
+		SKIP(return, "zram: %s", strerror(-disk));
+	ASSERT_EQ(0, cgroup_join(self->homes[0]));
+	fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
+	EXPECT_TRUE(read_part(fd, 0, size));
+	close(fd);
+	ASSERT_EQ(0, cgroup_join(self->cgroups.root));
+	zram_remove(disk);
+	log_use(_metadata, "read", self->homes[0], shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_LT(0, read_stat(self->homes[0], "memory.events", "max"));
+	EXPECT_EQ(region, shrinker_count(self->shrinker, self->ids[0]));
+	EXPECT_OTHER_HOME_INTACT(region);
+}
+
 /* A little more than the limit does not cost everything. */
 TEST_F_TIMEOUT(homes, small_excess_purges_a_part, 300)
 {
