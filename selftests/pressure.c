@@ -345,6 +345,9 @@ struct grower {
 	int socket;
 };
 
+/* How a grower ends that the kernel has no more memory for. */
+#define REFUSED	2
+
 /* Pipes, whose pages are the kernel's. */
 static bool grow_pipes(size_t len)
 {
@@ -353,9 +356,10 @@ static bool grow_pipes(size_t len)
 	for (size_t done = 0; done < len; done += MIB) {
 		int ends[2];
 
-		if (pipe(ends) || fcntl(ends[1], F_SETPIPE_SZ, MIB) < 0 ||
-		    write(ends[1], buf, MIB) != MIB)
+		if (pipe(ends) || fcntl(ends[1], F_SETPIPE_SZ, MIB) < 0)
 			return false;
+		if (write(ends[1], buf, MIB) != MIB)
+			_exit(REFUSED);
 	}
 	return true;
 }
@@ -417,29 +421,42 @@ static bool grower_grows(struct grower *grower, size_t len)
 static void grower_stop(struct grower *grower)
 {
 	close(grower->socket);
+	if (grower->pid <= 0)
+		return;
 	kill(grower->pid, SIGKILL);
 	waitpid(grower->pid, NULL, 0);
 }
 
+/* Waits for the end of one that does not go on. */
+static bool grower_was_refused(struct grower *grower)
+{
+	int status = exit_status_of(grower->pid);
+
+	grower->pid = 0;
+	return status == REFUSED;
+}
+
 /*
- * Memory is taken some at a time, until so much has been or whoever takes it ends.
- * Says what was swapped out while something was left.
+ * Memory is taken a little at a time, until so much has been or whoever takes it is
+ * killed. Says what was swapped out while something was left.
  */
 static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, int cgroup)
 {
-	long long out = vm_events("pswpout"), swapped = 0;
+	const size_t step = most == SIZE_MAX ? MIB : MIB / 16;
+	long long out = vm_events("pswpout"), kills = vm_events("oom_kill"), swapped = 0;
 	struct grower grower;
 	long rest = left();
 	size_t grown = 0;
 
 	grower_start(&grower, take, cgroup);
 	print_point(0, rest);
-	while (grown < most && grower_grows(&grower, MIB)) {
-		grown += MIB;
+	while (grown < most && grower_grows(&grower, step)) {
+		grown += step;
+		if (grown % MIB == 0 || rest < 2 * CHUNK)
+			rest = left();
 		if (rest > 0)
 			swapped = vm_events("pswpout") - out;
-		rest = left();
-		if (grown % (8 * MIB) == 0 || !rest)
+		if (grown % (8 * MIB) == 0)
 			print_point(grown, rest);
 		/* On for a while, to show that. */
 		if (!rest && most != SIZE_MAX && most > grown + 2 * STEP)
@@ -447,11 +464,14 @@ static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, i
 	}
 	rest = left();
 	print_point(grown, rest);
-	if (most == SIZE_MAX)
-		print_result("left at the end, pages", rest);
-	else if (swap >= 0)
+	if (most != SIZE_MAX) {
 		print_result("swapped while some was left, pages", swapped);
-	print_result("left, pages", rest);
+		print_result("left, pages", rest);
+	} else if (grower_was_refused(&grower) || vm_events("oom_kill") > kills) {
+		print_result("left at the end, pages", rest);
+	} else {
+		print_skip("it ended before all memory was taken");
+	}
 	grower_stop(&grower);
 }
 
