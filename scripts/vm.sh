@@ -281,9 +281,12 @@ splats() {
 	splats_in "$OUT/$1/console"
 }
 
-# That somebody was killed for memory, which tests may want, comes with a trace.
+# That somebody was killed for memory, which tests may want, comes with a trace, and
+# another if that was when it touched a page.
 splats_in() {
-	tr -d '\r' <"$1" | sed '/ invoked oom-killer: /,/: Killed process /d' | grep -nE -A 12 "$SPLAT"
+	tr -d '\r' <"$1" | sed -e '/ invoked oom-killer: /,/: Killed process /d' \
+		-e '/ page allocation failure: order:0, mode:.*(GFP_HIGHUSER_MOVABLE/,/ pages reserved/d' |
+		grep -nE -A 12 "$SPLAT"
 }
 
 # accelerator: prints QEMU's options for KVM, if a guest really starts with it,

@@ -442,7 +442,8 @@ static bool grower_was_refused(struct grower *grower)
  */
 static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, int cgroup)
 {
-	const size_t step = most == SIZE_MAX ? MIB : MIB / 16;
+	/* Looking at many regions takes too long. */
+	const size_t step = most == SIZE_MAX || left == many_left ? MIB : MIB / 16;
 	long long out = vm_events("pswpout"), kills = vm_events("oom_kill"), swapped = 0;
 	struct grower grower;
 	long rest = left();
@@ -452,8 +453,7 @@ static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, i
 	print_point(0, rest);
 	while (grown < most && grower_grows(&grower, step)) {
 		grown += step;
-		if (grown % MIB == 0 || rest < 2 * CHUNK)
-			rest = left();
+		rest = left();
 		if (rest > 0)
 			swapped = vm_events("pswpout") - out;
 		if (grown % (8 * MIB) == 0)

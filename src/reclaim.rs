@@ -628,11 +628,13 @@ impl Shrinker for Reclaim {
         }
     }
 
-    /// Purges half of what there is: who unpins said that it can go. If the node lacks
-    /// more, then that: the kernel may kill after it has come four times.
+    /// Purges half of what there is, but enough for the one who calls: who unpins said
+    /// that it can go. If the node lacks more, then that, as the kernel may kill after it
+    /// has come four times.
     fn relieve(&self, place: &Place<'_>) -> usize {
-        let wanted = self.count(place).div_ceil(2);
-        match self.scan(place, wanted.max(vmstat::read(place.node()).lacking())) {
+        let half = self.count(place).div_ceil(2);
+        let lacking = vmstat::read(place.node()).lacking();
+        match self.scan(place, half.max(lacking).max(ENOUGH)) {
             Scan::Stop => 0,
             Scan::Freed { objects, .. } => objects,
         }
