@@ -443,7 +443,7 @@ static bool grower_was_refused(struct grower *grower)
 static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, int cgroup)
 {
 	/* Looking at many regions takes too long. */
-	const size_t step = most == SIZE_MAX || left == many_left ? MIB : MIB / 16;
+	const size_t step = most == SIZE_MAX || left == many_left ? MIB : MIB / 4;
 	long long out = vm_events("pswpout"), kills = vm_events("oom_kill"), swapped = 0;
 	struct grower grower;
 	long rest = left();
