@@ -75,6 +75,9 @@ MACHINES = {
     "c": "C driver",
     "module2": "MODULE2",
 }
+# The kinds of rows, and how many fields they have.
+ROWS = {"point": 5, "result": 5, "skip": 4}
+
 # Those that do not have this driver.
 OTHERS = ("c", "module2")
 
@@ -83,15 +86,16 @@ def read_rows(path):
     """Returns the points by scenario and machine, and the results by those and what."""
     points, results = {}, {}
     for text in path.read_text().splitlines():
-        kind, machine, scenario, *rest = text.split("\t")
+        fields = text.split("\t")
+        if fields[0] not in ROWS or len(fields) != ROWS[fields[0]]:
+            raise SystemExit(f"error: {path}: no row: {text!r}")
+        kind, machine, scenario, *rest = fields
         if kind == "point":
             x, left = rest
             points.setdefault(scenario, {}).setdefault(machine, []).append((float(x), float(left)))
         elif kind == "result":
             what, value = rest
             results.setdefault(scenario, {}).setdefault(machine, {})[what] = float(value)
-        elif kind != "skip":
-            raise SystemExit(f"error: {path}: no row: {text!r}")
     return points, results
 
 
