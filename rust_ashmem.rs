@@ -16,8 +16,8 @@
 //! rust_ashmem
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
 //!                │           │           │            └─ quota
-//!                │           │           ├─ lru (FFI) ── shrinker (FFI)
-//!                │           │           └─ vmstat (FFI) ── mood
+//!                │           │           ├─ lru (FFI) ── shrinker (FFI) ─┬─ mood
+//!                │           │           └─ vmstat (FFI) ────────────────┘
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)

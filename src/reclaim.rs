@@ -606,8 +606,9 @@ const TRIES: usize = 4096;
 /// How many ranges of which nothing is in memory take as long as a page.
 const EMPTY_RANGES: usize = 64;
 
-/// After how many milliseconds without reclaim nothing is known of how it went.
+/// See [`mood::Times`], in milliseconds.
 const PAUSE: u32 = 100;
+const GAP: u32 = 10_000;
 
 impl Shrinker for Reclaim {
     fn is_empty(&self, place: &Place<'_>) -> bool {
@@ -615,10 +616,16 @@ impl Shrinker for Reclaim {
     }
 
     fn urgency(&self, place: &Place<'_>) -> Urgency {
-        let (read, pause) = (vmstat::read(place.node()), msecs_to_jiffies(PAUSE));
+        let (read, times) = (
+            vmstat::read(place.node()),
+            mood::Times {
+                pause: msecs_to_jiffies(PAUSE),
+                gap: msecs_to_jiffies(GAP),
+            },
+        );
         // CAST: Not negative.
         let mood = match self.nodes.lock().get_mut(place.node() as usize) {
-            Some(node) => node.look(&read, place.insists(), vmstat::now(), pause),
+            Some(node) => node.look(&read, place.caller(), vmstat::now(), times),
             None => Mood::Short,
         };
         match mood {
@@ -633,7 +640,7 @@ impl Shrinker for Reclaim {
     /// has come four times.
     fn relieve(&self, place: &Place<'_>) -> usize {
         let half = self.count(place).div_ceil(2);
-        let lacking = vmstat::read(place.node()).lacking();
+        let lacking = vmstat::read(place.node()).lacking;
         match self.scan(place, half.max(lacking).max(ENOUGH)) {
             Scan::Stop => 0,
             Scan::Freed { objects, .. } => objects,
@@ -665,6 +672,7 @@ impl Shrinker for Reclaim {
         let mut left = self.lru.count(place);
         while freed < wanted && empty < most_empty && vain < TRIES && left > 0 {
             left -= 1;
+            might_sleep();
             // It is the youngest then; if it can be purged, that is no matter.
             let oldest = self.lru.rotate(place, |token| {
                 (token.backing.clone(), token.page.load(Relaxed))

@@ -16,6 +16,8 @@ use kernel::{
     sync::Arc,
 };
 
+use crate::mood::Caller;
+
 /// A memory cgroup and a node: what a call of a shrinker is about.
 ///
 /// # Invariants
@@ -34,10 +36,13 @@ impl Place<'_> {
         self.control.memcg
     }
 
-    /// Tells whether whoever calls needs memory: `kswapd` works ahead of need, and some
-    /// would rather do without.
-    pub(crate) fn insists(&self) -> bool {
-        !is_kswapd() && self.control.gfp_mask & (1 << bindings::___GFP_NORETRY_BIT) == 0
+    /// Returns who calls.
+    pub(crate) fn caller(&self) -> Caller {
+        let is_kswapd = is_kswapd();
+        Caller {
+            is_kswapd,
+            insists: !is_kswapd && self.control.gfp_mask & (1 << bindings::___GFP_NORETRY_BIT) == 0,
+        }
     }
 }
 
@@ -234,6 +239,9 @@ const ALWAYS: c_ulong = 1 << bindings::DEF_PRIORITY;
 /// A count of which something is wanted from priority 3 on.
 const AS_LAST_RESORT: c_ulong = 1 << 3;
 
+/// A good part of what can be wanted at once by hand: 4 GiB, if a page has 4 KiB.
+const ALL: c_ulong = 1 << 20;
+
 /// # Safety
 ///
 /// Called by memory reclaim for a [`Registration<S>`].
@@ -292,7 +300,11 @@ unsafe extern "C" fn scan<S: Shrinker>(
         return freed;
     }
     match state.scan(&place, control.nr_to_scan) {
-        Scan::Stop => STOP,
+        // With `STOP`, what it wanted beyond that would be wanted of a later call.
+        Scan::Stop => {
+            control.nr_scanned = ALL;
+            0
+        }
         Scan::Freed { objects, scanned } => {
             // `do_shrink_slab()` goes on until it has scanned what it wants.
             control.nr_scanned = scanned.max(1);
@@ -382,7 +394,7 @@ mod tests {
         for urgency in [Urgency::Never, Urgency::LastResort, Urgency::Now] {
             let answers = |number| answers(&objects(number, urgency), bindings::GFP_KERNEL);
             assert_eq!(answers(7), (7, 7, 8));
-            assert_eq!(answers(0), (EMPTY, STOP, 1));
+            assert_eq!(answers(0), (EMPTY, 0, ALL));
         }
     }
 

@@ -29,49 +29,69 @@ pub(crate) fn nodes() -> usize {
 /// 125 pages at most, and it is added within a second or so.
 #[doc(alias = "node_page_state")]
 pub(crate) fn read(node: c_int) -> Readings {
-    // CAST: Small numbers.
-    const ZONES: usize = bindings::zone_type___MAX_NR_ZONES as usize;
-    const FREE: usize = bindings::zone_stat_item_NR_FREE_PAGES as usize;
-    const HIGH: usize = bindings::zone_watermarks_WMARK_HIGH as usize;
-
     let data = data(node);
     let count = |item: bindings::node_stat_item| {
         // SAFETY: The data exists, and has such an item. CAST: A small number.
         value(unsafe { &raw const (*data).vm_stat[item as usize] })
     };
     let mut read = Readings {
-        anon_scanned: count(bindings::node_stat_item_PGSCAN_ANON),
-        file_scanned: count(bindings::node_stat_item_PGSCAN_FILE),
-        file_refaulted: count(bindings::node_stat_item_WORKINGSET_REFAULT_FILE),
-        free: 0,
-        high: 0,
+        // CAST: These wrap.
+        anon_scanned: count(bindings::node_stat_item_PGSCAN_ANON) as usize,
+        file_scanned: count(bindings::node_stat_item_PGSCAN_FILE) as usize,
+        kswapd_scanned: count(bindings::node_stat_item_PGSCAN_KSWAPD) as usize,
+        file_refaulted: count(bindings::node_stat_item_WORKINGSET_REFAULT_FILE) as usize,
+        ..Readings::default()
     };
-    for zone in 0..ZONES {
-        // SAFETY: The data exists, and has that many zones; this reads nothing of them.
-        let zone = unsafe {
-            (&raw const (*data).node_zones)
-                .cast::<bindings::zone>()
-                .add(zone)
-        };
-        // SAFETY: As above.
-        let (free, high) = unsafe {
-            (
-                &raw const (*zone).vm_stat[FREE],
-                &raw const (*zone)._watermark[HIGH],
-            )
-        };
-        // A zone without memory has zeros.
-        read.free = read.free.saturating_add(value(free));
-        // SAFETY: As above; others may change it.
-        read.high = read.high.saturating_add(unsafe { high.read_volatile() });
+    // CAST: A small number.
+    for zone in 0..bindings::zone_type___MAX_NR_ZONES as usize {
+        // SAFETY: The data exists, and has that many zones.
+        read_zone(
+            unsafe {
+                (&raw const (*data).node_zones)
+                    .cast::<bindings::zone>()
+                    .add(zone)
+            },
+            &mut read,
+        );
     }
     read
 }
 
+/// Adds what is free in a zone, and should be.
+fn read_zone(zone: *const bindings::zone, read: &mut Readings) {
+    // CAST: Small numbers.
+    const FREE: usize = bindings::zone_stat_item_NR_FREE_PAGES as usize;
+    const FREE_CMA: usize = bindings::zone_stat_item_NR_FREE_CMA_PAGES as usize;
+    const HIGH: usize = bindings::zone_watermarks_WMARK_HIGH as usize;
+
+    // SAFETY: The caller's zone exists; this reads nothing of it.
+    let (managed, free, cma, high, reserved) = unsafe {
+        (
+            &raw const (*zone).managed_pages,
+            &raw const (*zone).vm_stat[FREE],
+            &raw const (*zone).vm_stat[FREE_CMA],
+            &raw const (*zone)._watermark[HIGH],
+            &raw const (*zone).nr_free_highatomic,
+        )
+    };
+    if value(managed) == 0 {
+        return;
+    }
+    // SAFETY: As above; others may change both.
+    let (high, reserved) = unsafe { (high.read_volatile(), reserved.read_volatile()) };
+    // What few can have does not count. A CPU may have subtracted what another has yet to
+    // add.
+    let free = value(free).saturating_sub(value(cma)).max(0).unsigned_abs();
+    let free = free.saturating_sub(reserved);
+    read.free = read.free.saturating_add(free);
+    read.high = read.high.saturating_add(high);
+    read.lacking = read.lacking.saturating_add(high.saturating_sub(free));
+}
+
 /// Reads what others may change meanwhile.
-fn value(count: *const bindings::atomic_long_t) -> usize {
-    // SAFETY: The callers' counts exist. CAST: It is not negative, or wraps.
-    unsafe { (&raw const (*count).counter).read_volatile() as usize }
+fn value(count: *const bindings::atomic_long_t) -> isize {
+    // SAFETY: The callers' counts exist. CAST: It has the width of a `long`.
+    unsafe { (&raw const (*count).counter).read_volatile() as isize }
 }
 
 /// Returns the data of a node, which is never freed.
