@@ -58,6 +58,8 @@ pub(crate) enum Mood {
 /// After how many pages it shows what reclaim is after; it takes so many at a time.
 #[doc(alias = "SWAP_CLUSTER_MAX")]
 const SCANNED: usize = 32;
+/// The same if there was a pause meanwhile.
+const SCANNED_AND_PAUSED: usize = 8 * SCANNED;
 /// One in so many pages that reclaim looks at may be anonymous: it looks at some even
 /// where there are plenty of others.
 const FEW_ANON: usize = 4;
@@ -70,29 +72,33 @@ const FEW_NEEDED: usize = 8;
 /// How many times what should be free is plenty even if something is swapped.
 const PLENTY: usize = 4;
 
-/// For how long, in some unit of time, what was seen tells something.
+/// For how long what was seen tells something.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
-    /// After which time without a look memory is not short for what was seen before.
+    /// After which time memory is not short for what was seen before.
     pub(crate) pause: Jiffies,
-    /// After which time without a look nothing is known of what happened meanwhile.
+    /// After which time nothing is known of what happened meanwhile.
     pub(crate) gap: Jiffies,
 }
 
-/// What was seen of a node so far, by `kswapd` and by others: one trims the page cache
-/// while a memory cgroup is swapped out by its limit.
+/// What was seen of a node so far.
+///
+/// Reclaim asks right after it has looked at pages. So what was looked at since anybody
+/// asked is put down to who asks now: to reclaim for the node, or for the limit of a
+/// memory cgroup. One may trim the page cache while another swaps.
 #[derive(Default)]
 pub(crate) struct Node {
-    by_kswapd: Seen,
-    by_others: Seen,
+    last: Readings,
+    asked: Option<Jiffies>,
+    for_node: Seen,
+    for_limits: Seen,
 }
 
 impl Node {
     /// Returns the node's mood for a caller, from what has happened since it last asked.
     ///
-    /// Reclaim asks for each memory cgroup, right after it has looked at the pages of
-    /// that, so the mood is mostly the cgroup's if it has pages. If not, it is what it
-    /// was.
+    /// Reclaim asks for each memory cgroup, so the mood is mostly the cgroup's if it has
+    /// pages. If not, it is what it was.
     pub(crate) fn look(
         &mut self,
         read: &Readings,
@@ -100,13 +106,28 @@ impl Node {
         now: Jiffies,
         times: Times,
     ) -> Mood {
-        let seen = match caller.is_kswapd {
-            true => &mut self.by_kswapd,
-            false => &mut self.by_others,
+        let mut scanned = Scanned::default();
+        if self
+            .asked
+            .is_some_and(|asked| now.wrapping_sub(asked) <= times.gap)
+        {
+            scanned = Scanned::between(&self.last, read);
+        }
+        (self.last, self.asked) = (*read, Some(now));
+        // A limit is not known as such. But the node has pages for who is at one, and who
+        // is there needs them.
+        let seen = if caller.is_kswapd || !caller.insists || read.lacking > 0 {
+            scanned.leave_out_limits();
+            &mut self.for_node
+        } else {
+            scanned.leave_out_kswapd();
+            &mut self.for_limits
         };
-        let is_short = seen.is_short(read, caller.is_kswapd, now, times);
-        let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
-        match is_short {
+        seen.add(&scanned, now, times);
+        let plenty = read
+            .high
+            .saturating_mul(if seen.is_short { PLENTY } else { 1 });
+        match seen.is_short {
             _ if !caller.insists && read.lacking == 0 && read.free > plenty => Mood::Plenty,
             true => Mood::Short,
             false => Mood::Calm,
@@ -114,71 +135,98 @@ impl Node {
     }
 }
 
+/// What was scanned between two readings.
+#[derive(Default)]
+struct Scanned {
+    anon: usize,
+    file: usize,
+    by_kswapd: usize,
+    refaulted: usize,
+}
+
+impl Scanned {
+    fn between(before: &Readings, now: &Readings) -> Self {
+        Self {
+            anon: grown(before.anon_scanned, now.anon_scanned),
+            file: grown(before.file_scanned, now.file_scanned),
+            by_kswapd: grown(before.kswapd_scanned, now.kswapd_scanned),
+            refaulted: grown(before.file_refaulted, now.file_refaulted),
+        }
+    }
+
+    /// Takes what others than `kswapd` have looked at for anonymous pages, as far as
+    /// there were such: limits of memory cgroups that have nothing unpinned do not ask.
+    fn leave_out_limits(&mut self) {
+        let by_others = self
+            .anon
+            .saturating_add(self.file)
+            .saturating_sub(self.by_kswapd);
+        self.anon = self.anon.saturating_sub(by_others);
+    }
+
+    /// Takes what `kswapd` has looked at for pages of files, as far as there were such.
+    fn leave_out_kswapd(&mut self) {
+        self.file = self.file.saturating_sub(self.by_kswapd);
+    }
+}
+
 #[derive(Default)]
 struct Seen {
-    looked: Option<Jiffies>,
     is_short: bool,
-    /// What was read at the last look.
-    last: Readings,
-    /// What was read when that last told something of anonymous pages.
-    scanned: Readings,
+    asked: Jiffies,
+    /// What was scanned since that last told something of anonymous pages, and whether
+    /// there was a pause since.
+    anon: usize,
+    all: usize,
+    is_paused: bool,
     /// The same of pages of files.
-    refaulted: Readings,
+    file: usize,
+    refaulted: usize,
 }
 
 impl Seen {
-    fn is_short(&mut self, read: &Readings, is_kswapd: bool, now: Jiffies, times: Times) -> bool {
-        let since = self.looked.map(|looked| now.wrapping_sub(looked));
-        if since.is_none_or(|since| since > times.gap) {
-            (self.scanned, self.refaulted) = (*read, *read);
-            self.is_short = false;
-        } else if since.is_some_and(|since| since > times.pause) {
-            // A part of what takes so many pages to tell something would be stale.
-            self.scanned = self.last;
-            self.is_short = false;
+    fn add(&mut self, scanned: &Scanned, now: Jiffies, times: Times) {
+        let since = now.wrapping_sub(self.asked);
+        if since > times.gap {
+            *self = Self::default();
+        } else if since > times.pause {
+            (self.is_paused, self.is_short) = (true, false);
         }
-        (self.looked, self.last) = (Some(now), *read);
-        if let Some(is_short) = self.sign(read, is_kswapd) {
+        self.asked = now;
+        self.anon = self.anon.saturating_add(scanned.anon);
+        self.all = self
+            .all
+            .saturating_add(scanned.anon)
+            .saturating_add(scanned.file);
+        self.file = self.file.saturating_add(scanned.file);
+        self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
+        if let Some(is_short) = self.sign() {
             self.is_short = is_short;
         }
-        self.is_short
     }
 
     /// Tells whether there is a sign that memory is short, or that it is not.
-    fn sign(&mut self, read: &Readings, is_kswapd: bool) -> Option<bool> {
-        let file = grown(self.refaulted.file_scanned, read.file_scanned);
-        if file >= FILE_SCANNED {
-            let needed = grown(self.refaulted.file_refaulted, read.file_refaulted);
-            self.refaulted = *read;
-            if needed > file / FEW_NEEDED {
+    fn sign(&mut self) -> Option<bool> {
+        if self.file >= FILE_SCANNED {
+            let is_needed = self.refaulted > self.file / FEW_NEEDED;
+            (self.file, self.refaulted) = (0, 0);
+            if is_needed {
                 return Some(true);
             }
         }
-        let (anon, file) = scanned_by(is_kswapd, &self.scanned, read);
-        let all = anon.saturating_add(file);
-        if all < SCANNED {
+        // The rest of an earlier shortage is no sign of another.
+        if self.all
+            < if self.is_paused {
+                SCANNED_AND_PAUSED
+            } else {
+                SCANNED
+            }
+        {
             return None;
         }
-        self.scanned = *read;
-        Some(anon > all / FEW_ANON)
-    }
-}
-
-/// Returns about how many anonymous pages, and pages of files, `kswapd` or others have
-/// looked at.
-///
-/// That is not counted by itself. So what others have looked at is taken for anonymous
-/// pages, and what `kswapd` has for pages of files, as far as there were such.
-fn scanned_by(is_kswapd: bool, before: &Readings, now: &Readings) -> (usize, usize) {
-    let anon = grown(before.anon_scanned, now.anon_scanned);
-    let file = grown(before.file_scanned, now.file_scanned);
-    let by_kswapd = grown(before.kswapd_scanned, now.kswapd_scanned);
-    match is_kswapd {
-        true => {
-            let by_others = anon.saturating_add(file).saturating_sub(by_kswapd);
-            (anon.saturating_sub(by_others), file)
-        }
-        false => (anon, file.saturating_sub(by_kswapd)),
+        let is_short = self.anon > self.all / FEW_ANON;
+        (self.anon, self.all, self.is_paused) = (0, 0, false);
+        Some(is_short)
     }
 }
 
@@ -230,7 +278,7 @@ mod tests {
                     file_refaulted: usize::MAX,
                     free: 50,
                     high: 100,
-                    lacking: 50,
+                    lacking: 0,
                 },
                 now: Jiffies::MAX - 2,
             };
@@ -319,17 +367,26 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_sign_is_forgotten_in_a_pause() {
+    fn rest_of_a_shortage_is_no_sign() {
         let mut watched = Watched::new();
-        assert_eq!(watched.scan(SCANNED - 1, 0), Mood::Calm);
+        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
+        assert_eq!(watched.scan(SCANNED - 1, 0), Mood::Short);
         watched.wait(TIMES.pause + 1);
-        assert_eq!(watched.scan(1, SCANNED - 2), Mood::Calm);
-        assert_eq!(watched.scan(0, 1), Mood::Calm);
+        assert_eq!(watched.scan(0, SCANNED), Mood::Calm);
+        assert_eq!(
+            watched.scan(0, SCANNED_AND_PAUSED - 2 * SCANNED + 1),
+            Mood::Calm
+        );
+        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
     }
 
     #[test]
     fn seldom_signs_are_seen() {
         let mut watched = Watched::new();
+        for _ in 1..8 {
+            watched.wait(TIMES.gap);
+            assert_eq!(watched.scan(SCANNED, 0), Mood::Calm);
+        }
         watched.wait(TIMES.gap);
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
         watched.refault(FILE_SCANNED);
@@ -346,19 +403,34 @@ mod tests {
         let mut watched = Watched::new();
         watched.wait(TIMES.gap + 1);
         watched.refault(FILE_SCANNED);
-        assert_eq!(watched.scan(SCANNED, FILE_SCANNED), Mood::Calm);
+        assert_eq!(watched.scan(SCANNED_AND_PAUSED, FILE_SCANNED), Mood::Calm);
         assert_eq!(watched.scan(SCANNED - 1, 0), Mood::Calm);
         assert_eq!(watched.scan(1, 0), Mood::Short);
     }
 
     #[test]
-    fn kswapd_trims_while_others_swap() {
+    fn kswapd_trims_while_a_limit_swaps() {
         let mut watched = Watched::new();
         for _ in 0..100 {
             watched.count(TASK, 1000, 0);
+            // Whether it asks or not.
             watched.count(KSWAPD, 0, 1000);
             assert_eq!(watched.look(KSWAPD), Mood::Calm);
+            watched.count(TASK, 1000, 0);
             assert_eq!(watched.look(TASK), Mood::Short);
+            watched.count(KSWAPD, 0, 1000);
+            assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        }
+    }
+
+    #[test]
+    fn a_limit_trims_while_kswapd_swaps() {
+        let mut watched = Watched::new();
+        for _ in 0..100 {
+            watched.count(KSWAPD, 1000, 0);
+            assert_eq!(watched.look(KSWAPD), Mood::Short);
+            watched.count(TASK, 0, 1000);
+            assert_eq!(watched.look(TASK), Mood::Calm);
         }
     }
 
@@ -368,6 +440,17 @@ mod tests {
         watched.count(TASK, SCANNED, 0);
         watched.count(KSWAPD, SCANNED, SCANNED);
         assert_eq!(watched.look(KSWAPD), Mood::Short);
+    }
+
+    #[test]
+    fn who_lacks_pages_of_the_node_is_at_no_limit() {
+        let mut watched = Watched::new();
+        watched.read.lacking = 1;
+        watched.count(KSWAPD, SCANNED, 0);
+        assert_eq!(watched.look(KSWAPD), Mood::Short);
+        assert_eq!(watched.look(TASK), Mood::Short);
+        watched.read.lacking = 0;
+        assert_eq!(watched.look(TASK), Mood::Calm);
     }
 
     #[test]
@@ -397,7 +480,7 @@ mod tests {
             watched.read.lacking = 0;
             assert_eq!(watched.look(caller), Mood::Plenty);
             assert_eq!(watched.look(TASK), Mood::Calm);
-            watched.count(caller, SCANNED, 0);
+            watched.count(KSWAPD, SCANNED, 0);
             assert_eq!(watched.look(caller), Mood::Short);
             watched.read.free = PLENTY * watched.read.high + 1;
             assert_eq!(watched.look(caller), Mood::Plenty);
