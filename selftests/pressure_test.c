@@ -97,23 +97,32 @@ static size_t large_file(void)
 	return memory > 2048UL * MIB ? 0 : 2 * memory / MIB * MIB;
 }
 
+/* Reads a file that takes more than all memory. */
+static bool read_large_file(void)
+{
+	size_t size = large_file();
+	int disk = zram_add(size), fd;
+	bool was_read;
+
+	if (disk < 0)
+		return false;
+	fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
+	was_read = fd >= 0 && read_part(fd, 0, size);
+	close(fd);
+	zram_remove(disk);
+	return was_read;
+}
+
 /* That is no shortage, whatever it does to the page cache; with or without swap. */
 TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
 {
 	long unpinned = 32 * MIB / page_size(), left;
-	size_t size = large_file();
-	int disk, fd;
 
-	if (!size)
+	if (!large_file())
 		SKIP(return, "more than 2 GiB of memory to fill");
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
 	for (int swaps = 1; swaps >= 0; swaps--) {
-		disk = zram_add(size);
-		ASSERT_LE(0, disk);
-		fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
-		EXPECT_TRUE(read_part(fd, 0, size));
-		close(fd);
-		zram_remove(disk);
+		EXPECT_TRUE(read_large_file());
 		left = shrinker_count(self->shrinker, ANY_CGROUP);
 		TH_LOG("%s swap: %ld of %ld pages left", swaps ? "with" : "without", left,
 		       unpinned);
@@ -122,6 +131,36 @@ TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
 		self->zram = -ENODEV;
 	}
 	EXPECT_EQ(0, tenant_ends(&self->tenant));
+}
+
+#define EMPTY_RANGES	4000
+
+/* Of the ranges that were counted, the oldest had more pages than the others. */
+TEST_F_TIMEOUT(machine, dropping_caches_leaves_nothing_for_later, 300)
+{
+	long unpinned = 32 * MIB / page_size(), left;
+	int fd = area_create(2 * EMPTY_RANGES * page_size());
+
+	if (!large_file())
+		SKIP(return, "more than 2 GiB of memory to fill");
+	ASSERT_EQ(0, try_map(fd, page_size(), PROT_READ, MAP_SHARED));
+	for (size_t page = 0; page < self->pages; page += CHUNK / 2) {
+		ASSERT_EQ(0, unpin(self->fd, page, CHUNK / 2));
+	}
+	for (size_t i = 0; i < EMPTY_RANGES; i++) {
+		ASSERT_EQ(0, unpin(fd, 2 * i, 1));
+	}
+	ASSERT_EQ(0, write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "2"));
+	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
+	self->map = map_filled(self->fd, self->pages);
+	EXPECT_NE(MAP_FAILED, self->map);
+	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
+	EXPECT_TRUE(read_large_file());
+	left = shrinker_count(self->shrinker, ANY_CGROUP);
+	TH_LOG("%ld of %ld pages left", left, unpinned);
+	EXPECT_LE(unpinned / 20 * 19, left);
+	EXPECT_EQ(0, tenant_ends(&self->tenant));
+	close(fd);
 }
 
 /* Then nothing else is left to be taken. */
