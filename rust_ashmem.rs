@@ -16,8 +16,8 @@
 //! rust_ashmem
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
 //!                │           │           │            └─ quota
-//!                │           │           ├─ lru (FFI) ── shrinker (FFI) ─┬─ mood
-//!                │           │           └─ vmstat (FFI) ────────────────┘
+//!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
+//!                │           │           └─ vmstat (FFI) ── mood
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
