@@ -116,8 +116,10 @@ impl Node {
         (self.last, self.asked) = (*read, Some(now));
         // A limit is not known as such. But the node has pages for who is at one, and who
         // is there needs them.
-        let seen = if caller.is_kswapd || !caller.insists || read.lacking > 0 {
+        let seen = if caller.is_kswapd || !caller.insists {
             scanned.leave_out_limits();
+            &mut self.for_node
+        } else if read.lacking > 0 {
             &mut self.for_node
         } else {
             scanned.leave_out_kswapd();
@@ -439,6 +441,14 @@ mod tests {
         let mut watched = Watched::new();
         watched.count(TASK, SCANNED, 0);
         watched.count(KSWAPD, SCANNED, SCANNED);
+        assert_eq!(watched.look(KSWAPD), Mood::Short);
+    }
+
+    #[test]
+    fn who_lacks_pages_swaps_without_kswapd() {
+        let mut watched = Watched::new();
+        watched.read.lacking = 1;
+        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
         assert_eq!(watched.look(KSWAPD), Mood::Short);
     }
 
