@@ -224,7 +224,7 @@ TEST_F_TIMEOUT(machine, files_in_use_purge, 300)
 
 	if (!large_file())
 		SKIP(return, "more than 2 GiB of memory to fill");
-	size = (size - 32 * MIB) / MIB * MIB;
+	size = (size - 8 * MIB) / MIB * MIB;
 	swap_remove(self->zram);
 	self->zram = -ENODEV;
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
