@@ -126,10 +126,9 @@ impl Node {
             &mut self.for_limits
         };
         seen.add(&scanned, now, times);
-        let plenty = read
-            .high
-            .saturating_mul(if seen.is_short { PLENTY } else { 1 });
-        match seen.is_short {
+        let is_short = seen.is_swapped || seen.is_needed;
+        let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
+        match is_short {
             _ if !caller.insists && read.lacking == 0 && read.free > plenty => Mood::Plenty,
             true => Mood::Short,
             false => Mood::Calm,
@@ -174,14 +173,16 @@ impl Scanned {
 
 #[derive(Default)]
 struct Seen {
-    is_short: bool,
     asked: Jiffies,
-    /// What was scanned since that last told something of anonymous pages, and whether
-    /// there was a pause since.
+    /// Whether anonymous pages are swapped out, or tried to.
+    is_swapped: bool,
+    /// What was scanned since that was last told, and whether there was a pause since.
     anon: usize,
     all: usize,
     is_paused: bool,
-    /// The same of pages of files.
+    /// Whether pages of files that are taken are needed.
+    is_needed: bool,
+    /// What was scanned since that was last told.
     file: usize,
     refaulted: usize,
 }
@@ -192,7 +193,8 @@ impl Seen {
         if since > times.gap {
             *self = Self::default();
         } else if since > times.pause {
-            (self.is_paused, self.is_short) = (true, false);
+            (self.is_swapped, self.is_needed) = (false, false);
+            self.is_paused = true;
         }
         self.asked = now;
         self.anon = self.anon.saturating_add(scanned.anon);
@@ -202,33 +204,21 @@ impl Seen {
             .saturating_add(scanned.file);
         self.file = self.file.saturating_add(scanned.file);
         self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
-        if let Some(is_short) = self.sign() {
-            self.is_short = is_short;
-        }
-    }
-
-    /// Tells whether there is a sign that memory is short, or that it is not.
-    fn sign(&mut self) -> Option<bool> {
         if self.file >= FILE_SCANNED {
-            let is_needed = self.refaulted > self.file / FEW_NEEDED;
+            self.is_needed = self.refaulted > self.file / FEW_NEEDED;
             (self.file, self.refaulted) = (0, 0);
-            if is_needed {
-                return Some(true);
-            }
         }
         // The rest of an earlier shortage is no sign of another.
         if self.all
-            < if self.is_paused {
+            >= if self.is_paused {
                 SCANNED_AND_PAUSED
             } else {
                 SCANNED
             }
         {
-            return None;
+            self.is_swapped = self.anon > self.all / FEW_ANON;
+            (self.anon, self.all, self.is_paused) = (0, 0, false);
         }
-        let is_short = self.anon > self.all / FEW_ANON;
-        (self.anon, self.all, self.is_paused) = (0, 0, false);
-        Some(is_short)
     }
 }
 
@@ -477,6 +467,9 @@ mod tests {
         watched.refault(FILE_SCANNED);
         assert_eq!(watched.scan(0, FILE_SCANNED - 1), Mood::Calm);
         assert_eq!(watched.scan(0, 1), Mood::Short);
+        // For those as well that come by often.
+        assert_eq!(watched.scan(0, FILE_SCANNED - 1), Mood::Short);
+        assert_eq!(watched.scan(0, 1), Mood::Calm);
         watched.refault(FILE_SCANNED / FEW_NEEDED);
         assert_eq!(watched.scan(0, FILE_SCANNED), Mood::Calm);
     }
