@@ -161,39 +161,6 @@ TEST_F_TIMEOUT(machine, dropping_caches_leaves_nothing_for_later, 300)
 	close(fd);
 }
 
-/* What is used is younger than what is not, and goes last. */
-TEST_F_TIMEOUT(machine, idle_cache_goes_first, 300)
-{
-	long half = 16 * MIB / page_size(), step = MIB / page_size();
-	size_t used = 0, page = 0, lost = 0, grown = 0, room;
-	int fd = area_create(half * page_size());
-	char *map = map_filled(fd, half);
-
-	if (!large_file())
-		SKIP(return, "more than 2 GiB of memory to fill");
-	ASSERT_NE(MAP_FAILED, map);
-	for (long i = 0; i < half; i += CHUNK) {
-		ASSERT_EQ(0, unpin(fd, i, CHUNK));
-	}
-	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, half));
-	room = memory_pages("MemAvailable") + 2 * half;
-	/* Which of the two is left: the tenant's is all that a count finds beside the used. */
-	while (shrinker_count(self->shrinker, ANY_CGROUP) > half && grown < room) {
-		ASSERT_TRUE(tenant_grows(&self->tenant, step));
-		grown += step;
-		for (int i = 0; i < 8; i++, page = (page + CHUNK) % half, used++) {
-			lost += pin(fd, page, CHUNK) == ASHMEM_WAS_PURGED;
-			ASSERT_EQ(0, unpin(fd, page, CHUNK));
-		}
-	}
-	TH_LOG("%zu of %zu uses found a range purged", lost, used);
-	EXPECT_GE(half, shrinker_count(self->shrinker, ANY_CGROUP));
-	EXPECT_GE(half / CHUNK / 20, lost);
-	EXPECT_EQ(0, tenant_ends(&self->tenant));
-	munmap(map, half * page_size());
-	close(fd);
-}
-
 /*
  * Files that are read again and again, and are larger each time, until they do not fit
  * memory unless what is unpinned goes.
