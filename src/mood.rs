@@ -176,10 +176,12 @@ struct Seen {
     asked: Jiffies,
     /// Whether anonymous pages are swapped out, or tried to.
     is_swapped: bool,
-    /// What was scanned since that was last told, and whether there was a pause since.
+    /// What was scanned since that was last told, or the last pause.
     anon: usize,
     all: usize,
-    is_paused: bool,
+    /// What was scanned between those two.
+    anon_before: usize,
+    all_before: usize,
     /// Whether pages of files that are taken are needed.
     is_needed: bool,
     /// What was scanned since that was last told.
@@ -194,7 +196,10 @@ impl Seen {
             *self = Self::default();
         } else if since > times.pause {
             (self.is_swapped, self.is_needed) = (false, false);
-            self.is_paused = true;
+            // The rest of an earlier shortage is no sign of another.
+            self.anon_before = self.anon_before.saturating_add(self.anon);
+            self.all_before = self.all_before.saturating_add(self.all);
+            (self.anon, self.all) = (0, 0);
         }
         self.asked = now;
         self.anon = self.anon.saturating_add(scanned.anon);
@@ -208,17 +213,15 @@ impl Seen {
             self.is_needed = self.refaulted > self.file / FEW_NEEDED;
             (self.file, self.refaulted) = (0, 0);
         }
-        // The rest of an earlier shortage is no sign of another.
-        if self.all
-            >= if self.is_paused {
-                SCANNED_AND_PAUSED
-            } else {
-                SCANNED
-            }
-        {
+        let all = self.all.saturating_add(self.all_before);
+        if self.all >= SCANNED {
             self.is_swapped = self.anon > self.all / FEW_ANON;
-            (self.anon, self.all, self.is_paused) = (0, 0, false);
+        } else if all >= SCANNED_AND_PAUSED {
+            self.is_swapped = self.anon.saturating_add(self.anon_before) > all / FEW_ANON;
+        } else {
+            return;
         }
+        (self.anon, self.all, self.anon_before, self.all_before) = (0, 0, 0, 0);
     }
 }
 
@@ -364,23 +367,19 @@ mod tests {
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
         assert_eq!(watched.scan(SCANNED - 1, 0), Mood::Short);
         watched.wait(TIMES.pause + 1);
-        assert_eq!(watched.scan(0, SCANNED), Mood::Calm);
-        assert_eq!(
-            watched.scan(0, SCANNED_AND_PAUSED - 2 * SCANNED + 1),
-            Mood::Calm
-        );
-        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
+        assert_eq!(watched.scan(1, 0), Mood::Calm);
+        assert_eq!(watched.scan(0, SCANNED - 1), Mood::Calm);
     }
 
     #[test]
     fn seldom_signs_are_seen() {
         let mut watched = Watched::new();
-        for _ in 1..8 {
+        for _ in 1..16 {
             watched.wait(TIMES.gap);
-            assert_eq!(watched.scan(SCANNED, 0), Mood::Calm);
+            assert_eq!(watched.scan(SCANNED / 2, 0), Mood::Calm);
         }
         watched.wait(TIMES.gap);
-        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
+        assert_eq!(watched.scan(SCANNED / 2, 0), Mood::Short);
         watched.refault(FILE_SCANNED);
         for _ in 1..4 {
             watched.wait(TIMES.gap);
