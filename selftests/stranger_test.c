@@ -161,7 +161,9 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_regions_of_others, 300)
 
 		if (exit_status_of(other) || setresuid(STRANGER, STRANGER, STRANGER))
 			_exit(1);
-		_exit(unpin_single_pages(fd, 0, PAGES) || pin(shared, 2, 1) || unpin(shared, 2, 1));
+		/* Nor does the stranger take from those of the other there. */
+		_exit(unpin_single_pages(fd, 0, PAGES) || pin(shared, 2, 1) ||
+		      unpin(shared, 2, 1) || unpin(shared, 2 * (MOST_RANGES + 9), 1));
 	}
 	EXPECT_EQ(0, exit_status_of(child));
 }
@@ -201,37 +203,38 @@ TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 	close(shrinker);
 }
 
-/* Joins and splits ranges for ever. */
-static void join_and_split(int fd)
+#define BUSY	8
+
+/* Unpins the last pages of a region in turn; there is always one that just was. */
+static void hammer_end(int fd)
 {
-	for (int i = 0; i < 512; i += 2)
-		if (unpin(fd, i, 1))
+	for (int i = 0; i < BUSY; i++)
+		if (unpin(fd, 2 * (MOST_RANGES + i), 1) ||
+		    pin(fd, 2 * (MOST_RANGES + (i + 1) % BUSY), 1) < 0)
 			_exit(1);
-	if (unpin(fd, 0, 512) || pin(fd, 100, 7) < 0 || pin(fd, 0, 0) < 0)
-		_exit(1);
 }
 
+/* What others unpin meanwhile keeps no purge from its end. */
 TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
 {
+	int fd = sparse_area(4 * MOST_RANGES);
 	pid_t children[3];
-	int fds[3];
 
-	for (int i = 0; i < 3; i++) {
-		fds[i] = sparse_area(1024);
-		ASSERT_LE(0, fds[i]);
-		children[i] = keep_doing(join_and_split, fds[i]);
-	}
-	for (int round = 0; round < 50; round++) {
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, unpin_single_pages(fd, 0, MOST_RANGES));
+	ASSERT_LE(MOST_RANGES, purge_all(fd));
+	for (int i = 0; i < 3; i++)
+		children[i] = keep_doing(hammer_end, fd);
+	for (int round = 0; round < 10; round++) {
 		memset(self->map, 'a', PAGES * self->page);
 		ASSERT_EQ(0, unpin(self->fd, 0, 0));
 		ASSERT_LE(PAGES, purge_all(self->fd));
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
 		ASSERT_TRUE(are_zero(self->map, 0, PAGES));
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3; i++)
 		EXPECT_TRUE(stop_doing(children[i]));
-		close(fds[i]);
-	}
+	close(fd);
 }
 
 /* So large that a purge of it takes a while. */

@@ -140,6 +140,7 @@ TEST_F(both, purge_spares_huge_pages_of_another_process)
 
 TEST_F(both, purge_spares_collapsed_private_pages)
 {
+	memset(self->shared, 's', self->len);
 	memset(self->private, 'p', self->len);
 	if (madvise(self->private, self->len, MADV_COLLAPSE))
 		SKIP(return, "MADV_COLLAPSE: %s", strerror(errno));
@@ -191,6 +192,8 @@ TEST_F(both, swapped_pages_are_purged_and_spared)
 	if (zram < 0)
 		return;
 	fill_and_swap_out();
+	EXPECT_LT(0, smaps_of(self->shared, "Swap:"));
+	EXPECT_LT(0, smaps_of(self->private, "Swap:"));
 	EXPECT_EQ(0, unpin(self->fd, 0, 0));
 	EXPECT_EQ(self->pages, purge_all(self->fd));
 	EXPECT_TRUE(is_filled(self->private, self->len, 'p'));
@@ -206,7 +209,11 @@ TEST_F(both, swapoff_brings_back_either)
 	if (zram < 0)
 		return;
 	fill_and_swap_out();
+	EXPECT_LT(0, smaps_of(self->shared, "Swap:"));
+	EXPECT_LT(0, smaps_of(self->private, "Swap:"));
 	swap_remove(zram);
+	EXPECT_EQ(0, smaps_of(self->shared, "Swap:"));
+	EXPECT_EQ(0, smaps_of(self->private, "Swap:"));
 	EXPECT_TRUE(is_filled(self->private, self->len, 'p'));
 	EXPECT_TRUE(is_filled(self->shared, self->len, 's'));
 }
@@ -288,6 +295,24 @@ TEST_F(both, purge_keeps_guards)
 	EXPECT_TRUE(is_filled(self->shared, 4 * page, 0));
 	EXPECT_EQ('p', self->private[0]);
 	EXPECT_EQ('p', self->private[2 * page]);
+}
+
+/* Also that of a single page, which another mapping has. */
+TEST_F(both, purge_of_a_page_keeps_its_guard)
+{
+	char *other = area_map(self->fd, self->len, PROT_RW, MAP_SHARED);
+	size_t page = page_size();
+
+	ASSERT_NE(MAP_FAILED, other);
+	if (madvise(self->shared, page, MADV_GUARD_INSTALL))
+		SKIP(return, "MADV_GUARD_INSTALL: %s", strerror(errno));
+	memset(other, 'o', self->len);
+	ASSERT_EQ(0, unpin(self->fd, 0, 1));
+	EXPECT_EQ(1, purge_all(self->fd));
+	EXPECT_EQ(SIGSEGV, signal_of_read(self->shared));
+	EXPECT_TRUE(is_filled(other, page, 0));
+	EXPECT_EQ('o', other[page]);
+	munmap(other, self->len);
 }
 
 /* Registers a mapping whose missing pages are asked for, and returns the descriptor. */

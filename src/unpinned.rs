@@ -1060,13 +1060,20 @@ mod tests {
         assert!(pair.real.is_under_way(ranges[1], 2));
         assert!(pair.real.end_purge(ranges[1]));
         assert!(!pair.real.is_purging(PageRange::from_ends(0, 4)));
+        // A later purge of the same range is none of its business.
+        pair.step(Step::Pin(ranges[1]))?;
+        pair.step(Step::Unpin(ranges[1]))?;
+        assert!(pair.real.begin_purge(ranges[1], &mut pair.order));
+        assert!(!pair.real.is_under_way(ranges[1], 2));
+        assert!(pair.real.is_under_way(ranges[1], 3));
+        pair.real.end_purge(ranges[1]);
         // Nor is it forgotten with the ranges.
         let range = PageRange::from_ends(1, 1);
         pair.step(Step::Unpin(range))?;
         assert!(pair.real.begin_purge(range, &mut pair.order));
-        assert!(pair.real.is_under_way(range, 3));
+        assert!(pair.real.is_under_way(range, 4));
         drop(pair.real.take());
-        assert!(!pair.real.is_under_way(range, 3));
+        assert!(!pair.real.is_under_way(range, 4));
         assert!(pair.real.end_purge(range));
         Ok(())
     }
