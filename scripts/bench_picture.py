@@ -6,7 +6,8 @@ right, what costs how much of what it costs with a memfd.
 """
 
 import math
-from html import escape
+
+from picture import document, line, round_step, style, text
 
 CURVES = ("pin+unpin", "status")
 WIDTH, TOP, BOTTOM = 1000, 64, 46
@@ -14,52 +15,23 @@ WIDTH, TOP, BOTTOM = 1000, 64, 46
 LEFT, RIGHT = (80, 440), (730, 940)
 BAR, GAP = 13, 9
 
-STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #24292f }
-.paper { fill: #ffffff }
-.title { font-weight: 600; font-size: 14px }
-.dim { fill: #656d76 }
-.end { text-anchor: end }
+STYLE = style(
+    """
+.title { font-size: 14px }
 .middle { text-anchor: middle }
-.grid { stroke: #d0d7de; fill: none }
-.axis { stroke: #656d76; fill: none }
 .mark { stroke: #cf222e; stroke-width: 2 }
-.line { fill: none; stroke-width: 2 }
 .status { stroke-dasharray: 6 4 }
 .s0 { fill: #0969da } .line.s0 { stroke: #0969da; fill: none }
 .s1 { fill: #bc4c00 } .line.s1 { stroke: #bc4c00; fill: none }
 .s2 { fill: #8250df } .line.s2 { stroke: #8250df; fill: none }
-@media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 }
-.paper { fill: #0d1117 }
-.dim { fill: #8d96a0 }
-.grid { stroke: #30363d }
-.axis { stroke: #8d96a0 }
+""",
+    """
 .mark { stroke: #ff7b72 }
 .s0 { fill: #4493f8 } .line.s0 { stroke: #4493f8 }
 .s1 { fill: #f0883e } .line.s1 { stroke: #f0883e }
 .s2 { fill: #ab7df8 } .line.s2 { stroke: #ab7df8 }
-}
-"""
-
-
-def text(x, y, words, *classes):
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{" ".join(classes)}">{escape(words)}</text>'
-
-
-def line(x1, y1, x2, y2, name):
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{name}"/>'
-
-
-def round_step(highest, steps):
-    """The least of 1, 2, 5, 10, ... of which that many reach the highest."""
-    step = 10 ** math.floor(math.log10(highest / steps))
-    while True:
-        for factor in (1, 2, 5):
-            if step * factor * steps >= highest:
-                return step * factor
-        step *= 10
-
+""",
+)
 
 def scale_of(values, top, bottom):
     """The ticks of an axis and a function from values to heights: linear, or
@@ -180,13 +152,4 @@ def draw(rows, targets):
     if len(subjects) > 1:
         for i, subject in enumerate(subjects):
             parts.append(text(RIGHT[0] + 90 * i, bottom + 38, subject, f"s{i}"))
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" role="img">',
-            "<title>What ashmem costs</title>",
-            f"<style>{STYLE}</style>",
-            f'<rect width="{WIDTH}" height="{height}" class="paper"/>',
-            *parts,
-            "</svg>\n",
-        ]
-    )
+    return document(WIDTH, height, "What ashmem costs", STYLE, parts)

@@ -2,9 +2,7 @@
 """Draws what is left of a cache as an SVG that can be read in light and dark: a panel
 for each scenario, and in it a curve for each machine."""
 
-from html import escape
-
-from bench_picture import line, round_step, text
+from picture import document, line, round_step, style, text
 
 COLUMNS, WIDTH, HEIGHT = 3, 320, 150
 LEFT, TOP, GAP, HEAD = 50, 34, 26, 62
@@ -17,27 +15,16 @@ COLOURS = {
     "module2": "other dotted",
 }
 
-STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #24292f }
-.paper { fill: #ffffff }
-.title { font-weight: 600 }
-.dim { fill: #656d76 }
-.end { text-anchor: end }
-.grid { stroke: #d0d7de; fill: none }
-.axis { stroke: #656d76; fill: none }
-.line { fill: none; stroke-width: 2 }
+STYLE = style(
+    """
 .s0 { stroke: #0969da } .s1 { stroke: #1a7f37 } .s2 { stroke: #8250df } .s3 { stroke: #0a8a9f }
 .other { stroke: #bc4c00; stroke-dasharray: 6 4 } .dotted { stroke-dasharray: 2 3 }
-@media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 }
-.paper { fill: #0d1117 }
-.dim { fill: #8d96a0 }
-.grid { stroke: #30363d }
-.axis { stroke: #8d96a0 }
+""",
+    """
 .s0 { stroke: #4493f8 } .s1 { stroke: #3fb950 } .s2 { stroke: #ab7df8 } .s3 { stroke: #39c5cf }
 .other { stroke: #f0883e }
-}
-"""
+""",
+)
 
 
 def panel(x, y, name, title, curves):
@@ -81,13 +68,4 @@ def draw(points, titles, machines):
         x = 20 + i % COLUMNS * (WIDTH + 10)
         y = HEAD + i // COLUMNS * (TOP + HEIGHT + GAP)
         parts += panel(x, y, name, titles[name], curves)
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">',
-            f"<title>{escape('What is left of an unpinned cache')}</title>",
-            f"<style>{STYLE}</style>",
-            f'<rect width="{width}" height="{height}" class="paper"/>',
-            *parts,
-            "</svg>\n",
-        ]
-    )
+    return document(width, height, "What is left of an unpinned cache", STYLE, parts)
