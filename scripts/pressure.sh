@@ -44,12 +44,12 @@ usage() {
 	EOF
 }
 
-# measure LEG VM MODULE FILE...: runs the scenarios in that machine, with the files
+# measure LEG MODULE FILE...: runs the scenarios in that machine, with the files
 # besides, and adds its rows to ROWS.
 measure() {
 	local vm=pressure-$1 dir=$OUT/pressure-$1
 	mkdir -p "$dir"
-	make_initramfs "$vm" pressure "$3:/driver.ko" "$(selftests_of x86 64)/pressure:/pressure" "${@:4}"
+	make_initramfs "$vm" pressure "$2:/driver.ko" "$(selftests_of x86 64)/pressure:/pressure" "${@:3}"
 	say "Measuring in $1 (usually 2 min)"
 	follow_vm "$vm" show_rows "$1" ||
 		die "The scenarios did not come to their end." "What they printed is out/$vm/results, the kernel's log out/$vm/console."
@@ -78,12 +78,12 @@ measure_leg() {
 		with_cache prepare_kernel "${1%-mglru}"
 		step "Building the module for ${1%-mglru}" "10 s" "$OUT/${1%-mglru}/module.log" build_module "${1%-mglru}"
 		GUEST_WORDS="kunit.enable=0 mglru=\"$mglru\" $WORDS"
-		measure "$1" "$1" "$OUT/${1%-mglru}/module/rust_ashmem.ko"
+		measure "$1" "$OUT/${1%-mglru}/module/rust_ashmem.ko"
 		;;
 	module2)
 		with_cache prepare_kernel x86
 		GUEST_WORDS="kunit.enable=0 mglru=\"n\" $WORDS"
-		measure module2 x86 "$MODULE2"
+		measure module2 "$MODULE2"
 		;;
 	debian)
 		with_cache prepare_debian
@@ -94,7 +94,7 @@ measure_leg() {
 		make_debian_module
 		unpack_debian_module zram
 		GUEST_WORDS=$WORDS
-		measure debian debian "$OUT/debian/module/rust_ashmem.ko" "${MODULES[@]}"
+		measure debian "$OUT/debian/module/rust_ashmem.ko" "${MODULES[@]}"
 		;;
 	c)
 		DRIVER=
@@ -104,7 +104,7 @@ measure_leg() {
 			return
 		fi
 		GUEST_WORDS=$WORDS
-		measure c oracle "$DRIVER" "${MODULES[@]}"
+		measure c "$DRIVER" "${MODULES[@]}"
 		;;
 	esac
 }

@@ -2,8 +2,7 @@
 /*
  * What of an unpinned cache is left when memory is wanted for something else.
  *
- *   pressure --list          the scenarios, a line each
- *   pressure SCENARIO...     some of them, one after the other
+ *   pressure [SCENARIO...]   those named, or all, one after the other
  *
  * It fills all memory of the machine, makes cgroups and swap devices and removes
  * them, and wants to be the only user of the device that unpins. The file that it
@@ -201,9 +200,24 @@ static void fill_page_cache(void)
 {
 	int fd = disk_open(memory(), O_RDONLY);
 
+	/* It stays open: closing it would drop them. */
 	must_read(fd, 0, memory() / MIB * MIB);
-	/* Closing it would drop them. */
-	(void)fd;
+}
+
+/* How long it takes to look something up. */
+static __u64 time_of_pin(struct cache *cache)
+{
+	__u64 start = now(), took;
+
+	must("pin", pin(cache->fd, 0, CHUNK));
+	took = now() - start;
+	must("unpin", unpin(cache->fd, 0, CHUNK));
+	return took;
+}
+
+static __u64 longer(__u64 a, __u64 b)
+{
+	return a > b ? a : b;
 }
 
 /* A file of four times the memory is read once, or written. */
@@ -216,15 +230,9 @@ static void pass_by(struct cache *cache, bool is_used, bool is_written)
 
 	for (size_t done = 0; done < len; done += MIB) {
 		if (is_written) {
-			__u64 start;
-
 			if (pwrite(fd, buf, MIB, done) != MIB)
 				die("write");
-			start = now();
-			must("pin", pin(cache->fd, 0, CHUNK));
-			start = now() - start;
-			longest = start > longest ? start : longest;
-			must("unpin", unpin(cache->fd, 0, CHUNK));
+			longest = longer(longest, time_of_pin(cache));
 		} else {
 			must_read(fd, done, MIB);
 		}
@@ -265,14 +273,8 @@ static void run_write(void)
 	__u64 longest = 0;
 
 	cache_create(&cache, CACHE);
-	for (int i = 0; i < 1000; i++) {
-		__u64 start = now();
-
-		must("pin", pin(cache.fd, 0, CHUNK));
-		start = now() - start;
-		longest = start > longest ? start : longest;
-		must("unpin", unpin(cache.fd, 0, CHUNK));
-	}
+	for (int i = 0; i < 1000; i++)
+		longest = longer(longest, time_of_pin(&cache));
 	print_result("longest pin when idle, ns", longest);
 	pass_by(&cache, false, true);
 	print_result("left, %", 100.0 * data_of(cache.fd) / in_pages(CACHE));
@@ -488,11 +490,16 @@ static size_t all_there_is(void)
 	return memory_pages("MemAvailable") * page_size() + CACHE;
 }
 
-static void run_grow(void)
+static void squeeze_cache(bool (*take)(size_t len), bool to_the_end)
 {
 	cache_create(&subject, CACHE);
-	squeeze(subject_left, grow_anonymous, swap >= 0 ? all_there_is() : SIZE_MAX, -EBADF);
+	squeeze(subject_left, take, to_the_end ? SIZE_MAX : all_there_is(), -EBADF);
 	cache_close(&subject);
+}
+
+static void run_grow(void)
+{
+	squeeze_cache(grow_anonymous, swap < 0);
 }
 
 static void run_grow_full(void)
@@ -508,21 +515,14 @@ static void run_grow_many(void)
 	many_close();
 }
 
-static void exhaust(bool (*take)(size_t len))
-{
-	cache_create(&subject, CACHE);
-	squeeze(subject_left, take, SIZE_MAX, -EBADF);
-	cache_close(&subject);
-}
-
 static void run_pipes(void)
 {
-	exhaust(grow_pipes);
+	squeeze_cache(grow_pipes, true);
 }
 
 static void run_tables(void)
 {
-	exhaust(grow_tables);
+	squeeze_cache(grow_tables, true);
 }
 
 #define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
@@ -688,35 +688,35 @@ static void run_cgroup_reclaim(void)
 	cgroup_end();
 }
 
+/* scripts/pressure.py says what they are, and what is wanted of them. */
 static const struct {
 	const char *name;
 	bool swaps;
 	void (*run)(void);
-	const char *what;
 } scenarios[] = {
-	{ "read", false, run_read, "a file of 4 x memory is read once" },
-	{ "read-zram", true, run_read, "the same with swap" },
-	{ "read-many", false, run_read_many, "the same with 100,000 ranges in 1,000 regions" },
-	{ "use", false, run_use, "the same, all ranges used every 16 MiB" },
-	{ "use-zram", true, run_use, "the same with swap" },
-	{ "write", false, run_write, "a file of 4 x memory is written" },
-	{ "write-zram", true, run_write, "the same with swap" },
-	{ "grow-zram", true, run_grow, "a program grows by what is available and 64 MiB" },
-	{ "grow-full-zram", true, run_grow_full, "the same, the page cache filled before" },
-	{ "grow-many-zram", true, run_grow_many, "the same with 100,000 ranges in 1,000 regions" },
-	{ "grow", false, run_grow, "a program grows until it is killed" },
-	{ "grow-full", false, run_grow_full, "the same, the page cache filled before" },
-	{ "cgroup-read", false, run_cgroup_read, "in a cgroup at memory.max" },
-	{ "cgroup-grow-zram", true, run_cgroup_grow, "the same" },
-	{ "cgroup-grow", false, run_cgroup_grow, "the same" },
-	{ "cgroup-high-zram", true, run_cgroup_high, "in a cgroup at memory.high" },
-	{ "cgroup-reclaim", false, run_cgroup_reclaim, "4 MiB are asked for, 16 times" },
-	{ "two-zram", true, run_two, "two caches, one of them used, while a program grows" },
-	{ "turns", false, run_turns, "files read in turn that fit memory but for the cache" },
-	{ "turns-zram", true, run_turns, "the same with swap" },
-	{ "pipes", false, run_pipes, "the kernel's own memory grows: pipes" },
-	{ "tables", false, run_tables, "the kernel's own memory grows: page tables" },
-	{ "huge-pages", false, run_huge_pages, "as many huge pages as can be had" },
+	{ "read", false, run_read },
+	{ "read-zram", true, run_read },
+	{ "read-many", false, run_read_many },
+	{ "use", false, run_use },
+	{ "use-zram", true, run_use },
+	{ "write", false, run_write },
+	{ "write-zram", true, run_write },
+	{ "grow-zram", true, run_grow },
+	{ "grow-full-zram", true, run_grow_full },
+	{ "grow-many-zram", true, run_grow_many },
+	{ "grow", false, run_grow },
+	{ "grow-full", false, run_grow_full },
+	{ "cgroup-read", false, run_cgroup_read },
+	{ "cgroup-grow-zram", true, run_cgroup_grow },
+	{ "cgroup-grow", false, run_cgroup_grow },
+	{ "cgroup-high-zram", true, run_cgroup_high },
+	{ "cgroup-reclaim", false, run_cgroup_reclaim },
+	{ "two-zram", true, run_two },
+	{ "turns", false, run_turns },
+	{ "turns-zram", true, run_turns },
+	{ "pipes", false, run_pipes },
+	{ "tables", false, run_tables },
+	{ "huge-pages", false, run_huge_pages },
 };
 
 #define SCENARIOS	(sizeof(scenarios) / sizeof(*scenarios))
@@ -743,11 +743,6 @@ static void run(size_t i)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "--list")) {
-		for (size_t i = 0; i < SCENARIOS; i++)
-			printf("%s\t%s\n", scenarios[i].name, scenarios[i].what);
-		return 0;
-	}
 	for (size_t i = 0; i < SCENARIOS; i++) {
 		bool is_wanted = argc < 2;
 

@@ -87,28 +87,18 @@ TEST_F_TIMEOUT(machine, pressure_purges_rather_than_swaps, 300)
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->tenant.fd, 0, 0));
 }
 
+static void no_more_swap(int *zram)
+{
+	swap_remove(*zram);
+	*zram = -ENODEV;
+}
+
 /* The size of a file that takes so much more than there is, or 0 if that takes too long. */
 static size_t large_file(void)
 {
 	size_t memory = memory_pages("MemTotal") * page_size();
 
 	return memory > 2048UL * MIB ? 0 : 2 * memory / MIB * MIB;
-}
-
-/* Reads a file that takes more than all memory. */
-static bool read_large_file(void)
-{
-	size_t size = large_file();
-	int disk = zram_add(size), fd;
-	bool was_read;
-
-	if (disk < 0)
-		return false;
-	fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
-	was_read = fd >= 0 && read_part(fd, 0, size);
-	close(fd);
-	zram_remove(disk);
-	return was_read;
 }
 
 /* That is no shortage, whatever it does to the page cache; with or without swap. */
@@ -120,13 +110,12 @@ TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
 		SKIP(return, "more than 2 GiB of memory to fill");
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
 	for (int swaps = 1; swaps >= 0; swaps--) {
-		EXPECT_TRUE(read_large_file());
+		EXPECT_EQ(0, read_new_file(large_file()));
 		left = shrinker_count(self->shrinker, ANY_CGROUP);
 		TH_LOG("%s swap: %ld of %ld pages left", swaps ? "with" : "without", left,
 		       unpinned);
 		EXPECT_LE(unpinned / 20 * 19, left);
-		swap_remove(self->zram);
-		self->zram = -ENODEV;
+		no_more_swap(&self->zram);
 	}
 	EXPECT_EQ(0, tenant_ends(&self->tenant));
 }
@@ -153,7 +142,7 @@ TEST_F_TIMEOUT(machine, dropping_caches_leaves_nothing_for_later, 300)
 	self->map = map_filled(self->fd, self->pages);
 	EXPECT_NE(MAP_FAILED, self->map);
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
-	EXPECT_TRUE(read_large_file());
+	EXPECT_EQ(0, read_new_file(large_file()));
 	left = shrinker_count(self->shrinker, ANY_CGROUP);
 	TH_LOG("%ld of %ld pages left", left, unpinned);
 	EXPECT_LE(unpinned / 20 * 19, left);
@@ -174,8 +163,7 @@ TEST_F_TIMEOUT(machine, files_in_use_purge, 300)
 
 	if (!large_file())
 		SKIP(return, "more than 2 GiB of memory to fill");
-	swap_remove(self->zram);
-	self->zram = -ENODEV;
+	no_more_swap(&self->zram);
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
 	refaults = vm_events("workingset_refault_file");
 	disk = zram_add(most);
@@ -373,8 +361,7 @@ TEST_F_TIMEOUT(machine, nobody_is_killed_while_pages_can_be_purged, 300)
 
 	if (!large_file())
 		SKIP(return, "more than 2 GiB of memory to fill");
-	swap_remove(self->zram);
-	self->zram = -ENODEV;
+	no_more_swap(&self->zram);
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, unpinned));
 	while (tenant_grows(&self->tenant, step))
 		grown += step;

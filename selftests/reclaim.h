@@ -380,6 +380,25 @@ static inline bool read_part(int fd, off_t from, size_t len)
 	return true;
 }
 
+/*
+ * Reads a file that nobody has read and nobody will read again: a disk full of zeros.
+ * An error if there can be no disk.
+ */
+static inline long read_new_file(unsigned long long size)
+{
+	int disk = zram_add(size), fd;
+	bool was_read;
+
+	if (disk < 0)
+		return disk;
+	fd = open(zram_path(disk), O_RDONLY | O_CLOEXEC);
+	was_read = fd >= 0 && read_part(fd, 0, size);
+	if (fd >= 0)
+		close(fd);
+	zram_remove(disk);
+	return was_read ? 0 : -EIO;
+}
+
 /* What a test leaves behind would purge what the next one has. */
 static inline void die_with(pid_t parent)
 {
