@@ -39,8 +39,8 @@ pub(crate) struct Readings {
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
     pub(crate) is_kswapd: bool,
-    /// Whether it could do without: `kswapd` works ahead of need, and some try for
-    /// several pages in a row and else take single ones.
+    /// Whether it cannot do without. `kswapd` can, which works ahead of need, and so can
+    /// who tries for several pages in a row and else takes single ones.
     pub(crate) insists: bool,
 }
 

@@ -184,12 +184,17 @@ impl<S: Shrinker> Drop for Registration<S> {
     }
 }
 
+/// Returns what memory reclaim keeps of the calling task, or null if that is not at it.
+fn reclaim_state() -> *mut bindings::reclaim_state {
+    // SAFETY: The current task exists; the field is only used by the task itself.
+    unsafe { (*bindings::get_current()).reclaim_state }
+}
+
 /// Tells memory reclaim, if that is who calls, that so many pages were freed, so
 /// that it can stop when it has enough.
 #[doc(alias = "mm_account_reclaimed_pages")]
 pub(crate) fn account_reclaimed(pages: usize) {
-    // SAFETY: The current task exists; the field is only used by the task itself.
-    let state = unsafe { (*bindings::get_current()).reclaim_state };
+    let state = reclaim_state();
     // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
     if let Some(state) = unsafe { state.as_mut() } {
         // OVERFLOW: No more pages are freed than there are.
@@ -200,8 +205,7 @@ pub(crate) fn account_reclaimed(pages: usize) {
 /// Tells whether it is memory reclaim that calls. Else it is somebody who wrote to
 /// `/proc/sys/vm/drop_caches`, or uses the shrinker's files in debugfs.
 fn is_reclaim() -> bool {
-    // SAFETY: The current task exists; the field is only used by the task itself.
-    !unsafe { (*bindings::get_current()).reclaim_state }.is_null()
+    !reclaim_state().is_null()
 }
 
 /// Tells whether it is `kswapd` that calls, which works ahead of need.
@@ -217,10 +221,8 @@ pub(crate) fn reclaimed() -> usize {
     if is_kswapd() {
         return 0;
     }
-    // SAFETY: The current task exists; the field is only used by the task itself.
-    let state = unsafe { (*bindings::get_current()).reclaim_state };
     // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
-    unsafe { state.as_ref() }.map_or(0, |state| state.reclaimed)
+    unsafe { reclaim_state().as_ref() }.map_or(0, |state| state.reclaimed)
 }
 
 const AWARE_OF_NODES: u32 = 1 << 2;
