@@ -60,7 +60,7 @@ torture:
 	@scripts/torture.sh "$(VM)" "$(PAIRS)"
 
 bench:
-	@scripts/bench.sh run "$(DEVICE)" "$(MODULE2)"
+	@scripts/bench.sh run "$(DEVICE)" "$(MODULE2)" $(VM)
 
 bench-check bench-baseline:
 	@scripts/bench.sh $(@:bench-%=%)

@@ -7,6 +7,7 @@
 . "$TOP/scripts/packages.sh"
 . "$TOP/scripts/toolchain.sh"
 . "$TOP/scripts/kernel.sh"
+. "$TOP/scripts/debian.sh"
 . "$TOP/scripts/programs.sh"
 . "$TOP/scripts/vm.sh"
 
@@ -15,7 +16,7 @@ ROWS=$OUT/bench/results.tsv
 
 usage() {
 	cat <<-EOF
-		Usage: make bench [DEVICE=/dev/...] [MODULE2=FILE.ko]
+		Usage: make bench [VM=debian] [DEVICE=/dev/...] [MODULE2=FILE.ko]
 		       make bench-check
 		       make bench-baseline
 
@@ -30,6 +31,10 @@ usage() {
 		                  status 1 if something became dearer by more than 3 %
 		  bench-baseline  writes that file anew
 
+		With VM=debian, bench measures on Debian's own kernel, for which none has to be
+		built. System calls are dearer there, and it has no files to scan through, so two
+		rows are missing. The targets are those for the other kernel.
+
 		DEVICE names another device to measure, MODULE2 its module, built for the same
 		kernel and loaded besides.
 
@@ -40,21 +45,35 @@ usage() {
 
 # prepare: builds all that measuring takes.
 prepare() {
-	need_machine_packages bench
+	need_machine_packages bench "$VM"
 	with_cache prepare_toolchain
 	with_cache prepare_source
-	with_cache prepare_kernel bench
-	step "Building the module" "10 s" "$OUT/bench/module.log" build_module bench
-	step "Building the benchmark" "10 s" "$(selftests_of bench 64).log" build_selftests bench 64
+	mkdir -p "$OUT/bench"
 	: >"$ROWS"
+	if [[ $VM == debian ]]; then
+		with_cache prepare_debian
+		[[ -z $DEBIAN_LACKS ]] || die "Debian's kernel cannot be measured." "$DEBIAN_LACKS."
+		make_debian_module
+	else
+		with_cache prepare_kernel bench
+		step "Building the module" "10 s" "$OUT/bench/module.log" build_module bench
+	fi
+	step "Building the benchmark" "10 s" "$(selftests_of bench 64).log" build_selftests bench 64
+	measure_text
 }
 
-# measure VM WORD...: runs the benchmark with these words in the machine and adds
+# measure_text: adds to ROWS how large the module's code is.
+measure_text() {
+	size -A "$OUT/$VM/module/rust_ashmem.ko" |
+		awk '$1 ~ /^\.text/ { sum += $2 } END { printf ".text\t-\tbytes\tashmem\t%d\n", sum }' >>"$ROWS"
+}
+
+# measure MACHINE WORD...: runs the benchmark with these words in the machine and adds
 # its rows to ROWS.
 measure() {
 	local vm=$1 files
 	shift
-	files=("$OUT/bench/module/rust_ashmem.ko:/rust_ashmem.ko" "$(selftests_of bench 64)/bench:/selftests-64/bench")
+	files=("$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" "$(selftests_of bench 64)/bench:/selftests-64/bench")
 	[[ -z $MODULE2 ]] || files+=("$MODULE2:/module2.ko")
 	[[ -z $DEVICE ]] || set -- --device "$DEVICE" "$@"
 	mkdir -p "$OUT/$vm"
@@ -80,11 +99,15 @@ show_rows() {
 
 # report COMMAND WHERE: does what bench.py knows to do with the rows.
 report_rows() {
-	local qemu
+	local qemu kernel=$KVERSION toolchain=$TOOLCHAIN
+	if [[ $VM == debian ]]; then
+		kernel=$DEBIAN_RELEASE
+		toolchain="Debian's rustc"
+	fi
 	# Another one has a processor with other features, for which the kernel does things
 	# in other ways.
 	qemu=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9.]*\).*/\1/p')
-	"$TOP/scripts/bench.py" --kernel "$KVERSION" --toolchain "$TOOLCHAIN, QEMU $qemu" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
+	"$TOP/scripts/bench.py" --kernel "$kernel" --toolchain "$toolchain, QEMU $qemu" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
 }
 
 run_bench() {
@@ -116,8 +139,10 @@ write_baseline() {
 	say "Written: selftests/bench_baseline.json"
 }
 
+VM=${4:-bench}
 DEVICE=${2:-}
 MODULE2=${3:-}
+[[ $VM == bench || $VM == debian ]] || die "VM is '$VM'." "VM=debian is the only other machine that it measures in."
 [[ -z $DEVICE || $DEVICE =~ ^/dev/[[:alnum:]_./-]+$ ]] ||
 	die "DEVICE is '$DEVICE'." "It is the path of a device, such as /dev/ashmem."
 [[ -z $MODULE2 || -f $MODULE2 ]] || die "MODULE2 is '$MODULE2', which is no file." "It is a module to load besides."

@@ -150,6 +150,19 @@ static void unpin_ranges(struct region *region)
 		range_call(region, ASHMEM_UNPIN, 2 * i, 1);
 }
 
+static int open_only(const struct subject *subject)
+{
+	if (!subject->path)
+		return must("memfd_create", memfd_create("bench", MFD_CLOEXEC));
+	return must(subject->path, open(subject->path, O_RDWR | O_CLOEXEC));
+}
+
+static void open_and_close(struct region *region)
+{
+	for (int i = 0; i < TIMES; i++)
+		close(open_only(region->subject));
+}
+
 static void create(struct region *region)
 {
 	for (int i = 0; i < TIMES; i++) {
@@ -176,6 +189,8 @@ static void bench_life(const struct subject *subject)
 {
 	struct region region = { .subject = subject, .page = page_size() };
 
+	print_row("open+close", -1, "instructions", subject,
+		  cost(&region, NULL, open_and_close, TIMES));
 	print_row("create", -1, "instructions", subject, cost(&region, NULL, create, TIMES));
 	print_row("create+touch", -1, "instructions", subject,
 		  cost(&region, NULL, create_and_touch, TIMES));
@@ -224,7 +239,7 @@ static double cost_of_call(int fd, unsigned long call, unsigned long arg)
 
 static void bench_calls(const struct subject *subject)
 {
-	char name[ASHMEM_NAME_LEN] = "a name as programs have them";
+	char name[ASHMEM_NAME_LEN] = "dalvik-main space 12";
 	struct ashmem_pin range = { .offset = page_size(), .len = page_size() };
 	size_t size = 16 * page_size();
 	unsigned long id;
@@ -270,6 +285,31 @@ static void unpin_and_pin(struct region *region)
 	}
 }
 
+/* The middle of a range becomes one of its own, and then part of it again. */
+static void split_and_rejoin(struct region *region)
+{
+	for (int i = 0; i < TIMES; i++) {
+		range_call(region, ASHMEM_PIN, 3, 1);
+		range_call(region, ASHMEM_UNPIN, 2, 3);
+	}
+}
+
+static void pin_all(struct region *region)
+{
+	range_call(region, ASHMEM_PIN, 0, 0);
+}
+
+static void unpin_all(struct region *region)
+{
+	range_call(region, ASHMEM_UNPIN, 0, 0);
+}
+
+static void pin_and_unpin_ranges(struct region *region)
+{
+	pin_all(region);
+	unpin_ranges(region);
+}
+
 /* Goes through all the ranges in no order. */
 #define STRIDE	7919
 
@@ -301,6 +341,21 @@ static void bench_ranges(const struct subject *subject)
 	region_open(&region, subject, 16);
 	print_row("unpin+pin", 1, "instructions", subject,
 		  cost(&region, NULL, unpin_and_pin, TIMES));
+	unpin_all(&region);
+	print_row("split+rejoin", 1, "instructions", subject,
+		  cost(&region, NULL, split_and_rejoin, TIMES));
+	region_close(&region);
+	for (size_t ranges = 10; ranges <= MANY; ranges *= 10) {
+		region_open(&region, subject, 2 * ranges);
+		region.ranges = ranges;
+		print_row("build, a range", ranges, "instructions", subject,
+			  cost(&region, pin_all, unpin_ranges, ranges));
+		region_close(&region);
+	}
+	region_open(&region, subject, 2 * MANY);
+	region.ranges = MANY;
+	print_row("UNPIN over ranges", MANY, "instructions", subject,
+		  cost(&region, pin_and_unpin_ranges, unpin_all, 1));
 	region_close(&region);
 	for (size_t ranges = 1; ranges <= subject->most; ranges *= 10) {
 		region_open(&region, subject, 2 * ranges);
@@ -350,16 +405,34 @@ static void fill(struct region *region)
 
 static void fill_and_unpin(struct region *region)
 {
-	range_call(region, ASHMEM_PIN, 0, region->pages);
+	pin_all(region);
 	touch_pages(region);
-	range_call(region, ASHMEM_UNPIN, 0, region->pages);
+	unpin_all(region);
 }
 
 static void fill_and_unpin_ranges(struct region *region)
 {
-	range_call(region, ASHMEM_PIN, 0, region->pages);
+	pin_all(region);
 	touch_pages(region);
 	unpin_ranges(region);
+}
+
+static void forget_map(struct region *region)
+{
+	munmap(region->map, region->pages * region->page);
+	region->map = NULL;
+}
+
+static void fill_ranges_and_unmap(struct region *region)
+{
+	if (region->map)
+		forget_map(region);
+	region->map = region_map(region->fd, region->pages * region->page);
+	if (region->subject->path)
+		fill_and_unpin_ranges(region);
+	else
+		fill(region);
+	forget_map(region);
 }
 
 static void purge_everything_in(struct region *region)
@@ -391,7 +464,13 @@ static void bench_purge(const struct subject *subject)
 	print_row("purge pages, a page", -1, "instructions", subject,
 		  cost(&region, memfd ? fill : fill_and_unpin_ranges,
 		       memfd ? punch_ranges : purge_everything_in, RANGES));
-	region_close(&region);
+	print_row("purge pages, unmapped, a page", -1, "instructions", subject,
+		  cost(&region, fill_ranges_and_unmap,
+		       memfd ? punch_ranges : purge_everything_in, RANGES));
+	print_row("purge pages, untouched, a page", -1, "instructions", subject,
+		  cost(&region, memfd ? NULL : pin_and_unpin_ranges,
+		       memfd ? punch_ranges : purge_everything_in, RANGES));
+	close(region.fd);
 }
 
 static struct place place;
@@ -480,13 +559,6 @@ static void bench_close(const struct subject *subject)
 static long long slab(void)
 {
 	return 1024 * read_stat(AT_FDCWD, "/proc/meminfo", "Slab");
-}
-
-static int open_only(const struct subject *subject)
-{
-	if (!subject->path)
-		return must("memfd_create", memfd_create("bench", MFD_CLOEXEC));
-	return must(subject->path, open(subject->path, O_RDWR | O_CLOEXEC));
 }
 
 /* Goes first, as what is freed may be counted for some time yet. */
