@@ -107,7 +107,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..44"
+echo "1..45"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -153,6 +153,7 @@ result "what follows that is found" finds "$killed\n[    1.3] Call Trace:"
 failed='[    1.0] a: page allocation failure: order:0, mode:0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO)\n[    1.1] Call Trace:\n[    1.2] 7495 pages reserved'
 result "that the killed one got no page is let pass" finds_nothing "$failed"
 result "that another got none is found" finds "${failed/HIGHUSER_MOVABLE/KERNEL}"
+result "that somebody waited for a page is let pass" finds_nothing "${failed/failure:/stall for 10 secs:}"
 result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'
 result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
 result "a machine that ends early fails" ends 'echo half >>$R' 1
