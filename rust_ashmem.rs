@@ -15,8 +15,9 @@
 //! ```text
 //! rust_ashmem
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
-//!                │           │           │            └─ quota
-//!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
+//!                │           │           │            ├─ quota
+//!                │           │           │            └─ tree (FFI)
+//!                │           │           ├─ lru (FFI) ─── tree, shrinker (FFI) ── mood
 //!                │           │           └─ vmstat (FFI) ── mood
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
@@ -80,6 +81,8 @@ mod shmem;
 mod shrinker;
 #[path = "src/task.rs"]
 mod task;
+#[path = "src/tree.rs"]
+mod tree;
 #[path = "src/uapi.rs"]
 mod uapi;
 #[path = "src/unpinned.rs"]

@@ -3,9 +3,14 @@
 //! A list of items, oldest first, for each memory cgroup and node.
 //!
 //! C headers: [`include/linux/list_lru.h`](srctree/include/linux/list_lru.h),
+//! [`include/linux/memcontrol.h`](srctree/include/linux/memcontrol.h),
 //! [`include/linux/slab.h`](srctree/include/linux/slab.h).
 
 use core::{
+    mem::{
+        offset_of,
+        ManuallyDrop, //
+    },
     ops::Deref,
     ptr::{
         self,
@@ -25,12 +30,17 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    types::Opaque,
+    sync::rcu,
+    task::might_sleep,
+    types::Opaque, //
 };
 
-use crate::shrinker::{
-    Place,
-    Unregistered, //
+use crate::{
+    shrinker::{
+        Place,
+        Unregistered, //
+    },
+    tree, //
 };
 
 #[repr(C)]
@@ -82,6 +92,45 @@ impl<T> Drop for Item<T> {
         // SAFETY: kfree() takes the objects of every cache.
         unsafe { bindings::kfree(self.0.as_ptr().cast()) };
     }
+}
+
+// SAFETY: An item stays where it is, and gives away shared references alone. `from_raw()`
+// undoes `into_raw()`.
+unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
+    type Value = V;
+
+    fn into_raw(self) -> NonNull<tree::Node<V>> {
+        let node = ManuallyDrop::new(self).0;
+        // SAFETY: By the invariant the object exists.
+        unsafe { NonNull::new_unchecked(&raw mut (*node.as_ptr()).data) }
+    }
+
+    unsafe fn from_raw(raw: NonNull<tree::Node<V>>) -> Self {
+        // SAFETY: By the caller's promise it is what `into_raw()` made of an object.
+        // INVARIANT: That was an item's, and is this one's now.
+        Self(unsafe { raw.byte_sub(offset_of!(Node<tree::Node<V>>, data)) }.cast())
+    }
+}
+
+/// The number of the caller's memory cgroup, which no other one ever has.
+///
+/// Where there are none, all callers are of the same.
+#[doc(alias = "mem_cgroup_from_task")]
+pub(crate) fn cgroup_of_caller() -> u64 {
+    #[cfg(CONFIG_MEMCG)]
+    {
+        let _guard = rcu::read_lock();
+        // SAFETY: The running task exists.
+        let cgroup = unsafe { bindings::mem_cgroup_from_task(bindings::get_current()) };
+        if cgroup.is_null() {
+            return 0;
+        }
+        // SAFETY: The task's cgroup exists until the RCU lock is given back. This does not
+        // change.
+        unsafe { (*cgroup).css.serial_nr }
+    }
+    #[cfg(not(CONFIG_MEMCG))]
+    0
 }
 
 /// The lists.
@@ -176,6 +225,31 @@ impl<T> Lru<T> {
         unsafe { bindings::list_lru_del_obj(self.list.get(), item.links()) };
     }
 
+    /// Takes items off their lists and drops them, many at a time.
+    #[doc(alias = "kmem_cache_free_bulk")]
+    pub(crate) fn discard(&self, items: impl Iterator<Item = Item<T>>) {
+        let mut objects = [ptr::null_mut(); BATCH];
+        let mut count = 0;
+        for item in items {
+            self.remove(&item);
+            let node = ManuallyDrop::new(item).0;
+            // SAFETY: By the invariant the object is initialised and was the item's.
+            unsafe { ptr::drop_in_place(&raw mut (*node.as_ptr()).data) };
+            objects[count] = node.as_ptr().cast();
+            count += 1;
+            if count == BATCH {
+                // SAFETY: So many objects, of any caches, which nobody has any more.
+                unsafe {
+                    bindings::kmem_cache_free_bulk(ptr::null_mut(), count, objects.as_mut_ptr())
+                };
+                count = 0;
+                might_sleep();
+            }
+        }
+        // SAFETY: As above.
+        unsafe { bindings::kmem_cache_free_bulk(ptr::null_mut(), count, objects.as_mut_ptr()) };
+    }
+
     /// Returns the number of items in a place.
     pub(crate) fn count(&self, place: &Place<'_>) -> usize {
         // SAFETY: The list is initialised, and the place exists.
@@ -255,6 +329,9 @@ type Visitor = unsafe extern "C" fn(
 
 const ROTATE: bool = true;
 const SKIP: bool = false;
+
+/// How many items are freed at a time.
+const BATCH: usize = 32;
 
 #[pinned_drop]
 impl<T> PinnedDrop for Lru<T> {

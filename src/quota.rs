@@ -2,7 +2,7 @@
 
 //! How many unpinned ranges a user may have, in all areas together.
 //!
-//! A range takes some 120 bytes of kernel memory, and an area has room for a million.
+//! A range takes some 90 bytes of kernel memory, and an area has room for a million.
 //! So whoever can open the device could otherwise fill all memory.
 
 use kernel::{
@@ -19,7 +19,7 @@ use kernel::{
 
 /// The most ranges that a user without `CAP_SYS_RESOURCE` can be charged for.
 ///
-/// That is 8 MiB. Programs unpin a range for each object of a cache: hundreds, or
+/// That is 6 MiB. Programs unpin a range for each object of a cache: hundreds, or
 /// a few thousand.
 const MOST: usize = 1 << 16;
 

@@ -7,10 +7,6 @@ use kernel::{
     prelude::*,
     rbtree::RBTree,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
         lock::{
             spinlock::SpinLockBackend,
             Guard, //
@@ -27,6 +23,7 @@ use kernel::{
 
 use crate::{
     lru::{
+        cgroup_of_caller,
         Item,
         Lru, //
     },
@@ -36,7 +33,6 @@ use crate::{
     },
     pages::PageRange,
     quota::{
-        self,
         Account,
         Accounts,
         Charge, //
@@ -56,10 +52,13 @@ use crate::{
         Urgency, //
     },
     task,
+    tree::Node,
     unpinned::{
+        self,
         Found,
         Order,
         Pinned,
+        Range,
         Spare,
         SpareNeeded,
         Unpinned, //
@@ -67,43 +66,26 @@ use crate::{
     vmstat,
 };
 
-/// Stands for a range that can be purged.
-struct Token {
-    backing: Arc<Backing>,
-    /// The first page of the range. Changes under `Backing::unpinned`; who reads it
-    /// under the list's lock alone gets a hint.
-    page: Atomic<usize>,
-    /// How many pages the range has. Changes as `page` does.
-    len: Atomic<usize>,
-}
+/// A range of pages that are unpinned.
+type Object = Node<Range<Arc<Backing>>>;
 
-impl Token {
-    fn set_range(&self, range: PageRange) {
-        self.page.store(range.first(), Relaxed);
-        self.len.store(range.len(), Relaxed);
-    }
-
-    /// Returns about how many pages a purge of its range would free.
-    fn weight(&self) -> usize {
-        let (first, len) = (self.page.load(Relaxed), self.len.load(Relaxed));
-        // A token that is on a list has a range.
-        let range = PageRange::from_ends(first, first + len.saturating_sub(1));
-        self.backing.file.weight(range)
-    }
+/// Returns about how many pages a purge of a range would free.
+fn weight(range: &Object) -> usize {
+    range.owner().file.weight(unpinned::pages(range))
 }
 
 /// A backing file, and which of its pages are unpinned.
 ///
 /// # Invariants
 ///
-/// While `unpinned` is unlocked, a range's token is on the list of `reclaim`, unless a
-/// scan left the range to swap. (After [`Backing::forget()`] there may be tokens without
-/// a range for a while.)
+/// While `unpinned` is unlocked, a range that can be purged is on the list of `reclaim`,
+/// unless a scan left it to swap. What is on the list is in `unpinned`, but for those that
+/// [`Backing::forget()`] is at.
 ///
 /// If there is a range, or was one, `reclaim` knows of the backing, and `membership` is
 /// set.
 ///
-/// `reclaim` and the tokens refer to the backing, so [`Backing::forget()`] must be
+/// `reclaim` and the ranges refer to the backing, so [`Backing::forget()`] must be
 /// called for it to be freed.
 #[pin_data]
 pub(crate) struct Backing {
@@ -112,13 +94,16 @@ pub(crate) struct Backing {
     reclaim: Arc<Reclaim>,
     membership: SetOnce<Membership>,
     #[pin]
-    unpinned: SpinLock<Unpinned<Item<Token>>>,
+    unpinned: SpinLock<Unpinned<Item<Object>>>,
     /// Whoever waits for the end of a purge.
     #[pin]
     purge_ended: CondVar,
 }
 
-type Locked<'a> = Guard<'a, Unpinned<Item<Token>>, SpinLockBackend>;
+/// What is still to be unpinned.
+type Unpinning = Result<Option<PageRange>, SpareNeeded>;
+
+type Locked<'a> = Guard<'a, Unpinned<Item<Object>>, SpinLockBackend>;
 
 /// What a backing has once something of it was unpinned.
 struct Membership {
@@ -163,14 +148,16 @@ impl Backing {
     /// Many ranges are pinned some at a time. Fails with `ENOMEM`, before any change,
     /// if it has to split a range; or if the caller is killed.
     pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
-        match self.pin_some(pages, None) {
-            Ok(Pinned { purged, rest: None }) => Ok(purged),
-            Ok(pinned) => self.pin_rest(pinned),
-            Err(SpareNeeded) => {
-                let spare = self.with_room(self.spare()?, task::may_exceed_limits)?;
-                let pinned = self.pin_some(pages, Some(spare)).map_err(|_| ENOMEM)?;
-                self.pin_rest(pinned)
+        let mut spare = None;
+        let pinned = loop {
+            match self.pin_some(pages, &mut spare) {
+                Ok(pinned) => break pinned,
+                Err(needed) => spare = Some(self.spare(needed, cgroup_of_caller())?),
             }
+        };
+        match pinned.rest {
+            None => Ok(pinned.purged),
+            Some(rest) => Ok(self.pin_rest(rest)? || pinned.purged),
         }
     }
 
@@ -178,32 +165,32 @@ impl Backing {
     /// killed.
     // Not in the frame of those that leave nothing, as the next but one.
     #[inline(never)]
-    fn pin_rest(self: &Arc<Self>, mut pinned: Pinned) -> Result<bool> {
-        let mut purged = pinned.purged;
-        while let Some(left) = pinned.rest {
-            pinned = match self.pin_some(left, None) {
-                Ok(pinned) => pinned,
+    fn pin_rest(self: &Arc<Self>, rest: PageRange) -> Result<bool> {
+        let (mut rest, mut purged) = (Some(rest), false);
+        let mut spare = None;
+        while let Some(left) = rest {
+            match self.pin_some(left, &mut spare) {
+                Ok(pinned) => {
+                    purged |= pinned.purged;
+                    rest = pinned.rest;
+                }
                 // What was pinned so far cannot be undone. Another thread has meanwhile
                 // unpinned pages around what is left. That adds one range at most.
-                Err(SpareNeeded) => {
-                    let spare = self.needed_spare()?;
-                    self.pin_some(left, Some(spare)).map_err(|_| ENOMEM)?
-                }
-            };
-            purged |= pinned.purged;
+                Err(needed) => spare = Some(self.needed_spare(needed)?),
+            }
         }
         Ok(purged)
     }
 
-    /// Pins pages; says which are still to be pinned. With a spare that has room, it
-    /// does not fail.
+    /// Pins pages; says which are still to be pinned.
     fn pin_some(
         &self,
         pages: PageRange,
-        spare: Option<Spare<Item<Token>>>,
+        spare: &mut Option<Spare<Item<Object>>>,
     ) -> Result<Pinned, SpareNeeded> {
         let mut order = Listed(&self.reclaim);
-        self.lock_unpurged(pages).pin(pages, spare, &mut order)
+        self.lock_unpurged(pages)
+            .pin(pages, spare, cgroup_of_caller, &mut order)
     }
 
     /// Unpins pages, which may be purged from now on. Waits until no purge of a range
@@ -212,50 +199,49 @@ impl Backing {
     /// Many ranges are joined some at a time. Fails with `ENOMEM` if nothing has changed;
     /// after that, pages that cannot be unpinned stay pinned, and it succeeds.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
-        if let Some(rest) = self.with_spare(|spare| self.unpin_some(pages, spare))? {
-            self.unpin_rest(rest);
+        let cgroup = cgroup_of_caller();
+        // Most likely it takes one.
+        let needed = self.unpinned.lock().needs(cgroup);
+        let spare = needed.and_then(|needed| self.spare(needed, cgroup).ok());
+        let rest = self.unpin_some(pages, spare, cgroup, |mut unpinned, spare| {
+            unpinned.unpin(pages, spare, cgroup, &mut Listed(&self.reclaim))
+        })?;
+        if let Some(rest) = rest {
+            self.unpin_rest(rest, cgroup);
         }
         Ok(())
     }
 
     /// Unpins what is left after a part was joined, as far as there is memory.
     #[inline(never)]
-    fn unpin_rest(self: &Arc<Self>, rest: PageRange) {
+    fn unpin_rest(self: &Arc<Self>, rest: PageRange, cgroup: u64) {
         let mut rest = Some(rest);
         while let Some(left) = rest {
-            let unpinned = self.with_spare(|spare| {
-                let mut order = Listed(&self.reclaim);
-                self.lock_unpurged(left).unpin_rest(left, spare, &mut order)
+            let unpinned = self.unpin_some(left, None, cgroup, |mut unpinned, spare| {
+                unpinned.unpin_rest(left, spare, cgroup, &mut Listed(&self.reclaim))
             });
             rest = unpinned.unwrap_or(None);
         }
     }
 
-    /// Has `unpin` unpin some pages, with a spare that has room if it needs that; returns
-    /// those that are still to be unpinned.
+    /// Has `unpin` unpin some pages, with another spare if it needs one; returns those that
+    /// are still to be unpinned.
     ///
     /// Fails with `ENOMEM`, before any change.
-    fn with_spare(
+    #[inline]
+    fn unpin_some(
         self: &Arc<Self>,
-        unpin: impl Fn(Spare<Item<Token>>) -> Result<Option<PageRange>, Spare<Item<Token>>>,
+        pages: PageRange,
+        mut spare: Option<Spare<Item<Object>>>,
+        cgroup: u64,
+        unpin: impl Fn(Locked<'_>, &mut Option<Spare<Item<Object>>>) -> Unpinning,
     ) -> Result<Option<PageRange>> {
-        match unpin(self.spare()?) {
-            Ok(rest) => Ok(rest),
-            Err(bare) => {
-                let spare = self.with_room(bare, task::may_exceed_limits)?;
-                unpin(spare).map_err(|_| ENOMEM)
+        loop {
+            match unpin(self.lock_unpurged(pages), &mut spare) {
+                Ok(rest) => return Ok(rest),
+                Err(needed) => spare = Some(self.spare(needed, cgroup)?),
             }
         }
-    }
-
-    /// Unpins pages, unless that needs a spare with room.
-    fn unpin_some(
-        &self,
-        pages: PageRange,
-        spare: Spare<Item<Token>>,
-    ) -> Result<Option<PageRange>, Spare<Item<Token>>> {
-        let mut order = Listed(&self.reclaim);
-        self.lock_unpurged(pages).unpin(pages, spare, &mut order)
     }
 
     /// Locks the ranges, once no purge is in the way of pinning or unpinning pages.
@@ -273,41 +259,34 @@ impl Backing {
         self.unpinned.lock().is_pinned(pages)
     }
 
-    /// Pins all pages for good and lets go of the tokens. Nobody may pin or unpin any
+    /// Pins all pages for good and lets go of the ranges. Nobody may pin or unpin any
     /// more.
     pub(crate) fn forget(&self) {
         let Some(membership) = self.membership.as_ref() else {
             return;
         };
         let mut ranges = self.unpinned.lock().take();
-        for token in ranges.tokens() {
-            self.reclaim.lru.remove(&token);
-            might_sleep();
-        }
-        // With their charges.
+        self.reclaim.lru.discard(ranges.drain());
+        // With what was kept, and its charges.
         drop(ranges);
         self.reclaim.dismiss(membership);
     }
 
-    /// Allocates a token for one more range; charged to the caller.
-    fn spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
-        let token = Token {
-            backing: self.clone(),
-            page: Atomic::new(0),
-            len: Atomic::new(0),
-        };
-        Ok(Spare::new(self.reclaim.lru.item(token)?))
+    /// Makes an object for one more range; charged to the caller, of this memory cgroup.
+    /// (If it comes to another one meanwhile, it is as if it had been there before.)
+    ///
+    /// Fails with `ENOMEM`, also if the caller's user has too many ranges.
+    fn spare(self: &Arc<Self>, needed: SpareNeeded, cgroup: u64) -> Result<Spare<Item<Object>>> {
+        self.new_spare(needed, cgroup, task::may_exceed_limits)
     }
 
-    /// Allocates all for one more range, however long that takes, whatever the user's
-    /// limit.
+    /// The same, however long that takes, whatever the user's limit.
     ///
     /// Fails with `ENOMEM` if the caller was killed.
-    fn needed_spare(self: &Arc<Self>) -> Result<Spare<Item<Token>>> {
+    fn needed_spare(self: &Arc<Self>, needed: SpareNeeded) -> Result<Spare<Item<Object>>> {
+        let cgroup = cgroup_of_caller();
         loop {
-            let spare = self
-                .spare()
-                .and_then(|spare| self.with_room(spare, || true));
+            let spare = self.new_spare(needed, cgroup, || true);
             if spare.is_ok() || task::was_killed() {
                 return spare;
             }
@@ -315,35 +294,36 @@ impl Backing {
         }
     }
 
-    /// Adds room for one more range, which is charged to the caller's user.
-    ///
-    /// Fails with `ENOMEM`, also if that has too many and may not.
-    fn with_room(
+    fn new_spare(
         self: &Arc<Self>,
-        spare: Spare<Item<Token>>,
+        needed: SpareNeeded,
+        cgroup: u64,
         may_exceed: fn() -> bool,
-    ) -> Result<Spare<Item<Token>>> {
-        spare.with_room(self.charge(may_exceed)?, GFP_KERNEL_ACCOUNT)
-    }
-
-    /// Charges one more range, unless it is free. The first makes `reclaim` know of the
-    /// backing.
-    fn charge(self: &Arc<Self>, may_exceed: fn() -> bool) -> Result<Option<Charge>> {
+    ) -> Result<Spare<Item<Object>>> {
         if self.membership.as_ref().is_none() {
             self.reclaim.admit(self)?;
         }
-        if !quota::is_charged(self.unpinned.lock().ranges()) {
-            return Ok(None);
-        }
+        let charge = if needed.is_charged {
+            Some(self.charge(may_exceed)?)
+        } else {
+            None
+        };
+        let range = self.reclaim.lru.item(Range::new(self.clone(), charge))?;
+        Ok(Spare { range, cgroup })
+    }
+
+    /// Charges one more range to the caller's user.
+    ///
+    /// Fails with `ENOMEM`, also if that has too many and may not.
+    fn charge(&self, may_exceed: fn() -> bool) -> Result<Charge> {
         let membership = self.membership.as_ref().ok_or(ENOMEM)?;
         let user = task::user();
-        let charge = if membership.account.is_of(user) {
-            membership.account.charge(may_exceed)?
+        if membership.account.is_of(user) {
+            membership.account.charge(may_exceed)
         } else {
             let account = self.reclaim.account_of(membership, user)?;
-            account.charge(may_exceed)?
-        };
-        Ok(Some(charge))
+            account.charge(may_exceed)
+        }
     }
 
     /// Purges the range that `page` is in, unless that would have to wait for a page that
@@ -360,7 +340,7 @@ impl Backing {
             // A purge would read it, and free nothing. This leaves it to swap, until it
             // is pinned or joined, or everything is purged.
             Readiness::InSwap => {
-                unpinned.with_token(range, |token| self.reclaim.lru.remove(token));
+                unpinned.with_purgeable(range, |range| self.reclaim.lru.remove(range));
                 return None;
             }
             Readiness::Ready => (),
@@ -386,16 +366,29 @@ impl Backing {
     /// Purges what is unpinned, or waits until it is purged. Returns how many pages it
     /// purged.
     fn purge_all(&self) -> usize {
-        let (mut next, mut purged) = (0, 0_usize);
+        let mut purged = 0_usize;
+        let mut order = Listed(&self.reclaim);
         let mut unpinned = self.unpinned.lock();
-        while !task::was_killed() {
-            let last = match unpinned.purge_next(next, &mut Listed(&self.reclaim)) {
+        let mut found = unpinned.purge_next(0, &mut order);
+        loop {
+            // What is below was purged. A range that reaches below only now was joined
+            // to what was unpinned since, and is found by its last page.
+            let last = match found {
                 Found::Begun(range) => {
                     drop(unpinned);
                     self.punch(range);
                     purged = purged.saturating_add(range.len());
-                    unpinned = self.end_purge(range);
-                    range.last()
+                    if task::was_killed() {
+                        drop(self.end_purge(range));
+                        return purged;
+                    }
+                    unpinned = self.unpinned.lock();
+                    let (is_awaited, next) = unpinned.end_purge_and_next(range, &mut order);
+                    if is_awaited {
+                        self.purge_ended.notify_all();
+                    }
+                    found = next;
+                    continue;
                 }
                 Found::Purging(range, purge) => {
                     // Not for later ones of the same range: there might be no end.
@@ -410,13 +403,13 @@ impl Backing {
                     unpinned = self.unpinned.lock();
                     last
                 }
-                Found::Nothing => break,
+                Found::Nothing => return purged,
             };
-            // What is below was purged. A range that reaches below only now was joined
-            // to what was unpinned since, and is found by its last page.
-            next = last + 1;
+            if task::was_killed() {
+                return purged;
+            }
+            found = unpinned.purge_next(last + 1, &mut order);
         }
-        purged
     }
 
     /// Ends a purge: whoever wants the range has it from now on.
@@ -432,18 +425,13 @@ impl Backing {
 /// Keeps the list in step with the ranges.
 struct Listed<'a>(&'a Reclaim);
 
-impl Order<Item<Token>> for Listed<'_> {
-    fn push(&mut self, token: &Item<Token>, range: PageRange) {
-        token.set_range(range);
-        self.0.lru.add(token);
+impl Order<Item<Object>> for Listed<'_> {
+    fn push(&mut self, range: &Item<Object>) {
+        self.0.lru.add(range);
     }
 
-    fn adjust(&mut self, token: &Item<Token>, range: PageRange) {
-        token.set_range(range);
-    }
-
-    fn remove(&mut self, token: Item<Token>) {
-        self.0.lru.remove(&token);
+    fn remove(&mut self, range: &Item<Object>) {
+        self.0.lru.remove(range);
     }
 }
 
@@ -490,7 +478,7 @@ impl Backings {
 #[pin_data]
 pub(crate) struct Reclaim {
     #[pin]
-    lru: Lru<Token>,
+    lru: Lru<Object>,
     /// The nodes of memory, by number.
     #[pin]
     nodes: SpinLock<KVec<mood::Node>>,
@@ -574,25 +562,27 @@ impl Reclaim {
     // Not in the frame of the other calls.
     #[inline(never)]
     pub(crate) fn purge_all(&self) -> usize {
-        // A backing that comes later has nothing that was unpinned by now.
-        let last = self.backings.lock().last;
         let (mut number, mut purged) = (0, 0_usize);
-        while let Some((found, backing)) = self.backing_from(number + 1) {
+        // A backing that comes later has nothing that was unpinned by now.
+        let mut last = None;
+        loop {
+            let backings = self.backings.lock();
+            let last = *last.get_or_insert(backings.last);
+            let found = backings.by_number.cursor_lower_bound(&(number + 1));
+            let Some((&found, member)) = found.as_ref().map(|cursor| cursor.current()) else {
+                return purged;
+            };
             if found > last || task::was_killed() {
-                break;
+                return purged;
             }
             number = found;
+            let backing = member.backing.clone();
+            drop(backings);
             purged = purged.saturating_add(backing.purge_all());
+            if number == last {
+                return purged;
+            }
         }
-        purged
-    }
-
-    /// Returns the first backing from a number on.
-    fn backing_from(&self, number: u64) -> Option<(u64, Arc<Backing>)> {
-        let backings = self.backings.lock();
-        let cursor = backings.by_number.cursor_lower_bound(&number)?;
-        let (&number, member) = cursor.current();
-        Some((number, member.backing.clone()))
     }
 }
 
@@ -651,9 +641,9 @@ impl Shrinker for Reclaim {
     fn count(&self, place: &Place<'_>) -> usize {
         let ranges = self.lru.count(place);
         let (mut seen, mut pages) = (0, 0_usize);
-        self.lru.sample(place, SAMPLE, &mut |token| {
+        self.lru.sample(place, SAMPLE, &mut |range| {
             seen += 1;
-            pages = pages.saturating_add(token.weight());
+            pages = pages.saturating_add(weight(range));
         });
         if seen > 0 && seen < ranges {
             pages = pages.saturating_mul(ranges).div_ceil(seen);
@@ -674,8 +664,8 @@ impl Shrinker for Reclaim {
             left -= 1;
             might_sleep();
             // It is the youngest then; if it can be purged, that is no matter.
-            let oldest = self.lru.rotate(place, |token| {
-                (token.backing.clone(), token.page.load(Relaxed))
+            let oldest = self.lru.rotate(place, |range| {
+                (range.owner().clone(), unpinned::pages(range).first())
             });
             let Some((backing, page)) = oldest else {
                 break;

@@ -2,71 +2,114 @@
 
 //! Which pages of an area are unpinned, and which of those were purged.
 //!
-//! A pure value: it knows no lock, file or list. What reclaim has to know of it
-//! travels as tokens, one for each range that can be purged, and is told to an
-//! [`Order`].
+//! A pure value: it knows no lock, file or list. What reclaim has to know of it is told
+//! to an [`Order`].
 
 use kernel::{
-    alloc::Flags,
     prelude::*,
-    rbtree::{
-        CursorMut,
-        RBTree,
-        RBTreeNodeReservation, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
     },
 };
 
 use crate::{
     pages::PageRange,
-    quota::Charge, //
+    quota::{
+        self,
+        Charge, //
+    },
+    tree::{
+        Boxed,
+        Drain,
+        Held,
+        Node,
+        Tree, //
+    },
 };
 
-/// The order in which ranges were unpinned, oldest first.
-pub(crate) trait Order<T> {
-    /// A new range stands behind all others.
-    fn push(&mut self, token: &T, range: PageRange);
-
-    /// A range shrank and keeps its place.
-    fn adjust(&mut self, token: &T, range: PageRange);
-
-    /// A range is gone, or is being purged.
-    fn remove(&mut self, token: T);
-}
-
-/// Memory for an entry, and who is charged for it.
-struct Room<T> {
-    node: RBTreeNodeReservation<usize, Entry<T>>,
+/// An unpinned range of an owner's pages, as it is in the tree of [`Unpinned`].
+///
+/// It changes only while that is locked. Whoever comes another way, as from a list, may
+/// look at [`pages()`], which then is a hint.
+pub(crate) struct Range<O> {
+    first: Atomic<usize>,
+    /// [`PURGED`], [`PURGEABLE`], and from [`PURGE`] on the number of the purge that is
+    /// under way, or 0.
+    state: Atomic<u32>,
+    /// Given back when it is dropped.
     charge: Option<Charge>,
+    owner: O,
 }
 
-/// What one more range takes, allocated before the lock is taken.
-pub(crate) struct Spare<T> {
-    token: T,
-    room: Option<Room<T>>,
-}
+/// A purge of the range has begun, and maybe ended.
+const PURGED: u32 = 1;
+/// The range can be purged: it is in the [`Order`].
+const PURGEABLE: u32 = 2;
+/// The lowest bit of a purge's number.
+const PURGE: u32 = 4;
 
-impl<T> Spare<T> {
-    /// Makes one that will do if there is room left over.
-    pub(crate) fn new(token: T) -> Self {
-        Self { token, room: None }
-    }
-
-    /// Makes one that will always do.
-    ///
-    /// Fails with `ENOMEM`.
-    pub(crate) fn with_room(self, charge: Option<Charge>, flags: Flags) -> Result<Self> {
-        let node = RBTreeNodeReservation::new(flags)?;
-        Ok(Self {
-            token: self.token,
-            room: Some(Room { node, charge }),
+impl<O> Range<O> {
+    /// Makes one that has no pages yet.
+    pub(crate) fn new(owner: O, charge: Option<Charge>) -> Node<Self> {
+        Node::new(Self {
+            first: Atomic::new(0),
+            state: Atomic::new(0),
+            charge,
+            owner,
         })
     }
+
+    /// Returns whose pages they are.
+    pub(crate) fn owner(&self) -> &O {
+        &self.owner
+    }
+
+    fn has(&self, flag: u32) -> bool {
+        self.state.load(Relaxed) & flag != 0
+    }
+
+    /// Returns whether the range can be purged.
+    pub(crate) fn is_purgeable(&self) -> bool {
+        self.has(PURGEABLE)
+    }
+
+    /// Returns the number of the purge that is under way, or 0.
+    fn purge(&self) -> u32 {
+        self.state.load(Relaxed) / PURGE
+    }
 }
 
-/// Says that pinning splits a range, for which a [`Spare`] with room is needed; nothing
-/// was changed.
-#[derive(Debug, PartialEq)]
-pub(crate) struct SpareNeeded;
+/// Returns the pages of a range, whose last page is its key: so the lower bound of a page
+/// is the first range that can have it.
+pub(crate) fn pages<O>(range: &Node<Range<O>>) -> PageRange {
+    let (first, last) = (range.first.load(Relaxed), range.key());
+    PageRange::from_ends(first, last.max(first))
+}
+
+/// The order in which ranges were unpinned, oldest first. Their pages may shrink while
+/// they are in it.
+pub(crate) trait Order<B> {
+    /// A new range stands behind all others.
+    fn push(&mut self, range: &B);
+
+    /// A range is gone, or is being purged.
+    fn remove(&mut self, range: &B);
+}
+
+/// An object for one more range, allocated before the lock is taken, and the memory
+/// cgroup that it is charged to.
+pub(crate) struct Spare<B> {
+    pub(crate) range: B,
+    pub(crate) cgroup: u64,
+}
+
+/// Says that a [`Spare`] is needed; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SpareNeeded {
+    /// Whether there would be one range more, for which somebody is charged.
+    pub(crate) is_charged: bool,
+}
 
 /// What pinning came to.
 pub(crate) struct Pinned {
@@ -89,30 +132,140 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// A range, stored under its last page.
-struct Entry<T> {
-    first: usize,
-    purged: bool,
-    /// Which purge of it is under way, or 0.
-    purge: u32,
-    token: Option<T>,
-    charge: Option<Charge>,
+/// The objects of an area's ranges.
+///
+/// # Invariants
+///
+/// All of them are charged to `home`. If there are several, none is `kept`.
+struct Objects<B> {
+    home: Home,
+    /// Some that are in no tree: often a pin is followed by an unpin. There are two, as one
+    /// that splits a range takes one, and the other that joins its ends leaves one.
+    kept: [Option<B>; 2],
 }
 
-impl<T> Entry<T> {
-    /// Begins to purge the range, if it can be purged, and counts that.
-    fn begin(&mut self, purges: &mut u32, purging: &mut u32, order: &mut impl Order<T>) -> bool {
-        let Some(token) = self.token.take() else {
+/// A memory cgroup to which objects are charged.
+#[derive(Clone, Copy, PartialEq)]
+enum Home {
+    None,
+    One(u64),
+    Several,
+}
+
+impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
+    /// Returns whether any object will do for a range that whoever is of this memory
+    /// cgroup makes: that is on whose list it will be.
+    fn are_of(&self, cgroup: u64) -> bool {
+        self.home == Home::One(cgroup)
+    }
+
+    /// Takes the spare, or what was kept, for somebody of this memory cgroup.
+    fn take(
+        &mut self,
+        spare: &mut Option<Spare<B>>,
+        cgroup: impl FnOnce() -> u64,
+        is_charged: bool,
+    ) -> Result<B, SpareNeeded> {
+        if let Some(spare) = spare.take_if(|spare| !is_charged || spare.range.charge.is_some()) {
+            self.admit(spare.cgroup);
+            return Ok(spare.range);
+        }
+        let kept = self.kept.iter_mut().find(|kept| kept.is_some());
+        kept.filter(|_| self.home == Home::One(cgroup()))
+            .and_then(Option::take)
+            .ok_or(SpareNeeded { is_charged })
+    }
+
+    /// Returns whether there is one for somebody of this memory cgroup.
+    fn is_kept(&self, cgroup: u64) -> bool {
+        self.kept.iter().any(Option::is_some) && self.are_of(cgroup)
+    }
+
+    fn admit(&mut self, cgroup: u64) {
+        match self.home {
+            Home::None => self.home = Home::One(cgroup),
+            Home::One(home) if home == cgroup => (),
+            _ => {
+                self.home = Home::Several;
+                self.kept = [None, None];
+            }
+        }
+    }
+
+    /// Keeps the spare: if the same is asked for once more, it will be needed again.
+    fn keep_spare(&mut self, spare: &mut Option<Spare<B>>) {
+        if let Some(spare) = spare.take() {
+            self.admit(spare.cgroup);
+            self.keep(spare.range);
+        }
+    }
+
+    /// Keeps one that is not needed any more.
+    fn keep(&mut self, gone: B) {
+        if self.home == Home::Several {
+            return;
+        }
+        if let Some(free) = self.kept.iter_mut().find(|kept| kept.is_none()) {
+            *free = Some(gone);
+        }
+    }
+}
+
+/// The purges of an area's ranges: the number of all so far, and of those under way.
+struct Purges {
+    begun: u32,
+    under_way: u32,
+}
+
+impl Purges {
+    /// Begins to purge a range, if it can be purged, and returns whether it does.
+    fn begin<O, B: Boxed<Value = Range<O>>>(
+        &mut self,
+        range: &B,
+        order: &mut impl Order<B>,
+    ) -> bool {
+        if !range.is_purgeable() {
             return false;
-        };
-        // OVERFLOW: Nobody waits for so long that the next of the same number begins.
-        *purges = purges.wrapping_add(1).max(1);
-        *purging += 1;
-        // INVARIANT: No token, and purged.
-        self.purged = true;
-        self.purge = *purges;
-        order.remove(token);
+        }
+        // Nobody waits for so long that the next of the same number begins.
+        self.begun = self.begun % (u32::MAX / PURGE) + 1;
+        self.under_way += 1;
+        // INVARIANT: Purged, and no longer to be.
+        range.state.store(PURGED | (self.begun * PURGE), Relaxed);
+        order.remove(range);
         true
+    }
+
+    /// Begins to purge the first of some ranges that can be purged, unless one before it
+    /// is being purged. It looks at `most`, from a page on.
+    fn begin_one<'a, O, B: Boxed<Value = Range<O>> + 'a>(
+        &mut self,
+        mut ranges: impl Iterator<Item = Held<'a, B>>,
+        page: usize,
+        most: usize,
+        order: &mut impl Order<B>,
+    ) -> Found {
+        let mut end = page;
+        for _ in 0..most {
+            let Some(range) = ranges.next() else {
+                return Found::Nothing;
+            };
+            let (purge, pages) = (range.purge(), pages(&range));
+            if purge != 0 {
+                return Found::Purging(pages, purge);
+            }
+            if self.begin(&*range, order) {
+                return Found::Begun(pages);
+            }
+            end = pages.last();
+        }
+        Found::NothingTo(end)
+    }
+
+    /// Ends the purge of a range.
+    fn end<O>(&mut self, range: &Range<O>) {
+        range.state.store(PURGED, Relaxed);
+        self.under_way -= 1;
     }
 }
 
@@ -126,73 +279,102 @@ impl<T> Entry<T> {
 /// # Invariants
 ///
 /// - No two ranges have a page in common.
-/// - A range was purged, or has a token, or both: fresh pages that were joined
-///   to purged ones count as purged, as in the C driver, and can be purged,
-///   which there they cannot.
-/// - A range that is being purged counts as purged, has no token and does not
+/// - A range was purged, or can be, or both: fresh pages that were joined to purged
+///   ones count as purged, as in the C driver, and can be purged, which there they
+///   cannot.
+/// - A range that is being purged counts as purged, cannot be purged and does not
 ///   change.
-/// - `ranges` is the number of ranges, `purges` that of the purges so far, and
-///   `purging` that of those that are under way.
-pub(crate) struct Unpinned<T, const PIECE: usize = 64> {
-    // The key is the last page, so that the lower bound of a page is the first
-    // range that can have it.
-    tree: RBTree<usize, Entry<T>>,
+/// - `ranges` is the number of ranges.
+pub(crate) struct Unpinned<B: Boxed, const PIECE: usize = 64> {
+    tree: Tree<B>,
     /// There can be a million, as only the first 4 GiB can be named.
     ranges: u32,
-    purges: u32,
-    purging: u32,
+    purges: Purges,
     /// Whether somebody was told of a purge that is under way since one ended.
     awaited: bool,
-    /// That of the last range that was removed: often a pin is followed by an
-    /// unpin.
-    room: Option<Room<T>>,
+    objects: Objects<B>,
 }
 
-impl<T, const PIECE: usize> Unpinned<T, PIECE> {
+impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// Returns the state of a new area, which is pinned all over.
     pub(crate) fn new() -> Self {
         // A piece may begin with what the one before it made.
         const { assert!(PIECE >= 2) };
         // INVARIANT: There is no range.
         Self {
-            tree: RBTree::new(),
+            tree: Tree::new(),
             ranges: 0,
-            purges: 0,
-            purging: 0,
+            purges: Purges {
+                begun: 0,
+                under_way: 0,
+            },
             awaited: false,
-            room: None,
+            objects: Objects {
+                home: Home::None,
+                kept: [None, None],
+            },
         }
     }
 
-    /// Returns the number of ranges.
-    pub(crate) fn ranges(&self) -> u32 {
-        self.ranges
+    /// Returns the first range that has a page in common with `pages`.
+    fn overlapping(&self, pages: PageRange) -> Option<Held<'_, B>> {
+        let range = self.tree.lower_bound(pages.first())?;
+        (range.first.load(Relaxed) <= pages.last()).then_some(range)
     }
 
-    /// Tells whether none of the pages is unpinned.
+    /// Returns whether none of the pages is unpinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
-        overlapping(&self.tree, pages).is_none()
+        self.overlapping(pages).is_none()
     }
 
-    /// Unpins pages; returns those that are still to be unpinned.
+    /// Returns what a range more takes that whoever is of this memory cgroup adds, if it
+    /// takes a spare.
+    pub(crate) fn needs(&self, cgroup: u64) -> Option<SpareNeeded> {
+        (!self.objects.is_kept(cgroup)).then(|| SpareNeeded {
+            is_charged: quota::is_charged(self.ranges),
+        })
+    }
+
+    /// Unpins pages for somebody of this memory cgroup; returns those that are still to
+    /// be unpinned.
     ///
     /// Pages within one unpinned range stay as they are. Otherwise every range
     /// that they overlap becomes part of a new one, which is the youngest and
     /// counts as purged if any of those was. Only if all of it was purged before
     /// is there nothing in it to purge.
-    ///
-    /// Returns the spare, with nothing changed, if it has to have room.
     pub(crate) fn unpin(
         &mut self,
         pages: PageRange,
-        spare: Spare<T>,
-        order: &mut impl Order<T>,
-    ) -> Result<Option<PageRange>, Spare<T>> {
-        match overlapping(&self.tree, pages) {
-            None => self.add(pages, false, true, spare, order).map(|()| None),
+        spare: &mut Option<Spare<B>>,
+        cgroup: u64,
+        order: &mut impl Order<B>,
+    ) -> Result<Option<PageRange>, SpareNeeded> {
+        let gap = self.tree.gap(pages.first());
+        let following = gap.following().map(|range| self::pages(&range));
+        match following.filter(|found| found.first() <= pages.last()) {
+            None => {
+                let is_charged = quota::is_charged(self.ranges);
+                let new = self.objects.take(spare, || cgroup, is_charged)?;
+                begin_life(&new, pages, PURGEABLE, order);
+                gap.insert(new);
+                // INVARIANT: One more.
+                self.ranges += 1;
+                Ok(None)
+            }
             // No other range overlaps such pages.
-            Some(found) if found.contains(pages) => Ok(None),
-            Some(_) => self.join(pages, spare, order),
+            Some(found) if found.contains(pages) => {
+                self.objects.keep_spare(spare);
+                Ok(None)
+            }
+            Some(_) => {
+                let new = if self.objects.are_of(cgroup) {
+                    None
+                } else {
+                    Some(self.objects.take(spare, || cgroup, false)?)
+                };
+                self.objects.keep_spare(spare);
+                Ok(self.join(pages, new, order))
+            }
         }
     }
 
@@ -201,33 +383,40 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     pub(crate) fn unpin_rest(
         &mut self,
         rest: PageRange,
-        spare: Spare<T>,
-        order: &mut impl Order<T>,
-    ) -> Result<Option<PageRange>, Spare<T>> {
+        spare: &mut Option<Spare<B>>,
+        cgroup: u64,
+        order: &mut impl Order<B>,
+    ) -> Result<Option<PageRange>, SpareNeeded> {
         let joined = PageRange::from_ends(rest.first(), rest.first());
         if !self.is_pinned(joined) {
-            return self.unpin(rest, spare, order);
+            return self.unpin(rest, spare, cgroup, order);
         }
         match rest.after(joined) {
-            Some(pages) => self.unpin(pages, spare, order),
+            Some(pages) => self.unpin(pages, spare, cgroup, order),
             None => Ok(None),
         }
     }
 
-    /// Makes one range of pages and of those that they overlap.
+    /// Makes one range of pages and of those that they overlap: a new object, or one of
+    /// theirs.
     // Not in the frame of those that overlap none.
     #[inline(never)]
     fn join(
         &mut self,
         pages: PageRange,
-        spare: Spare<T>,
-        order: &mut impl Order<T>,
-    ) -> Result<Option<PageRange>, Spare<T>> {
+        mut new: Option<B>,
+        order: &mut impl Order<B>,
+    ) -> Option<PageRange> {
         let (mut hull, mut rest) = (pages, None);
-        let (mut purged, mut empty) = (false, 0);
+        let (mut purged, mut empty) = (0, 0);
         let (mut count, mut end) = (0, pages.first());
 
-        while let Some((found, cursor)) = overlapping_mut(&mut self.tree, pages) {
+        let mut next = self.tree.lower_bound_mut(pages.first());
+        while let Some(cursor) = next {
+            let found = self::pages(&cursor.get());
+            if found.first() > pages.last() {
+                break;
+            }
             if count == PIECE {
                 // What is left begins with what is joined here, so that it is joined,
                 // too.
@@ -235,84 +424,84 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
                 rest = Some(PageRange::from_ends(end, pages.last()));
                 break;
             }
-            let entry = cursor.current().1;
+            let (gone, after) = cursor.remove();
+            next = after;
             count += 1;
             end = found.last();
             hull = hull.hull(found);
-            purged |= entry.purged;
-            if entry.token.is_none() {
+            purged |= gone.state.load(Relaxed) & PURGED;
+            if gone.is_purgeable() {
+                order.remove(&gone);
+            } else {
                 empty += found.len();
             }
-            let gone = remove(cursor);
-            self.forget(gone, order);
+            // INVARIANT: One less.
+            self.ranges -= 1;
+            if new.is_some() {
+                self.objects.keep(gone);
+            } else {
+                new = Some(gone);
+            }
         }
-        // There is the room of what was removed.
-        self.add(hull, purged, empty < hull.len(), spare, order)?;
-        Ok(rest)
-    }
-
-    /// Adds a range that overlaps none, the youngest if it can be purged.
-    fn add(
-        &mut self,
-        range: PageRange,
-        purged: bool,
-        is_purgeable: bool,
-        spare: Spare<T>,
-        order: &mut impl Order<T>,
-    ) -> Result<(), Spare<T>> {
-        let Some(room) = spare.room.or_else(|| self.room.take()) else {
-            return Err(Spare::new(spare.token));
-        };
-        let token = is_purgeable.then_some(spare.token);
-        if let Some(token) = &token {
-            order.push(token, range);
+        let purgeable = if empty < hull.len() { PURGEABLE } else { 0 };
+        if let Some(new) = new {
+            begin_life(&new, hull, purged | purgeable, order);
+            self.tree.insert(new);
+            // INVARIANT: One more.
+            self.ranges += 1;
         }
-        self.insert(range, purged, token, room);
-        Ok(())
+        rest
     }
 
     /// Pins pages; tells whether any of them was in a purged range, and which are
     /// still to be pinned.
     ///
-    /// Fails, with nothing changed, if a range is split and there is no spare with room.
+    /// Fails if a range is split and there is no object for it.
     pub(crate) fn pin(
         &mut self,
         pages: PageRange,
-        spare: Option<Spare<T>>,
-        order: &mut impl Order<T>,
+        spare: &mut Option<Spare<B>>,
+        cgroup: impl FnOnce() -> u64,
+        order: &mut impl Order<B>,
     ) -> Result<Pinned, SpareNeeded> {
-        let mut purged = false;
-        let mut rest = Some(pages);
+        let (mut purged, mut rest) = (false, Some(pages));
         let mut count = 0;
 
-        while let Some((found, cursor)) = overlapping_mut(&mut self.tree, pages) {
+        let mut next = self.tree.lower_bound_mut(pages.first());
+        while let Some(cursor) = next {
+            let range = cursor.get();
+            let found = self::pages(&range);
+            if found.first() > pages.last() {
+                break;
+            }
             if count == PIECE {
                 return Ok(Pinned { purged, rest });
             }
             count += 1;
-            let was_purged = cursor.current().1.purged;
-            purged |= was_purged;
+            purged |= range.has(PURGED);
             rest = pages.after(found);
             match (found.before(pages), found.after(pages)) {
                 (None, None) => {
-                    let gone = remove(cursor);
-                    self.forget(gone, order);
-                }
-                (None, Some(upper)) => {
-                    keep_upper(cursor, upper, order);
-                    break;
+                    let (gone, after) = cursor.remove();
+                    next = after;
+                    if gone.is_purgeable() {
+                        order.remove(&gone);
+                    }
+                    // INVARIANT: One less.
+                    self.ranges -= 1;
+                    self.objects.keep(gone);
                 }
                 (Some(lower), None) => {
-                    let (token, room) = remove(cursor);
-                    self.ranges -= 1;
-                    if let Some(token) = &token {
-                        order.adjust(token, lower);
-                    }
-                    self.insert(lower, was_purged, token, room);
+                    range.set_key(lower.last());
+                    next = cursor.next();
+                }
+                // No other range overlaps such pages.
+                (None, Some(upper)) => {
+                    range.first.store(upper.first(), Relaxed);
+                    break;
                 }
                 (Some(lower), Some(upper)) => {
-                    // No other range overlaps such pages.
-                    self.split(lower, upper, spare.ok_or(SpareNeeded)?, order)?;
+                    self.split(lower, upper, spare, cgroup, order)?;
                     break;
                 }
             }
@@ -320,38 +509,68 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
         Ok(Pinned { purged, rest: None })
     }
 
-    /// Lets `f` see the token of a range, if it still is one that can be purged.
-    pub(crate) fn with_token(&self, range: PageRange, f: impl FnOnce(&T)) {
-        let entry = self.tree.get(&range.last());
-        let entry = entry.filter(|entry| entry.first == range.first());
-        if let Some(token) = entry.and_then(|entry| entry.token.as_ref()) {
-            f(token);
+    /// Leaves of a range its two ends. The lower one keeps its place, the upper one
+    /// is the youngest.
+    ///
+    /// Fails if there is no object for it.
+    // Not in the frame of the others.
+    #[inline(never)]
+    fn split(
+        &mut self,
+        lower: PageRange,
+        upper: PageRange,
+        spare: &mut Option<Spare<B>>,
+        cgroup: impl FnOnce() -> u64,
+        order: &mut impl Order<B>,
+    ) -> Result<(), SpareNeeded> {
+        let is_charged = quota::is_charged(self.ranges);
+        let new = self.objects.take(spare, cgroup, is_charged)?;
+        let mut state = 0;
+        if let Some(range) = self.overlapping(upper) {
+            range.set_key(lower.last());
+            state = range.state.load(Relaxed);
         }
+        begin_life(&new, upper, state, order);
+        self.tree.insert(new);
+        // INVARIANT: One more.
+        self.ranges += 1;
+        Ok(())
+    }
+
+    /// Lets `f` see a range, if it still is one that can be purged.
+    pub(crate) fn with_purgeable(&self, pages: PageRange, f: impl FnOnce(&B)) {
+        if let Some(range) = self.exactly(pages).filter(|range| range.is_purgeable()) {
+            f(&range);
+        }
+    }
+
+    fn exactly(&self, pages: PageRange) -> Option<Held<'_, B>> {
+        let range = self.tree.lower_bound(pages.last())?;
+        (self::pages(&range) == pages).then_some(range)
     }
 
     /// Returns the range that has `page`, if it can be purged.
     pub(crate) fn purgeable(&self, page: usize) -> Option<PageRange> {
-        let cursor = self.tree.cursor_lower_bound(&page)?;
-        let (&last, entry) = cursor.current();
-        let has_page = entry.first <= page && entry.token.is_some();
-        has_page.then(|| PageRange::from_ends(entry.first, last))
+        let range = self.overlapping(PageRange::from_ends(page, page))?;
+        range.is_purgeable().then(|| pages(&range))
     }
 
     /// Begins to purge a range, if it is still one that can be purged, and tells
     /// whether it is. [`Unpinned::end_purge()`] must follow.
-    pub(crate) fn begin_purge(&mut self, range: PageRange, order: &mut impl Order<T>) -> bool {
-        let Some(entry) = self.tree.get_mut(&range.last()) else {
+    pub(crate) fn begin_purge(&mut self, pages: PageRange, order: &mut impl Order<B>) -> bool {
+        let range = self.tree.lower_bound(pages.last());
+        let Some(range) = range.filter(|range| self::pages(range) == pages) else {
             return false;
         };
-        entry.first == range.first() && entry.begin(&mut self.purges, &mut self.purging, order)
+        self.purges.begin(&*range, order)
     }
 
     /// Ends the purge of a range, which may have been forgotten meanwhile. Tells whether
     /// somebody may be waiting.
-    pub(crate) fn end_purge(&mut self, range: PageRange) -> bool {
-        if let Some(entry) = self.tree.get_mut(&range.last()) {
-            entry.purge = 0;
-            self.purging -= 1;
+    pub(crate) fn end_purge(&mut self, pages: PageRange) -> bool {
+        let range = self.tree.lower_bound(pages.last());
+        if let Some(range) = range.filter(|range| self::pages(range) == pages) {
+            self.purges.end(&range);
         }
         core::mem::take(&mut self.awaited)
     }
@@ -359,173 +578,88 @@ impl<T, const PIECE: usize> Unpinned<T, PIECE> {
     /// Tells whether some of the ranges that a call for these pages deals with are
     /// being purged.
     pub(crate) fn is_purging(&mut self, pages: PageRange) -> bool {
-        let is_purging = self.purging != 0 && self.finds_purging(pages);
+        let is_purging = self.purges.under_way != 0 && self.finds_purging(pages);
         self.awaited |= is_purging;
         is_purging
     }
 
     #[cold]
-    fn finds_purging(&mut self, pages: PageRange) -> bool {
-        let mut next = self.tree.cursor_lower_bound_mut(&pages.first());
-        for _ in 0..PIECE {
-            let Some(cursor) = next else {
-                return false;
-            };
-            let entry = cursor.current().1;
-            if entry.first > pages.last() || entry.purge != 0 {
-                return entry.first <= pages.last();
-            }
-            next = cursor.move_next();
-        }
-        false
+    fn finds_purging(&self, pages: PageRange) -> bool {
+        let ranges = self.tree.iter_from(pages.first()).take(PIECE);
+        ranges
+            .take_while(|range| range.first.load(Relaxed) <= pages.last())
+            .any(|range| range.purge() != 0)
     }
 
     /// Looks for something to purge, or that is being purged, from a page on. What can
     /// be purged, it begins to purge, as [`Unpinned::begin_purge()`] does.
-    pub(crate) fn purge_next(&mut self, page: usize, order: &mut impl Order<T>) -> Found {
-        // The other kind of cursor does not move.
-        let mut next = self.tree.cursor_lower_bound_mut(&page);
-        let mut end = page;
-        for _ in 0..PIECE {
-            let Some(mut cursor) = next else {
-                return Found::Nothing;
-            };
-            let (&last, entry) = cursor.current_mut();
-            let range = PageRange::from_ends(entry.first, last);
-            if entry.purge != 0 {
-                return Found::Purging(range, entry.purge);
-            }
-            if entry.begin(&mut self.purges, &mut self.purging, order) {
-                return Found::Begun(range);
-            }
-            end = last;
-            next = cursor.move_next();
+    pub(crate) fn purge_next(&mut self, page: usize, order: &mut impl Order<B>) -> Found {
+        let ranges = self.tree.iter_from(page);
+        self.purges.begin_one(ranges, page, PIECE, order)
+    }
+
+    /// Ends the purge of a range, as [`Unpinned::end_purge()`] does, and goes on behind it
+    /// as [`Unpinned::purge_next()`] does.
+    pub(crate) fn end_purge_and_next(
+        &mut self,
+        ended: PageRange,
+        order: &mut impl Order<B>,
+    ) -> (bool, Found) {
+        let mut ranges = self.tree.iter_from(ended.last());
+        // If it was forgotten, so were all.
+        if let Some(range) = ranges.next() {
+            self.purges.end(&range);
         }
-        Found::NothingTo(end)
+        let found = self.purges.begin_one(ranges, ended.last(), PIECE, order);
+        (core::mem::take(&mut self.awaited), found)
     }
 
     /// Tells whether a purge that [`Unpinned::purge_next()`] found is still under way.
-    pub(crate) fn is_under_way(&mut self, range: PageRange, purge: u32) -> bool {
-        let entry = self.tree.get(&range.last());
-        let is_under_way = entry.is_some_and(|entry| entry.purge == purge);
+    pub(crate) fn is_under_way(&mut self, pages: PageRange, purge: u32) -> bool {
+        let is_under_way = self
+            .exactly(pages)
+            .is_some_and(|range| range.purge() == purge);
         self.awaited |= is_under_way;
         is_under_way
     }
 
-    /// Forgets all ranges: everything is pinned. Returns them, with their tokens. Who
-    /// waits for the end of a purge still does.
+    /// Forgets all ranges: everything is pinned. Returns them. Who waits for the end of a
+    /// purge still does.
     pub(crate) fn take(&mut self) -> Self {
         let mut empty = Self::new();
         empty.awaited = self.awaited;
         core::mem::replace(self, empty)
     }
 
-    /// Returns the tokens of all ranges.
-    pub(crate) fn tokens(&mut self) -> impl Iterator<Item = T> + use<'_, T, PIECE> {
-        self.tree
-            .values_mut()
-            .filter_map(|entry| entry.token.take())
-    }
-
-    /// Inserts a range that overlaps none.
-    fn insert(&mut self, range: PageRange, purged: bool, token: Option<T>, room: Room<T>) {
-        let entry = Entry {
-            first: range.first(),
-            purged,
-            purge: 0,
-            token,
-            charge: room.charge,
-        };
-        self.tree.insert(room.node.into_node(range.last(), entry));
-        // INVARIANT: One more.
-        self.ranges += 1;
-    }
-
-    /// Leaves of a range its two ends. The lower one keeps its place, the upper one
-    /// is the youngest.
-    ///
-    /// Fails, with nothing changed, if there is no room.
-    // Not in the frame of the others.
-    #[inline(never)]
-    fn split(
-        &mut self,
-        lower: PageRange,
-        upper: PageRange,
-        spare: Spare<T>,
-        order: &mut impl Order<T>,
-    ) -> Result<(), SpareNeeded> {
-        let room = spare.room.or_else(|| self.room.take());
-        let room = room.ok_or(SpareNeeded)?;
-        // The entry has the key of the upper part.
-        let Some(entry) = self.tree.get_mut(&upper.last()) else {
-            return Ok(());
-        };
-        entry.first = upper.first();
-        let purged = entry.purged;
-        let token = entry.token.take();
-        if let Some(token) = &token {
-            order.adjust(token, lower);
-            order.push(&spare.token, upper);
-            entry.token = Some(spare.token);
-        }
-        self.insert(lower, purged, token, room);
-        Ok(())
-    }
-
-    /// Counts a range no more.
-    fn forget(&mut self, (token, room): (Option<T>, Room<T>), order: &mut impl Order<T>) {
-        self.room = Some(room);
-        // INVARIANT: One less.
-        self.ranges -= 1;
-        if let Some(token) = token {
-            order.remove(token);
-        }
+    /// Empties it.
+    pub(crate) fn drain(&mut self) -> Drain<B> {
+        self.ranges = 0;
+        self.tree.drain()
     }
 }
 
-/// Returns the first range that has a page in common with `pages`.
-fn overlapping<T>(tree: &RBTree<usize, Entry<T>>, pages: PageRange) -> Option<PageRange> {
-    let cursor = tree.cursor_lower_bound(&pages.first())?;
-    let (&last, entry) = cursor.current();
-    (entry.first <= pages.last()).then(|| PageRange::from_ends(entry.first, last))
-}
-
-/// The same, with its entry to change or remove.
-fn overlapping_mut<T>(
-    tree: &mut RBTree<usize, Entry<T>>,
+/// Gives a range its pages and its state. If it can be purged, it is the youngest.
+fn begin_life<O, B: Boxed<Value = Range<O>>>(
+    range: &B,
     pages: PageRange,
-) -> Option<(PageRange, CursorMut<'_, usize, Entry<T>>)> {
-    let cursor = tree.cursor_lower_bound_mut(&pages.first())?;
-    let (&last, entry) = cursor.current();
-    let first = entry.first;
-    (first <= pages.last()).then(|| (PageRange::from_ends(first, last), cursor))
-}
-
-/// Removes an entry, of which the token and the room are left.
-fn remove<T>(mut cursor: CursorMut<'_, usize, Entry<T>>) -> (Option<T>, Room<T>) {
-    let (_, entry) = cursor.current_mut();
-    let (token, charge) = (entry.token.take(), entry.charge.take());
-    let (_, node) = cursor.remove_current();
-    let node = node.into_reservation();
-    (token, Room { node, charge })
-}
-
-/// Leaves of a range its upper part.
-fn keep_upper<T>(
-    mut cursor: CursorMut<'_, usize, Entry<T>>,
-    upper: PageRange,
-    order: &mut impl Order<T>,
+    state: u32,
+    order: &mut impl Order<B>,
 ) {
-    let (_, entry) = cursor.current_mut();
-    entry.first = upper.first();
-    if let Some(token) = &entry.token {
-        order.adjust(token, upper);
+    range.first.store(pages.first(), Relaxed);
+    range.set_key(pages.last());
+    range.state.store(state, Relaxed);
+    if state & PURGEABLE != 0 {
+        order.push(range);
     }
 }
 
 #[kunit_tests(rust_ashmem_unpinned)]
 mod tests {
     use super::*;
+
+    use kernel::rbtree::RBTree;
+
+    use crate::quota::Accounts;
 
     /// Tells whether the two have a page in common.
     fn overlap(a: PageRange, b: PageRange) -> bool {
@@ -625,32 +759,35 @@ mod tests {
         }
     }
 
-    /// The tokens in order, with their ranges.
-    struct Recorder {
-        tokens: KVec<(usize, PageRange)>,
-    }
+    /// A range with a number.
+    type Numbered = KBox<Node<Range<usize>>>;
 
-    impl Recorder {
-        fn at(&self, token: usize) -> usize {
-            let at = self.tokens.iter().position(|&(known, _)| known == token);
-            at.unwrap_or(usize::MAX)
+    /// The numbers of the ranges that can be purged, in order.
+    struct Recorder(KVec<usize>);
+
+    impl Order<Numbered> for Recorder {
+        fn push(&mut self, range: &Numbered) {
+            let _ = self.0.push(*range.owner(), GFP_KERNEL);
+        }
+
+        fn remove(&mut self, range: &Numbered) {
+            let at = self.0.iter().position(|number| number == range.owner());
+            let _ = self.0.remove(at.unwrap_or(usize::MAX));
         }
     }
 
-    impl Order<usize> for Recorder {
-        fn push(&mut self, &token: &usize, range: PageRange) {
-            let _ = self.tokens.push((token, range), GFP_KERNEL);
-        }
+    /// The memory cgroup of whoever unpins, if it does not matter.
+    const CGROUP: u64 = 5;
 
-        fn adjust(&mut self, &token: &usize, range: PageRange) {
-            let at = self.at(token);
-            self.tokens[at].1 = range;
-        }
-
-        fn remove(&mut self, token: usize) {
-            let at = self.at(token);
-            let _ = self.tokens.remove(at);
-        }
+    /// Makes a spare, charged if need be.
+    fn spare(number: usize, is_charged: bool) -> Result<Option<Spare<Numbered>>> {
+        let account = Accounts::new().open(7)?;
+        let charge = is_charged.then(|| account.charge(|| true)).transpose()?;
+        let range = KBox::new(Range::new(number, charge), GFP_KERNEL)?;
+        Ok(Some(Spare {
+            range,
+            cgroup: CGROUP,
+        }))
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -663,7 +800,7 @@ mod tests {
     /// The tested value, in pieces as small as can be, beside its model, which knows
     /// neither pieces nor purges that take a while.
     struct Pair {
-        real: Unpinned<usize, 2>,
+        real: Unpinned<Numbered, 2>,
         order: Recorder,
         model: Model,
         next: usize,
@@ -674,9 +811,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 real: Unpinned::new(),
-                order: Recorder {
-                    tokens: KVec::new(),
-                },
+                order: Recorder(KVec::new()),
                 model: Model {
                     ranges: KVec::new(),
                     clock: 0,
@@ -686,14 +821,9 @@ mod tests {
             }
         }
 
-        fn spare(&mut self) -> Spare<usize> {
-            self.next += 1;
-            Spare::new(self.next)
-        }
-
-        /// What a refusal must not change.
+        /// Returns what a refusal must not change.
         fn state(&self) -> (u32, usize) {
-            (self.real.ranges(), self.order.tokens.len())
+            (self.real.ranges, self.order.0.len())
         }
 
         /// Takes a step in both and tells whether they answer alike.
@@ -718,7 +848,7 @@ mod tests {
                 }
                 Step::PurgeOldest => {
                     self.end_purge();
-                    let oldest = self.order.tokens.first().map(|&(_, range)| range);
+                    let oldest = self.order.0.first().and_then(|&number| self.find(number));
                     let found = oldest.and_then(|oldest| self.real.purgeable(oldest.last()));
                     self.purging = found.filter(|&r| self.real.begin_purge(r, &mut self.order));
                     Ok(self.purging == self.model.purge_oldest())
@@ -744,65 +874,78 @@ mod tests {
             Ok(())
         }
 
-        /// Unpins, at first without room.
-        fn unpin(&mut self, pages: PageRange) -> Result<Option<PageRange>> {
-            self.wait(pages)?;
+        /// Returns the pages of the range with that number.
+        fn find(&self, number: usize) -> Option<PageRange> {
+            let mut ranges = self.real.tree.iter_from(0);
+            let range = ranges.find(|range| *range.owner() == number)?;
+            Some(super::pages(&range))
+        }
+
+        /// Calls `f` without a spare, and if it needs one, again with one; fails if it then
+        /// still does, or has changed something before.
+        fn with_spare<R>(
+            &mut self,
+            mut f: impl FnMut(&mut Self, &mut Option<Spare<Numbered>>) -> Result<R, SpareNeeded>,
+        ) -> Result<R> {
             let before = self.state();
-            let spare = self.spare();
-            let spare = match self.real.unpin(pages, spare, &mut self.order) {
-                Ok(rest) => return Ok(rest),
-                Err(spare) => spare.with_room(None, GFP_KERNEL)?,
+            let needed = match f(self, &mut None) {
+                Ok(done) => return Ok(done),
+                Err(needed) => needed,
             };
+            self.next += 1;
+            // One without a charge does not do where one is needed.
+            if needed.is_charged && f(self, &mut spare(self.next, false)?).is_ok() {
+                return Err(EINVAL);
+            }
             if self.state() != before {
                 return Err(EINVAL);
             }
-            self.real
-                .unpin(pages, spare, &mut self.order)
-                .map_err(|_| EINVAL)
+            f(self, &mut spare(self.next, needed.is_charged)?).map_err(|_| EINVAL)
+        }
+
+        fn unpin(&mut self, pages: PageRange) -> Result<Option<PageRange>> {
+            self.wait(pages)?;
+            self.with_spare(|pair, spare| {
+                let order = &mut pair.order;
+                pair.real.unpin(pages, spare, CGROUP, order)
+            })
         }
 
         fn unpin_rest(&mut self, rest: PageRange) -> Result<Option<PageRange>> {
             self.wait(rest)?;
-            let spare = self.spare().with_room(None, GFP_KERNEL)?;
-            self.real
-                .unpin_rest(rest, spare, &mut self.order)
-                .map_err(|_| EINVAL)
+            self.with_spare(|pair, spare| {
+                let order = &mut pair.order;
+                pair.real.unpin_rest(rest, spare, CGROUP, order)
+            })
         }
 
-        /// Pins, at first without a spare, then with one without room.
         fn pin(&mut self, pages: PageRange) -> Result<Pinned> {
             self.wait(pages)?;
-            let before = self.state();
-            let bare = self.spare();
-            let whole = self.spare().with_room(None, GFP_KERNEL)?;
-            for spare in [None, Some(bare), Some(whole)] {
-                if let Ok(pinned) = self.real.pin(pages, spare, &mut self.order) {
-                    return Ok(pinned);
-                }
-                if self.state() != before {
-                    break;
-                }
-            }
-            Err(EINVAL)
+            self.with_spare(|pair, spare| {
+                let order = &mut pair.order;
+                pair.real.pin(pages, spare, || CGROUP, order)
+            })
         }
 
         /// Purges all that can be, from the first page on, as the model does; tells
         /// whether the same is purged.
         fn purge_all(&mut self) -> bool {
-            let (mut page, mut same) = (0, true);
+            let mut same = true;
             self.end_purge();
+            let mut found = self.real.purge_next(0, &mut self.order);
             loop {
-                page = 1 + match self.real.purge_next(page, &mut self.order) {
+                found = match found {
                     Found::Begun(range) => {
-                        let found = self.real.purge_next(page, &mut self.order);
-                        same &= found == Found::Purging(range, self.real.purges);
-                        same &= self.real.is_under_way(range, self.real.purges);
-                        self.real.end_purge(range);
-                        same &= !self.real.is_under_way(range, self.real.purges);
-                        range.last()
+                        let purge = self.real.purges.begun;
+                        let found = self.real.purge_next(range.first(), &mut self.order);
+                        same &= found == Found::Purging(range, purge);
+                        same &= self.real.is_under_way(range, purge);
+                        let (_, next) = self.real.end_purge_and_next(range, &mut self.order);
+                        same &= !self.real.is_under_way(range, purge);
+                        next
                     }
                     Found::Purging(..) => return false,
-                    Found::NothingTo(last) => last,
+                    Found::NothingTo(last) => self.real.purge_next(last + 1, &mut self.order),
                     Found::Nothing => break,
                 };
             }
@@ -812,36 +955,38 @@ mod tests {
 
         /// Checks every invariant, and that the two agree on everything.
         fn check(&self) -> bool {
-            let (mut ranges, mut tokens, mut end, mut sound) = (0, 0, 0, true);
+            let (mut ranges, mut purgeables, mut end, mut sound) = (0, 0, 0, true);
             let mut model = self.model.ranges.iter();
-            for (&last, entry) in self.real.tree.iter() {
-                sound &= end <= entry.first && entry.first <= last;
-                sound &= entry.purged || entry.token.is_some();
-                end = last + 1;
-                let range = PageRange::from_ends(entry.first, last);
-                let is_purging = entry.purge != 0;
-                sound &= is_purging == (self.purging == Some(range));
-                sound &= !is_purging || (entry.purged && entry.token.is_none());
+            for range in self.real.tree.iter_from(0) {
+                let (purged, purgeable) = (range.has(PURGED), range.is_purgeable());
+                let first = range.first.load(Relaxed);
+                sound &= end <= first && first <= range.key();
+                sound &= purged || purgeable;
+                end = range.key() + 1;
+                let pages = super::pages(&range);
+                let is_purging = range.purge() != 0;
+                sound &= is_purging == (self.purging == Some(pages));
+                sound &= !is_purging || (purged && !purgeable);
                 sound &= model.next().is_some_and(|known| {
-                    known.range == range
-                        && known.purged == entry.purged
-                        && known.age.is_some() == entry.token.is_some()
+                    known.range == pages
+                        && known.purged == purged
+                        && known.age.is_some() == purgeable
                 });
                 ranges += 1;
-                tokens += usize::from(entry.token.is_some());
+                purgeables += usize::from(purgeable);
             }
             sound
                 && model.next().is_none()
-                && self.real.ranges() == ranges
-                && self.order.tokens.len() == tokens
+                && self.real.ranges == ranges
+                && self.order.0.len() == purgeables
                 && self.is_in_order()
         }
 
-        /// Tells whether every token has a range of the model, by age.
+        /// Returns whether every number is of a range of the model, by age.
         fn is_in_order(&self) -> bool {
             let mut last = None;
-            self.order.tokens.iter().all(|&(_, range)| {
-                let age = self.model.age(range);
+            self.order.0.iter().all(|&number| {
+                let age = self.find(number).and_then(|range| self.model.age(range));
                 core::mem::replace(&mut last, age) < age
             })
         }
@@ -851,11 +996,12 @@ mod tests {
             let mut sum = 0_u64;
             // CAST: Small numbers.
             let mut mix = |n: usize| sum = (sum ^ n as u64).wrapping_mul(0x100_0000_01b3) ^ 1;
-            for (&last, entry) in self.real.tree.iter() {
-                mix(entry.first);
-                mix(last);
-                mix(usize::from(entry.purged) + 2 * usize::from(entry.purge != 0));
-                mix(entry.token.map_or(99, |token| self.order.at(token)));
+            for range in self.real.tree.iter_from(0) {
+                let number = range.owner();
+                mix(range.first.load(Relaxed));
+                mix(range.key());
+                mix(usize::from(range.has(PURGED)) + 2 * usize::from(range.purge() != 0));
+                mix(self.order.0.iter().position(|n| n == number).unwrap_or(99));
             }
             sum
         }
@@ -1006,7 +1152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_has_all_tokens() -> Result {
+    fn what_is_taken_has_all_ranges() -> Result {
         let mut pair = Pair::new();
         for at in [0, 9, 14] {
             pair.step(Step::Unpin(range_at(at)))?;
@@ -1014,17 +1160,23 @@ mod tests {
         pair.step(Step::PurgeOldest)?;
         let mut taken = pair.real.take();
         assert!(pair.real.is_pinned(PageRange::from_ends(0, 4)));
-        assert_eq!(pair.real.ranges(), 0);
-        assert_eq!(taken.ranges(), 3);
-        let tokens = taken.tokens().count();
-        assert_eq!(tokens, pair.order.tokens.len());
+        assert_eq!(pair.real.ranges, 0);
+        let mut ranges = 0;
+        for range in taken.drain() {
+            ranges += 1;
+            if range.is_purgeable() {
+                pair.order.remove(&range);
+            }
+        }
+        assert_eq!(ranges, 3);
+        assert!(pair.order.0.is_empty());
         // A purge that was under way finds nothing when it ends.
         pair.end_purge();
         Ok(())
     }
 
     #[test]
-    fn only_what_has_a_token_is_purged() -> Result {
+    fn only_what_can_be_purged_is() -> Result {
         let mut pair = Pair::new();
         let range = PageRange::from_ends(1, 2);
         pair.step(Step::Unpin(range))?;
@@ -1100,34 +1252,64 @@ mod tests {
     fn long_work_is_done_in_pieces() -> Result {
         const RANGES: usize = 1000;
 
-        let mut order = Recorder {
-            tokens: KVec::new(),
-        };
+        let mut order = Recorder(KVec::new());
         for pins in [false, true] {
-            let mut real = Unpinned::<usize>::new();
+            let mut real = Unpinned::<Numbered>::new();
             for page in 0..RANGES {
                 let pages = PageRange::from_ends(2 * page, 2 * page);
-                let spare = Spare::new(page).with_room(None, GFP_KERNEL)?;
-                assert!(real.unpin(pages, spare, &mut order).is_ok());
+                let mut spare = spare(page, true)?;
+                let unpinned = real.unpin(pages, &mut spare, CGROUP, &mut order);
+                assert_eq!(unpinned, Ok(None));
             }
             let mut rest = Some(PageRange::from_ends(0, 2 * RANGES));
             let mut calls = 0;
             while let Some(pages) = rest {
-                let before = real.ranges();
-                let spare = Spare::new(RANGES + calls).with_room(None, GFP_KERNEL)?;
+                let before = real.ranges;
+                let mut spare = spare(RANGES + calls, false)?;
                 rest = if pins {
-                    let pinned = real.pin(pages, None, &mut order);
+                    let pinned = real.pin(pages, &mut None, || CGROUP, &mut order);
                     pinned.map_err(|_| EINVAL)?.rest
                 } else {
-                    let unpinned = real.unpin(pages, spare, &mut order);
+                    let unpinned = real.unpin(pages, &mut spare, CGROUP, &mut order);
                     unpinned.map_err(|_| EINVAL)?
                 };
-                assert!(before - real.ranges() <= 64);
+                assert!(before - real.ranges <= 64);
                 calls += 1;
             }
             assert!(calls > RANGES / 65);
-            assert_eq!(real.ranges(), u32::from(!pins));
-            order.tokens.clear();
+            assert_eq!(real.ranges, u32::from(!pins));
+            order.0.clear();
+        }
+        Ok(())
+    }
+
+    /// What was kept of a range goes on the list of the memory cgroup that it was charged to.
+    #[test]
+    fn what_is_kept_is_for_the_same_cgroup() -> Result {
+        let mut pair = Pair::new();
+        let pages = PageRange::from_ends(1, 1);
+        let needed = SpareNeeded { is_charged: false };
+        assert_eq!(pair.real.needs(CGROUP), Some(needed));
+        pair.step(Step::Unpin(pages))?;
+        pair.step(Step::Pin(pages))?;
+        assert_eq!(pair.real.needs(CGROUP), None);
+        assert_eq!(pair.real.needs(CGROUP + 1), Some(needed));
+        let order = &mut pair.order;
+        let unpinned = pair.real.unpin(pages, &mut None, CGROUP + 1, order);
+        assert_eq!(unpinned, Err(needed));
+        let unpinned = pair.real.unpin(pages, &mut None, CGROUP, order);
+        assert_eq!(unpinned, Ok(None));
+        // From now on there are some of either.
+        let mut spare = spare(99, false)?;
+        if let Some(spare) = &mut spare {
+            spare.cgroup += 1;
+        }
+        let pages = PageRange::from_ends(3, 3);
+        let unpinned = pair.real.unpin(pages, &mut spare, CGROUP + 1, order);
+        assert_eq!(unpinned, Ok(None));
+        assert!(pair.real.pin(pages, &mut None, || CGROUP, order).is_ok());
+        for cgroup in [CGROUP, CGROUP + 1] {
+            assert_eq!(pair.real.needs(cgroup), Some(needed));
         }
         Ok(())
     }
