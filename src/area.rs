@@ -53,8 +53,6 @@ pub(crate) struct Area {
 struct Inner {
     name: Name,
     mask: ProtMask,
-    /// The file of private mappings, which has the name alone.
-    private: Option<ShmemFile>,
 }
 
 /// How far an area has come on its way to memory.
@@ -75,7 +73,6 @@ impl Area {
             inner <- new_mutex!(Inner {
                 name: Name::empty(),
                 mask: ProtMask::ALL,
-                private: None,
             }, "Area::inner"),
             size: Atomic::new(0),
             backing: SetOnce::new(),
@@ -157,7 +154,7 @@ impl Area {
     /// whatever keeps the file from being made. A failure leaves name and size
     /// free to change.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
-        let mut inner = self.inner.lock();
+        let inner = self.inner.lock();
         let size = self.size();
         let pages = pages::count(size).ok_or(EINVAL)?;
         if !pages::fits(vma.end() - vma.start(), pages) {
@@ -168,7 +165,9 @@ impl Area {
         if let Some(backing) = self.backing() {
             return inner.map(backing, vma);
         }
-        let file = ShmemFile::new(inner.name.full(), size, vma)?;
+        let file = inner
+            .name
+            .with_full(|name| ShmemFile::new(name, size, vma))?;
         let backing = Backing::new(file, pages, self.reclaim.clone())?;
         inner.map(&backing, vma)?;
         // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
@@ -187,16 +186,15 @@ impl Area {
 
 impl Inner {
     /// Maps a backing file, or if the mapping is private, the name.
-    fn map(&mut self, backing: &Backing, vma: &VmaNew) -> Result {
+    fn map(&self, backing: &Backing, vma: &VmaNew) -> Result {
         if shmem::is_shared(vma) {
             return backing.file().map(vma);
         }
-        let private = match self.private.take() {
-            Some(private) => private,
-            None => ShmemFile::empty(self.name.full())?,
-        };
-        private.map_name(vma);
-        self.private = Some(private);
+        let file = backing.private_file();
+        if file.as_ref().is_none() {
+            file.populate(self.name.with_full(ShmemFile::empty)?);
+        }
+        file.as_ref().ok_or(ENOMEM)?.map_name(vma);
         Ok(())
     }
 }

@@ -36,7 +36,10 @@ use crate::{
         self,
         AddressRequest, //
     },
-    name::Name,
+    name::{
+        self,
+        Name, //
+    },
     pages::PageRange,
     reclaim::{
         Backing,
@@ -158,6 +161,19 @@ fn show_name(m: &SeqFile, name: &Name) {
 /// Copies in a C string, of which 255 bytes count. A bad pointer wins over an
 /// area that is mapped.
 fn set_name(area: &Area, arg: usize) -> Result<isize> {
+    // A buffer for every name would take longer to clear than most take to copy.
+    let mut buf = [0; name::SHORT + 2];
+    let len = buf.len();
+    let name = user(arg, len).reader().strcpy_into_buf(&mut buf)?;
+    if name.count_bytes() > name::SHORT {
+        return set_long_name(area, arg);
+    }
+    area.set_name(name)?;
+    Ok(0)
+}
+
+#[cold]
+fn set_long_name(area: &Area, arg: usize) -> Result<isize> {
     let mut buf = [0; uapi::NAME_LEN];
     let name = user(arg, uapi::NAME_LEN)
         .reader()

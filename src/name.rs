@@ -12,64 +12,83 @@ const PREFIX: &CStr = c"dev/ashmem";
 /// What is before a name that was set.
 const START: &[u8] = b"dev/ashmem/";
 
+/// The most bytes of a name for which nothing is allocated: more than most names have, and
+/// no more than there is room for beside them in what an area is allocated in.
+pub(crate) const SHORT: usize = 30;
+
 /// A name; the empty one means that none was set.
 ///
 /// # Invariants
 ///
-/// Nothing, or [`START`], a text of up to 255 bytes that are not NUL, and a NUL.
-pub(crate) struct Name(KVec<u8>);
+/// A text of up to 255 bytes that are not NUL.
+pub(crate) struct Name(Text);
+
+enum Text {
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(KVec<u8>),
+}
 
 impl Name {
     /// Returns the name of an area that was given none.
     pub(crate) const fn empty() -> Self {
+        let bytes = [0; SHORT];
         // INVARIANT: Nothing.
-        Self(KVec::new())
+        Self(Text::Short { len: 0, bytes })
     }
 
     /// Makes a name, cut at 255 bytes as the C driver does.
     ///
-    /// Fails with `ENOMEM`.
+    /// Fails with `ENOMEM` if it is long.
     pub(crate) fn new(text: &CStr) -> Result<Self> {
         let text = text.to_bytes();
         let text = text.get(..NAME_LEN - 1).unwrap_or(text);
-        if text.is_empty() {
-            return Ok(Self::empty());
-        }
-        let flags = GFP_KERNEL_ACCOUNT;
-        let mut full = KVec::with_capacity(START.len() + text.len() + 1, flags)?;
-        full.extend_from_slice(START, flags)?;
-        full.extend_from_slice(text, flags)?;
-        full.push(0, flags)?;
+        let mut bytes = [0; SHORT];
         // INVARIANT: The text was cut, and is of a C string.
-        Ok(Self(full))
+        Ok(Self(match bytes.get_mut(..text.len()) {
+            Some(start) => {
+                start.copy_from_slice(text);
+                // CAST: It is short.
+                let len = text.len() as u8;
+                Text::Short { len, bytes }
+            }
+            None => {
+                let mut long = KVec::new();
+                long.extend_from_slice(text, GFP_KERNEL_ACCOUNT)?;
+                Text::Long(long)
+            }
+        }))
     }
 
     /// Returns the name without prefix and NUL.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self.0.get(START.len()..) {
-            Some([text @ .., 0]) => text,
-            _ => b"",
+        match &self.0 {
+            Text::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Text::Long(bytes) => bytes,
         }
     }
 
     /// Copies what `ASHMEM_GET_NAME` answers, with its NUL: the name, or
     /// `dev/ashmem` if there is none. Returns its length.
     pub(crate) fn answer(&self, to: &mut [u8; NAME_LEN]) -> usize {
-        let answer = match self.0.get(START.len()..) {
-            Some(text) => text,
-            None => PREFIX.to_bytes_with_nul(),
+        let answer = match self.as_bytes() {
+            [] => PREFIX.to_bytes(),
+            text => text,
         };
-        if let Some(to) = to.get_mut(..answer.len()) {
-            to.copy_from_slice(answer);
+        if let Some((start, [nul, ..])) = to.split_at_mut_checked(answer.len()) {
+            start.copy_from_slice(answer);
+            *nul = 0;
         }
-        answer.len()
+        answer.len() + 1
     }
 
-    /// Returns the name under which the memory appears in `/proc/PID/maps`; the
+    /// Calls `f` with the name under which the memory appears in `/proc/PID/maps`; the
     /// kernel puts the first slash.
-    pub(crate) fn full(&self) -> &CStr {
-        // Without a name there is no NUL.
-        CStr::from_bytes_until_nul(&self.0).unwrap_or(PREFIX)
+    pub(crate) fn with_full<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
+        match (self.as_bytes(), &self.0) {
+            ([], _) => f(PREFIX),
+            (text, Text::Short { .. }) => f(full(text, &mut [0; START.len() + SHORT + 1])),
+            (text, Text::Long(_)) => f(full(text, &mut [0; START.len() + NAME_LEN])),
+        }
     }
 
     /// Yields the name in pieces in which a newline is replaced by `\012`, the
@@ -81,6 +100,17 @@ impl Name {
             [newline, line]
         })
     }
+}
+
+/// Puts the prefix before a name, in a buffer that has room for both and is zero.
+fn full<'a>(text: &[u8], buf: &'a mut [u8]) -> &'a CStr {
+    if let Some((start, rest)) = buf.split_at_mut_checked(START.len()) {
+        start.copy_from_slice(START);
+        if let Some(to) = rest.get_mut(..text.len()) {
+            to.copy_from_slice(text);
+        }
+    }
+    CStr::from_bytes_until_nul(buf).unwrap_or(PREFIX)
 }
 
 #[kunit_tests(rust_ashmem_name)]
@@ -107,7 +137,7 @@ mod tests {
     }
 
     fn full_is(name: &Name, want: &[u8]) -> bool {
-        name.full().to_bytes() == want
+        name.with_full(|full| full.to_bytes() == want)
     }
 
     fn answer_is(name: &Name, want: &[u8]) -> bool {
@@ -144,8 +174,15 @@ mod tests {
     fn full_name_has_the_prefix() {
         assert!(full_is(&Name::empty(), b"dev/ashmem"));
         assert!(full_is(&name(b"a\xff\0"), b"dev/ashmem/a\xff"));
-        let len = with_name(255, |name, _| name.full().to_bytes().len());
-        assert_eq!(len, START.len() + 255);
+        for len in [1, SHORT - 1, SHORT, SHORT + 1, 255] {
+            assert!(with_name(len, |name, text| {
+                let mut want = [0; START.len() + 255];
+                let (start, end) = want.split_at_mut(START.len());
+                start.copy_from_slice(START);
+                end[..len].copy_from_slice(&text[..len]);
+                full_is(name, &want[..START.len() + len])
+            }));
+        }
     }
 
     #[test]

@@ -90,6 +90,8 @@ fn weight(range: &Object) -> usize {
 #[pin_data]
 pub(crate) struct Backing {
     file: ShmemFile,
+    /// That of private mappings, which has the name alone.
+    private_file: SetOnce<ShmemFile>,
     pages: usize,
     reclaim: Arc<Reclaim>,
     membership: SetOnce<Membership>,
@@ -122,6 +124,7 @@ impl Backing {
         Arc::pin_init(
             pin_init!(Self {
                 file,
+                private_file: SetOnce::new(),
                 pages,
                 reclaim,
                 membership: SetOnce::new(),
@@ -135,6 +138,11 @@ impl Backing {
     /// Returns the file.
     pub(crate) fn file(&self) -> &ShmemFile {
         &self.file
+    }
+
+    /// Returns the file of private mappings; whoever makes the first one sets it.
+    pub(crate) fn private_file(&self) -> &SetOnce<ShmemFile> {
+        &self.private_file
     }
 
     /// Returns the number of pages.
