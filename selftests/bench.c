@@ -254,11 +254,11 @@ static void bench_calls(const struct subject *subject)
 		{ "SET_PROT_MASK", ASHMEM_SET_PROT_MASK, PROT_ALL },
 		{ "GET_PROT_MASK", ASHMEM_GET_PROT_MASK, 0 },
 		{ NULL, 1, 0 },		/* is mapped from here on */
+		{ "PURGE_ALL_CACHES", ASHMEM_PURGE_ALL_CACHES, 0 },	/* of nothing */
 		{ "GET_FILE_ID", ASHMEM_GET_FILE_ID, (unsigned long)&id },
 		{ "GET_PIN_STATUS", ASHMEM_GET_PIN_STATUS, (unsigned long)&range },
 		{ "PIN", ASHMEM_PIN, (unsigned long)&range },
 		{ "UNPIN", ASHMEM_UNPIN, (unsigned long)&range },
-		{ "PURGE_ALL_CACHES", ASHMEM_PURGE_ALL_CACHES, 0 },
 		{ NULL, 0, 0 },
 	};
 	int fd = region_create(subject, size);
