@@ -65,6 +65,9 @@ bench:
 bench-check bench-baseline:
 	@scripts/bench.sh $(@:bench-%=%)
 
+bench-shared:
+	@scripts/bench.sh shared "" "$(MODULE2)"
+
 pressure:
 	@MODULE2="$(MODULE2)" SCENARIOS="$(SCENARIOS)" scripts/pressure.sh $(VM)
 
@@ -105,6 +108,7 @@ help:
 	@echo '  bench            measure what calls cost, in instructions'
 	@echo '  bench-check      compare that with selftests/bench_baseline.json'
 	@echo '  bench-baseline   write that file anew'
+	@echo '  bench-shared     list what two CPUs write in common'
 	@echo '  pressure         measure what is left of a cache when memory gets short, beside'
 	@echo '                   the C driver; a table and a picture'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'
@@ -138,6 +142,6 @@ help:
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
 .PHONY: all modules modules_install clean demo test test-android test-installed test-all \
-	torture bench bench-check bench-baseline pressure metadata metadata-check metadata-clean oracle check \
+	torture bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
 	test-secureboot tools dkms-install dkms-uninstall dkms-source deb test-package

@@ -17,12 +17,14 @@
 //!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
 //!                │           │           │            ├─ quota
 //!                │           │           │            └─ tree (FFI)
-//!                │           │           ├─ lru (FFI) ─── tree, shrinker (FFI) ── mood
+//!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
 //!                │           │           └─ vmstat (FFI) ── mood
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
 //! ```
+//!
+//! The items of `lru` can be in a `tree`.
 //!
 //! # Lock order
 //!

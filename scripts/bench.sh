@@ -19,6 +19,7 @@ usage() {
 		Usage: make bench [VM=debian] [DEVICE=/dev/...] [MODULE2=FILE.ko]
 		       make bench-check
 		       make bench-baseline
+		       make bench-shared
 
 		Measures what the driver's calls cost, and the same with a memfd, in
 		instructions: a virtual machine without debug options counts them, so that the
@@ -30,6 +31,9 @@ usage() {
 		  bench-check     compares with selftests/bench_baseline.json; ends with
 		                  status 1 if something became dearer by more than 3 %
 		  bench-baseline  writes that file anew
+		  bench-shared    lists the cache lines that two CPUs write when each pins and
+		                  unpins pages of a region of its own; ends with status 1 if
+		                  there is one that is not list_lru's
 
 		With VM=debian, bench measures on Debian's own kernel, for which none has to be
 		built. System calls are dearer there, and it has no files to scan through, so two
@@ -107,7 +111,7 @@ report_rows() {
 	# Another one has a processor with other features, for which the kernel does things
 	# in other ways.
 	qemu=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9.]*\).*/\1/p')
-	"$TOP/scripts/bench.py" --kernel "$kernel" --toolchain "$toolchain, QEMU $qemu" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
+	"$TOP/scripts/bench.py" --machine "$VM" --kernel "$kernel" --toolchain "$toolchain, QEMU $qemu" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
 }
 
 run_bench() {
@@ -139,6 +143,29 @@ write_baseline() {
 	say "Written: selftests/bench_baseline.json"
 }
 
+# run_shared: watches what two CPUs write. The module is MODULE2 if there is one.
+run_shared() {
+	local bench dir=$OUT/bench-shared symbols
+	prepare
+	bench=$(selftests_of bench 64)/bench
+	mkdir -p "$dir"
+	step "Building the plugin for QEMU" "1 s" "$dir/plugin.log" \
+		gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$dir/shared_lines.so" "$TOP/scripts/shared_lines.c"
+	PLUGIN=$dir/shared_lines.so,begin=$(address_of watch_begin "$bench"),end=$(address_of watch_end "$bench")
+	# Half the times that each pins and unpins: what the timer does besides is less.
+	PLUGIN+=,least=500,out=$dir/lines
+	make_initramfs bench-shared bench-shared "${MODULE2:-$OUT/bench/module/rust_ashmem.ko}:/rust_ashmem.ko" "$bench:/bench"
+	say "Watching what two CPUs write (usually 1 min)"
+	follow_vm bench-shared cat >/dev/null || die "It did not come to its end." "The kernel's log is out/bench-shared/console."
+	tr -d '\r' <"$dir/results" >"$dir/symbols"
+	"$TOP/scripts/shared_lines.py" "$KDIR/System.map" "$dir/symbols" "$dir/lines"
+}
+
+# address_of SYMBOL PROGRAM
+address_of() {
+	nm "$2" | awk -v name="$1" '$3 == name { print $1 }'
+}
+
 VM=${4:-bench}
 DEVICE=${2:-}
 MODULE2=${3:-}
@@ -150,6 +177,7 @@ case ${1:-run} in
 run) run_bench ;;
 check) check_bench ;;
 baseline) write_baseline ;;
+shared) run_shared ;;
 -h | --help) usage ;;
 *) usage >&2 && exit 2 ;;
 esac

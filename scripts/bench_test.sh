@@ -57,7 +57,7 @@ PARALLEL='pin+unpin own region|2|ns|ashmem'
 CREATE='create|-|instructions'
 
 rows "$PIN|2000.0" "$REGION|448" "$PARALLEL|1250"
-echo "1..25"
+echo "1..26"
 result "a baseline is written" bench baseline "$TMP/rows" "$TMP/baseline"
 result "what is in real time is no part of it" bash -c "! grep -q '\"ns\"' '$TMP/baseline'"
 result "the same passes" compared 0 '^2 rows compared: 0 dearer and 0 cheaper .* 0 gone, 0 new' \
@@ -84,6 +84,8 @@ result "a target without memfd's value is not judged" tabulated '^0 of 14 target
 	"$CREATE|ashmem|1040.0"
 result "a number is compared with the target of its n" tabulated '^pin\+unpin +1,000 +2,500.* <= 2,700 +met' \
 	"$PIN|2400" 'pin+unpin|1000|instructions|ashmem|2500'
+result "another machine has other targets" eval 'bench report --machine debian "$TMP/rows" "$TMP" && grep -q "^0 of 14 targets met, 0 missed, 14 not" "$TMP/table.txt"'
+bench report "$TMP/rows" "$TMP"
 result "what was missed is told" grep -q '^missed: pin+unpin (n=100): 2,400' "$TMP/table.txt"
 result "another device has a ratio, too" tabulated '^create +- +1,100 +2,000 +1,000 +1\.100 +2\.000' \
 	"$CREATE|ashmem|1100" "$CREATE|c_ashmem|2000" "$CREATE|memfd|1000"

@@ -87,6 +87,10 @@ start_vm() {
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=single
 			-icount shift=0,sleep=off -smp 1 -cpu max -rtc base=2026-01-01,clock=vm"
 		;;
+	bench-shared)
+		# If the CPUs took turns in one thread, QEMU would not tell the plugin which it is.
+		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
+		;;
 	arm64* | android-arm64)
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
 		# has one UART.

@@ -4,6 +4,7 @@
  *
  *   bench [--device PATH]    each call by itself; PATH is one more device
  *   bench --parallel         several processes at once
+ *   bench --shared           two at once, for whoever watches what they write
  *
  * Prints a line for each row and subject: the row's name, how many there are of
  * what it is about (or -), the unit, the subject and the value, with tabs between.
@@ -13,6 +14,7 @@
 #include <getopt.h>
 #include <linux/falloc.h>
 #include <math.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -729,11 +731,57 @@ static void bench_parallel(const struct subject *subject)
 	bench_beside_purge(subject);
 }
 
+/* scripts/shared_lines.c watches what a CPU does in between. */
+__attribute__((noinline)) void watch_begin(void)
+{
+	asm volatile ("");
+}
+
+__attribute__((noinline)) void watch_end(void)
+{
+	asm volatile ("");
+}
+
+/* Pins and unpins pages of a region of its own, on a CPU of its own. */
+static void pin_on_cpu(const struct subject *subject, struct race *race, int cpu)
+{
+	struct region region;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	must("sched_setaffinity", sched_setaffinity(0, sizeof(cpus), &cpus));
+	region_open(&region, subject, 16);
+	unpin_and_pin(&region);
+	start_together(race, PROCESSES);
+	watch_begin();
+	unpin_and_pin(&region);
+	watch_end();
+}
+
+static void pin_on_cpus(const struct subject *subject)
+{
+	struct race *race = race_begin();
+	pid_t children[PROCESSES];
+
+	for (int i = 0; i < PROCESSES; i++) {
+		children[i] = must("fork", fork());
+		if (children[i] == 0) {
+			pin_on_cpu(subject, race, i);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < PROCESSES; i++)
+		if (exit_status_of(children[i]))
+			exit(1);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "device", required_argument, NULL, 'd' },
 		{ "parallel", no_argument, NULL, 'p' },
+		{ "shared", no_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct subject memfd = { "memfd", NULL, 0 };
@@ -752,8 +800,11 @@ int main(int argc, char **argv)
 		case 'p':
 			parallel = true;
 			break;
+		case 's':
+			pin_on_cpus(&ashmem);
+			return 0;
 		default:
-			fprintf(stderr, "Usage: bench [--parallel] [--device PATH]\n");
+			fprintf(stderr, "Usage: bench [--parallel | --shared] [--device PATH]\n");
 			return 2;
 		}
 	}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A plugin for QEMU that finds the cache lines which two CPUs of a guest write.
+ *
+ * A CPU is watched from when it executes the code at the address 'begin' until it
+ * comes to 'end'. Writes to line 'out' a line for each cache line of the kernel that
+ * more than one CPU wrote at least 'least' times meanwhile: its address, how often each
+ * wrote it, and the addresses of the code that did.
+ *
+ * It declares what it takes of QEMU's interface by itself, as not every distribution
+ * has a package with qemu-plugin.h.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint64_t qemu_plugin_id_t;
+typedef uint32_t qemu_plugin_meminfo_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+
+enum { NO_REGS, READ = 1, WRITE };
+
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+					   void (*f)(qemu_plugin_id_t, struct qemu_plugin_tb *));
+void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*f)(qemu_plugin_id_t, void *),
+				    void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    void (*f)(unsigned int, void *), int regs, void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
+				      void (*f)(unsigned int, qemu_plugin_meminfo_t, uint64_t,
+						void *),
+				      int regs, int what, void *data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+
+#define EXPORT	__attribute__((visibility("default")))
+
+EXPORT int qemu_plugin_version = 4;
+
+#define CPUS	2
+#define WRITERS	8
+#define LINES	(1 << 16)
+#define KERNEL	(1ULL << 63)
+
+static struct line {
+	uint64_t address, writes[CPUS], writers[WRITERS];
+} lines[LINES];
+
+static uint64_t begin, end, least;
+static const char *out;
+static bool is_watched[CPUS];
+/* Each CPU has a thread. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct line *line_of(uint64_t address)
+{
+	size_t at = address / 64 * 0x9e3779b97f4a7c15ULL >> 48;
+
+	address &= ~63ULL;
+	while (lines[at].address && lines[at].address != address)
+		at = (at + 1) % LINES;
+	lines[at].address = address;
+	return lines + at;
+}
+
+static void count_write(unsigned int cpu, uint64_t address, uint64_t code)
+{
+	struct line *line = line_of(address);
+
+	line->writes[cpu]++;
+	for (int i = 0; i < WRITERS; i++) {
+		if (!line->writers[i])
+			line->writers[i] = code;
+		if (line->writers[i] == code)
+			return;
+	}
+}
+
+static void is_written(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t address, void *code)
+{
+	(void)info;
+	if (cpu >= CPUS || !is_watched[cpu] || address < KERNEL)
+		return;
+	pthread_mutex_lock(&mutex);
+	count_write(cpu, address, (uintptr_t)code);
+	pthread_mutex_unlock(&mutex);
+}
+
+static void watch_begins(unsigned int cpu, void *data)
+{
+	(void)data;
+	if (cpu < CPUS)
+		is_watched[cpu] = true;
+}
+
+static void watch_ends(unsigned int cpu, void *data)
+{
+	(void)data;
+	if (cpu < CPUS)
+		is_watched[cpu] = false;
+}
+
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	(void)id;
+	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		uint64_t code = qemu_plugin_insn_vaddr(insn);
+
+		if (code == begin)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, watch_begins, NO_REGS, NULL);
+		if (code == end)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, watch_ends, NO_REGS, NULL);
+		if (code >= KERNEL)
+			qemu_plugin_register_vcpu_mem_cb(insn, is_written, NO_REGS, WRITE,
+							 (void *)(uintptr_t)code);
+	}
+}
+
+static void report(qemu_plugin_id_t id, void *data)
+{
+	FILE *file = fopen(out, "w");
+
+	(void)id;
+	(void)data;
+	if (!file)
+		return;
+	for (struct line *line = lines; line < lines + LINES; line++) {
+		if (line->writes[0] < least || line->writes[1] < least)
+			continue;
+		fprintf(file, "%" PRIx64 " %" PRIu64 " %" PRIu64, line->address, line->writes[0],
+			line->writes[1]);
+		for (int i = 0; i < WRITERS && line->writers[i]; i++)
+			fprintf(file, " %" PRIx64, line->writers[i]);
+		fprintf(file, "\n");
+	}
+	fclose(file);
+}
+
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
+
+int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
+{
+	(void)info;
+	for (int i = 0; i < argc; i++) {
+		if (!strncmp(argv[i], "begin=", 6))
+			begin = strtoull(argv[i] + 6, NULL, 16);
+		else if (!strncmp(argv[i], "end=", 4))
+			end = strtoull(argv[i] + 4, NULL, 16);
+		else if (!strncmp(argv[i], "least=", 6))
+			least = strtoull(argv[i] + 6, NULL, 10);
+		else if (!strncmp(argv[i], "out=", 4))
+			out = strdup(argv[i] + 4);
+	}
+	if (!begin || !end || !least || !out)
+		return 1;
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+	qemu_plugin_register_atexit_cb(id, report, NULL);
+	return 0;
+}
