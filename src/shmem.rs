@@ -313,18 +313,16 @@ impl ShmemFile {
         let (first, last) = pages.bytes();
         let before = self.resident();
         // Truncating would unmap them page by page, and guards with them, which stay here.
-        if self.is_mapped() {
-            // SAFETY: The file is valid, and so is its mapping for as long.
-            unsafe {
-                bindings::unmap_mapping_range(
-                    (*self.as_ptr()).f_mapping,
-                    // CAST: An offset in a file.
-                    first as bindings::loff_t,
-                    (last - first + 1) as bindings::loff_t,
-                    0,
-                )
-            };
-        }
+        // SAFETY: The file is valid, and so is its mapping for as long.
+        unsafe {
+            bindings::unmap_mapping_range(
+                (*self.as_ptr()).f_mapping,
+                // CAST: An offset in a file.
+                first as bindings::loff_t,
+                (last - first + 1) as bindings::loff_t,
+                0,
+            )
+        };
         // SAFETY: The file is valid, and its inode is shmem's.
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
         before.saturating_sub(self.resident())
@@ -344,16 +342,6 @@ impl ShmemFile {
             return 0;
         }
         pages.len().min(self.resident().max(2))
-    }
-
-    /// Returns whether the file is mapped. (If it is mapped meanwhile, that is as if it
-    /// had been mapped after.)
-    #[doc(alias = "mapping_mapped")]
-    fn is_mapped(&self) -> bool {
-        // SAFETY: The file is valid, and so is its mapping for as long.
-        let root = unsafe { &raw const (*(*self.as_ptr()).f_mapping).i_mmap.rb_root.rb_node };
-        // SAFETY: As above; others may change it.
-        !unsafe { root.read_volatile() }.is_null()
     }
 
     /// Returns how many pages of the file are in memory.
