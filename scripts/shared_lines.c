@@ -6,38 +6,14 @@
  * comes to 'end'. Writes to line 'out' a line for each cache line of the kernel that
  * more than one CPU wrote at least 'least' times meanwhile: its address, how often each
  * wrote it, and the addresses of the code that did.
- *
- * It declares what it takes of QEMU's interface by itself, as not every distribution
- * has a package with qemu-plugin.h.
  */
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-typedef uint32_t qemu_plugin_meminfo_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-enum { NO_REGS, READ = 1, WRITE };
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-					   void (*f)(qemu_plugin_id_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*f)(qemu_plugin_id_t, void *),
-				    void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*f)(unsigned int, void *), int regs, void *data);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
-				      void (*f)(unsigned int, qemu_plugin_meminfo_t, uint64_t,
-						void *),
-				      int regs, int what, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+#include "qemu_plugin.h"
 
 #define EXPORT	__attribute__((visibility("default")))
 
@@ -45,20 +21,20 @@ EXPORT int qemu_plugin_version = 4;
 
 #define CPUS	2
 #define WRITERS	8
-#define LINES	(1 << 16)
-#define KERNEL	(1ULL << 63)
+#define LINES	65536
+#define KERNEL	0x8000000000000000ULL
 
 static struct line {
-	uint64_t address, writes[CPUS], writers[WRITERS];
+	__u64 address, writes[CPUS], writers[WRITERS];
 } lines[LINES];
 
-static uint64_t begin, end, least;
+static __u64 begin, end, least;
 static const char *out;
 static bool is_watched[CPUS];
 /* Each CPU has a thread. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static struct line *line_of(uint64_t address)
+static struct line *line_of(__u64 address)
 {
 	size_t at = address / 64 * 0x9e3779b97f4a7c15ULL >> 48;
 
@@ -69,7 +45,7 @@ static struct line *line_of(uint64_t address)
 	return lines + at;
 }
 
-static void count_write(unsigned int cpu, uint64_t address, uint64_t code)
+static void count_write(unsigned int cpu, __u64 address, __u64 code)
 {
 	struct line *line = line_of(address);
 
@@ -82,13 +58,13 @@ static void count_write(unsigned int cpu, uint64_t address, uint64_t code)
 	}
 }
 
-static void is_written(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t address, void *code)
+static void is_written(unsigned int cpu, qemu_plugin_meminfo_t info, __u64 address, void *code)
 {
 	(void)info;
 	if (cpu >= CPUS || !is_watched[cpu] || address < KERNEL)
 		return;
 	pthread_mutex_lock(&mutex);
-	count_write(cpu, address, (uintptr_t)code);
+	count_write(cpu, address, (unsigned long)code);
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -111,7 +87,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	(void)id;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		uint64_t code = qemu_plugin_insn_vaddr(insn);
+		__u64 code = qemu_plugin_insn_vaddr(insn);
 
 		if (code == begin)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, watch_begins, NO_REGS, NULL);
@@ -119,7 +95,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, watch_ends, NO_REGS, NULL);
 		if (code >= KERNEL)
 			qemu_plugin_register_vcpu_mem_cb(insn, is_written, NO_REGS, WRITE,
-							 (void *)(uintptr_t)code);
+							 (void *)(unsigned long)code);
 	}
 }
 
@@ -134,10 +110,9 @@ static void report(qemu_plugin_id_t id, void *data)
 	for (struct line *line = lines; line < lines + LINES; line++) {
 		if (line->writes[0] < least || line->writes[1] < least)
 			continue;
-		fprintf(file, "%" PRIx64 " %" PRIu64 " %" PRIu64, line->address, line->writes[0],
-			line->writes[1]);
+		fprintf(file, "%llx %llu %llu", line->address, line->writes[0], line->writes[1]);
 		for (int i = 0; i < WRITERS && line->writers[i]; i++)
-			fprintf(file, " %" PRIx64, line->writers[i]);
+			fprintf(file, " %llx", line->writers[i]);
 		fprintf(file, "\n");
 	}
 	fclose(file);
