@@ -168,6 +168,33 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_regions_of_others, 300)
 	EXPECT_EQ(0, exit_status_of(child));
 }
 
+#define REGIONS	500
+
+/* What a user finds who has pinned again what was unpinned, as an exit status. */
+static int pin_everything_again(void)
+{
+	int fd;
+
+	if (setresuid(STRANGER, STRANGER, STRANGER))
+		return 1;
+	for (int i = 0; i < REGIONS; i++) {
+		fd = sparse_area(4 * PAGES);
+		if (unpin_single_pages(fd, 0, PAGES) || pin(fd, 20, 4) || pin(fd, 0, 0))
+			return 2;
+	}
+	fd = sparse_area(4 * MOST_RANGES);
+	return unpin_single_pages(fd, 0, MOST_RANGES) ? 3 : 0;
+}
+
+TEST_F_TIMEOUT(stranger, pays_nothing_for_what_is_pinned_again, 300)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(pin_everything_again());
+	EXPECT_EQ(0, exit_status_of(child));
+}
+
 /* Unpins and pins a page again and again, as fast as can be. */
 static void hammer(int fd)
 {

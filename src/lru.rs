@@ -76,14 +76,19 @@ impl<T> Item<T> {
         // SAFETY: By the invariant the object exists.
         unsafe { self.0.as_ref() }.links.get()
     }
+
+    /// Returns whether it is on a list.
+    fn is_listed(&self) -> bool {
+        let links = self.links();
+        // SAFETY: By the invariant the object is initialised. On a list, the
+        // value may change meanwhile, to another that is not the item itself.
+        unsafe { (&raw const (*links).next).read_volatile() != links }
+    }
 }
 
 impl<T> Drop for Item<T> {
     fn drop(&mut self) {
-        let links = self.links();
-        // SAFETY: By the invariant the object is initialised. On a list, the
-        // value may change meanwhile, to another that is not the item itself.
-        if unsafe { (&raw const (*links).next).read_volatile() } != links {
+        if self.is_listed() {
             pr_err!("an item was dropped that is on a list\n");
             return;
         }
@@ -98,6 +103,15 @@ impl<T> Drop for Item<T> {
 // undoes `into_raw()`.
 unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
     type Value = V;
+
+    fn get_mut(&mut self) -> Option<&mut V> {
+        if self.is_listed() {
+            return None;
+        }
+        // SAFETY: By the invariant the object is initialised and ours. Others come to it by
+        // a list alone.
+        Some(unsafe { self.0.as_mut() }.data.value_mut())
+    }
 
     fn into_raw(self) -> NonNull<tree::Node<V>> {
         let node = ManuallyDrop::new(self).0;

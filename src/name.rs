@@ -12,8 +12,8 @@ const PREFIX: &CStr = c"dev/ashmem";
 /// What is before a name that was set.
 const START: &[u8] = b"dev/ashmem/";
 
-/// The most bytes of a name for which nothing is allocated: more than most names have, and
-/// no more than there is room for beside them in what an area is allocated in.
+/// The most bytes of a name for which nothing is allocated. More would put areas into the
+/// next larger size of kmalloc().
 pub(crate) const SHORT: usize = 30;
 
 /// A name; the empty one means that none was set.

@@ -20,7 +20,8 @@ use kernel::{
 /// The most ranges that a user without `CAP_SYS_RESOURCE` can be charged for.
 ///
 /// That is 6 MiB. Programs unpin a range for each object of a cache: hundreds, or
-/// a few thousand.
+/// a few thousand. Up to two ranges that were pinned again may count for each area that has
+/// four or more.
 const MOST: usize = 1 << 16;
 
 /// How many ranges of an area are not charged: they take no more than the area does by

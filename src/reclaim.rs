@@ -281,7 +281,6 @@ impl Backing {
     }
 
     /// Makes an object for one more range; charged to the caller, of this memory cgroup.
-    /// (If it comes to another one meanwhile, it is as if it had been there before.)
     ///
     /// Fails with `ENOMEM`, also if the caller's user has too many ranges.
     fn spare(self: &Arc<Self>, needed: SpareNeeded, cgroup: u64) -> Result<Spare<Item<Object>>> {
@@ -317,6 +316,8 @@ impl Backing {
             None
         };
         let range = self.reclaim.lru.item(Range::new(self.clone(), charge))?;
+        // A caller that is moved meanwhile may be charged in either.
+        let cgroup = Some(cgroup).filter(|&cgroup| cgroup == cgroup_of_caller());
         Ok(Spare { range, cgroup })
     }
 
@@ -384,6 +385,7 @@ impl Backing {
             let last = match found {
                 Found::Begun(range) => {
                     drop(unpinned);
+                    might_sleep();
                     self.punch(range);
                     purged = purged.saturating_add(range.len());
                     if task::was_killed() {

@@ -98,10 +98,11 @@ pub(crate) trait Order<B> {
 }
 
 /// An object for one more range, allocated before the lock is taken, and the memory
-/// cgroup that it is charged to.
+/// cgroup that it is charged to. (Where that is of another or of none, for once, as its task
+/// was just moved or the kernel had no memory to note it, the range is on another list.)
 pub(crate) struct Spare<B> {
     pub(crate) range: B,
-    pub(crate) cgroup: u64,
+    pub(crate) cgroup: Option<u64>,
 }
 
 /// Says that a [`Spare`] is needed; nothing was changed.
@@ -136,12 +137,24 @@ pub(crate) enum Found {
 ///
 /// # Invariants
 ///
-/// All of them are charged to `home`. If there are several, none is `kept`.
+/// All of them are charged to `home`, as far as can be told: see [`Spare`]. If there are
+/// several, none is `kept`.
 struct Objects<B> {
     home: Home,
     /// Some that are in no tree: often a pin is followed by an unpin. There are two, as one
     /// that splits a range takes one, and the other that joins its ends leaves one.
     kept: [Option<B>; 2],
+}
+
+/// Has one object that nobody else sees pass its charge to another, or give it back.
+fn pass_charge<O, B: Boxed<Value = Range<O>>>(from: &mut B, to: Option<&mut B>) {
+    if from.charge.is_none() || to.as_ref().is_some_and(|to| to.charge.is_some()) {
+        return;
+    }
+    let charge = from.get_mut().and_then(|range| range.charge.take());
+    if let Some(range) = to.and_then(B::get_mut) {
+        range.charge = charge;
+    }
 }
 
 /// A memory cgroup to which objects are charged.
@@ -181,10 +194,10 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         self.kept.iter().any(Option::is_some) && self.are_of(cgroup)
     }
 
-    fn admit(&mut self, cgroup: u64) {
-        match self.home {
-            Home::None => self.home = Home::One(cgroup),
-            Home::One(home) if home == cgroup => (),
+    fn admit(&mut self, cgroup: Option<u64>) {
+        match (self.home, cgroup) {
+            (Home::None, Some(cgroup)) => self.home = Home::One(cgroup),
+            (Home::One(home), Some(cgroup)) if home == cgroup => (),
             _ => {
                 self.home = Home::Several;
                 self.kept = [None, None];
@@ -192,11 +205,28 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         }
     }
 
-    /// Keeps the spare: if the same is asked for once more, it will be needed again.
+    /// Keeps the spare: if the same is asked for once more, it will be needed again. Not if
+    /// it is charged, as nobody has a range for that.
     fn keep_spare(&mut self, spare: &mut Option<Spare<B>>) {
         if let Some(spare) = spare.take() {
-            self.admit(spare.cgroup);
-            self.keep(spare.range);
+            let is_of_home = spare.cgroup.is_some_and(|cgroup| self.are_of(cgroup));
+            if is_of_home && spare.range.charge.is_none() {
+                self.keep(spare.range);
+            }
+        }
+    }
+
+    /// Has what is kept not be charged, if so many ranges are not. If there are none left,
+    /// it no longer matters of which memory cgroups they were.
+    fn settle(&mut self, ranges: u32) {
+        if quota::is_charged(ranges) {
+            return;
+        }
+        for kept in self.kept.iter_mut().flatten() {
+            pass_charge(kept, None);
+        }
+        if ranges == 0 && self.home == Home::Several {
+            self.home = Home::None;
         }
     }
 
@@ -424,7 +454,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 rest = Some(PageRange::from_ends(end, pages.last()));
                 break;
             }
-            let (gone, after) = cursor.remove();
+            let (mut gone, after) = cursor.remove();
             next = after;
             count += 1;
             end = found.last();
@@ -438,6 +468,9 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             // INVARIANT: One less.
             self.ranges -= 1;
             if new.is_some() {
+                // Or whoever comes from another memory cgroup could have more ranges than
+                // are charged.
+                pass_charge(&mut gone, new.as_mut());
                 self.objects.keep(gone);
             } else {
                 new = Some(gone);
@@ -449,6 +482,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             self.tree.insert(new);
             // INVARIANT: One more.
             self.ranges += 1;
+            self.objects.settle(self.ranges);
         }
         rest
     }
@@ -490,6 +524,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                     // INVARIANT: One less.
                     self.ranges -= 1;
                     self.objects.keep(gone);
+                    self.objects.settle(self.ranges);
                 }
                 (Some(lower), None) => {
                     range.set_key(lower.last());
@@ -569,7 +604,8 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// somebody may be waiting.
     pub(crate) fn end_purge(&mut self, pages: PageRange) -> bool {
         let range = self.tree.lower_bound(pages.last());
-        if let Some(range) = range.filter(|range| self::pages(range) == pages) {
+        let range = range.filter(|range| self::pages(range) == pages);
+        if let Some(range) = range.filter(|range| range.purge() != 0) {
             self.purges.end(&range);
         }
         core::mem::take(&mut self.awaited)
@@ -786,7 +822,7 @@ mod tests {
         let range = KBox::new(Range::new(number, charge), GFP_KERNEL)?;
         Ok(Some(Spare {
             range,
-            cgroup: CGROUP,
+            cgroup: Some(CGROUP),
         }))
     }
 
@@ -991,7 +1027,8 @@ mod tests {
             })
         }
 
-        /// Returns a number that is the same for two that will behave alike.
+        /// Returns a number that is the same for two that will behave alike, but for the
+        /// objects that they take.
         fn fingerprint(&self) -> u64 {
             let mut sum = 0_u64;
             // CAST: Small numbers.
@@ -1302,7 +1339,7 @@ mod tests {
         // From now on there are some of either.
         let mut spare = spare(99, false)?;
         if let Some(spare) = &mut spare {
-            spare.cgroup += 1;
+            spare.cgroup = Some(CGROUP + 1);
         }
         let pages = PageRange::from_ends(3, 3);
         let unpinned = pair.real.unpin(pages, &mut spare, CGROUP + 1, order);
@@ -1310,6 +1347,57 @@ mod tests {
         assert!(pair.real.pin(pages, &mut None, || CGROUP, order).is_ok());
         for cgroup in [CGROUP, CGROUP + 1] {
             assert_eq!(pair.real.needs(cgroup), Some(needed));
+        }
+        Ok(())
+    }
+
+    /// Returns how many ranges are charged.
+    fn charged(pair: &Pair) -> usize {
+        let ranges = pair.real.tree.iter_from(0);
+        ranges.filter(|range| range.charge.is_some()).count()
+    }
+
+    /// A join from another memory cgroup takes a new object, to which a charge passes.
+    #[test]
+    fn charges_are_neither_lost_nor_kept() -> Result {
+        let mut pair = Pair::new();
+        for page in 0..10 {
+            pair.step(Step::Unpin(PageRange::from_ends(3 * page, 3 * page)))?;
+        }
+        assert_eq!(charged(&pair), 6);
+        for page in 0..10 {
+            let pages = PageRange::from_ends(3 * page, 3 * page + 1);
+            let mut spare = spare(100 + page, false)?;
+            if let Some(spare) = &mut spare {
+                spare.cgroup = Some(CGROUP + 1);
+            }
+            let order = &mut pair.order;
+            let unpinned = pair.real.unpin(pages, &mut spare, CGROUP + 1, order);
+            assert_eq!(unpinned, Ok(None));
+            assert!(spare.is_none());
+        }
+        assert_eq!(charged(&pair), 6);
+        // It begins anew once nothing is left.
+        let mut rest = Some(PageRange::from_ends(0, 40));
+        while let Some(pages) = rest {
+            let pinned = pair.real.pin(pages, &mut None, || CGROUP, &mut pair.order);
+            rest = pinned.map_err(|_| EINVAL)?.rest;
+        }
+        assert!(pair.real.objects.home == Home::None);
+        for page in 0..10 {
+            let pages = PageRange::from_ends(3 * page, 3 * page);
+            let unpinned = pair.unpin(pages)?;
+            assert_eq!(unpinned, None);
+        }
+        // What is kept is charged only as long as there are ranges that are.
+        let mut left = 10;
+        for page in (0..10).rev() {
+            let pages = PageRange::from_ends(3 * page, 3 * page);
+            pair.pin(pages)?;
+            left -= 1;
+            let kept = pair.real.objects.kept.iter().flatten();
+            let charged = kept.filter(|kept| kept.charge.is_some()).count();
+            assert!(charged == 0 || left >= 4);
         }
         Ok(())
     }
