@@ -133,46 +133,37 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// The objects of an area's ranges.
-///
-/// # Invariants
-///
-/// All of them are charged to `home`, as far as can be told: see [`Spare`]. If there are
-/// several, none is `kept`.
-struct Objects<B> {
-    home: Home,
-    /// Some that are in no tree: often a pin is followed by an unpin. There are two, as one
-    /// that splits a range takes one, and the other that joins its ends leaves one.
-    kept: [Option<B>; 2],
-}
-
-/// Has one object that nobody else sees pass its charge to another, or give it back.
-fn pass_charge<O, B: Boxed<Value = Range<O>>>(from: &mut B, to: Option<&mut B>) {
-    if from.charge.is_none() || to.as_ref().is_some_and(|to| to.charge.is_some()) {
-        return;
-    }
-    let charge = from.get_mut().and_then(|range| range.charge.take());
-    if let Some(range) = to.and_then(B::get_mut) {
-        range.charge = charge;
-    }
-}
-
-/// A memory cgroup to which objects are charged.
+/// The memory cgroups to which the objects of an area are charged.
 #[derive(Clone, Copy, PartialEq)]
 enum Home {
+    /// There are no objects.
     None,
+    /// One, of this number.
     One(u64),
     Several,
 }
 
+/// The objects of an area's ranges.
+///
+/// # Invariants
+///
+/// All of them are charged to `home`, as far as can be told: see [`Spare`]. If that is
+/// several, none is `kept`.
+struct Objects<B> {
+    home: Home,
+    /// Objects that are in no tree, as a pin is often followed by an unpin. Two, as a pin
+    /// that splits a range takes one, and an unpin that joins its ends leaves one.
+    kept: [Option<B>; 2],
+}
+
 impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
-    /// Returns whether any object will do for a range that whoever is of this memory
-    /// cgroup makes: that is on whose list it will be.
+    /// Returns whether all objects are charged to this memory cgroup. Its tasks can use
+    /// them then: a range is on the list of the cgroup that its object is charged to.
     fn are_of(&self, cgroup: u64) -> bool {
         self.home == Home::One(cgroup)
     }
 
-    /// Takes the spare, or what was kept, for somebody of this memory cgroup.
+    /// Takes the spare, or one that was kept, for a task of this memory cgroup.
     fn take(
         &mut self,
         spare: &mut Option<Spare<B>>,
@@ -189,11 +180,12 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
             .ok_or(SpareNeeded { is_charged })
     }
 
-    /// Returns whether there is one for somebody of this memory cgroup.
+    /// Returns whether one was kept that tasks of this memory cgroup can use.
     fn is_kept(&self, cgroup: u64) -> bool {
         self.kept.iter().any(Option::is_some) && self.are_of(cgroup)
     }
 
+    /// Notes that there is an object of this memory cgroup, if that is known.
     fn admit(&mut self, cgroup: Option<u64>) {
         match (self.home, cgroup) {
             (Home::None, Some(cgroup)) => self.home = Home::One(cgroup),
@@ -205,8 +197,8 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         }
     }
 
-    /// Keeps the spare: if the same is asked for once more, it will be needed again. Not if
-    /// it is charged, as nobody has a range for that.
+    /// Keeps a spare that was not needed, as the same call would allocate it again. Not if it
+    /// is charged: there is no range for that.
     fn keep_spare(&mut self, spare: &mut Option<Spare<B>>) {
         if let Some(spare) = spare.take() {
             let is_of_home = spare.cgroup.is_some_and(|cgroup| self.are_of(cgroup));
@@ -216,8 +208,8 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         }
     }
 
-    /// Has what is kept not be charged, if so many ranges are not. If there are none left,
-    /// it no longer matters of which memory cgroups they were.
+    /// Gives back the charges of what is kept, if so many ranges are not charged. If there
+    /// are no ranges left, it no longer matters which memory cgroups they were of.
     fn settle(&mut self, ranges: u32) {
         if quota::is_charged(ranges) {
             return;
@@ -238,6 +230,18 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         if let Some(free) = self.kept.iter_mut().find(|kept| kept.is_none()) {
             *free = Some(gone);
         }
+    }
+}
+
+/// Passes the charge of an object to another that has none, or gives it back. Neither is in
+/// a tree or an [`Order`].
+fn pass_charge<O, B: Boxed<Value = Range<O>>>(from: &mut B, to: Option<&mut B>) {
+    if from.charge.is_none() || to.as_ref().is_some_and(|to| to.charge.is_some()) {
+        return;
+    }
+    let charge = from.get_mut().and_then(|range| range.charge.take());
+    if let Some(range) = to.and_then(B::get_mut) {
+        range.charge = charge;
     }
 }
 
@@ -357,16 +361,16 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         self.overlapping(pages).is_none()
     }
 
-    /// Returns what a range more takes that whoever is of this memory cgroup adds, if it
-    /// takes a spare.
+    /// Returns which spare [`Unpinned::unpin()`] most likely needs for a task of this memory
+    /// cgroup, if it needs one.
     pub(crate) fn needs(&self, cgroup: u64) -> Option<SpareNeeded> {
         (!self.objects.is_kept(cgroup)).then(|| SpareNeeded {
             is_charged: quota::is_charged(self.ranges),
         })
     }
 
-    /// Unpins pages for somebody of this memory cgroup; returns those that are still to
-    /// be unpinned.
+    /// Unpins pages for a task of this memory cgroup; returns those that are still to be
+    /// unpinned.
     ///
     /// Pages within one unpinned range stay as they are. Otherwise every range
     /// that they overlap becomes part of a new one, which is the youngest and
@@ -385,7 +389,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             None => {
                 let is_charged = quota::is_charged(self.ranges);
                 let new = self.objects.take(spare, || cgroup, is_charged)?;
-                begin_life(&new, pages, PURGEABLE, order);
+                set_up(&new, pages, PURGEABLE, order);
                 gap.insert(new);
                 // INVARIANT: One more.
                 self.ranges += 1;
@@ -468,8 +472,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             // INVARIANT: One less.
             self.ranges -= 1;
             if new.is_some() {
-                // Or whoever comes from another memory cgroup could have more ranges than
-                // are charged.
+                // The new one has no charge yet, and stands for those that it replaces.
                 pass_charge(&mut gone, new.as_mut());
                 self.objects.keep(gone);
             } else {
@@ -478,7 +481,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
         let purgeable = if empty < hull.len() { PURGEABLE } else { 0 };
         if let Some(new) = new {
-            begin_life(&new, hull, purged | purgeable, order);
+            set_up(&new, hull, purged | purgeable, order);
             self.tree.insert(new);
             // INVARIANT: One more.
             self.ranges += 1;
@@ -565,7 +568,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             range.set_key(lower.last());
             state = range.state.load(Relaxed);
         }
-        begin_life(&new, upper, state, order);
+        set_up(&new, upper, state, order);
         self.tree.insert(new);
         // INVARIANT: One more.
         self.ranges += 1;
@@ -574,14 +577,9 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
 
     /// Lets `f` see a range, if it still is one that can be purged.
     pub(crate) fn with_purgeable(&self, pages: PageRange, f: impl FnOnce(&B)) {
-        if let Some(range) = self.exactly(pages).filter(|range| range.is_purgeable()) {
+        if let Some(range) = exactly(&self.tree, pages).filter(|range| range.is_purgeable()) {
             f(&range);
         }
-    }
-
-    fn exactly(&self, pages: PageRange) -> Option<Held<'_, B>> {
-        let range = self.tree.lower_bound(pages.last())?;
-        (self::pages(&range) == pages).then_some(range)
     }
 
     /// Returns the range that has `page`, if it can be purged.
@@ -593,18 +591,16 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// Begins to purge a range, if it is still one that can be purged, and tells
     /// whether it is. [`Unpinned::end_purge()`] must follow.
     pub(crate) fn begin_purge(&mut self, pages: PageRange, order: &mut impl Order<B>) -> bool {
-        let range = self.tree.lower_bound(pages.last());
-        let Some(range) = range.filter(|range| self::pages(range) == pages) else {
-            return false;
-        };
-        self.purges.begin(&*range, order)
+        match exactly(&self.tree, pages) {
+            Some(range) => self.purges.begin(&*range, order),
+            None => false,
+        }
     }
 
     /// Ends the purge of a range, which may have been forgotten meanwhile. Tells whether
     /// somebody may be waiting.
     pub(crate) fn end_purge(&mut self, pages: PageRange) -> bool {
-        let range = self.tree.lower_bound(pages.last());
-        let range = range.filter(|range| self::pages(range) == pages);
+        let range = exactly(&self.tree, pages);
         if let Some(range) = range.filter(|range| range.purge() != 0) {
             self.purges.end(&range);
         }
@@ -652,9 +648,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
 
     /// Tells whether a purge that [`Unpinned::purge_next()`] found is still under way.
     pub(crate) fn is_under_way(&mut self, pages: PageRange, purge: u32) -> bool {
-        let is_under_way = self
-            .exactly(pages)
-            .is_some_and(|range| range.purge() == purge);
+        let is_under_way = exactly(&self.tree, pages).is_some_and(|range| range.purge() == purge);
         self.awaited |= is_under_way;
         is_under_way
     }
@@ -674,8 +668,14 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     }
 }
 
+/// Returns the range of exactly these pages.
+fn exactly<O, B: Boxed<Value = Range<O>>>(tree: &Tree<B>, pages: PageRange) -> Option<Held<'_, B>> {
+    let range = tree.lower_bound(pages.last())?;
+    (self::pages(&range) == pages).then_some(range)
+}
+
 /// Gives a range its pages and its state. If it can be purged, it is the youngest.
-fn begin_life<O, B: Boxed<Value = Range<O>>>(
+fn set_up<O, B: Boxed<Value = Range<O>>>(
     range: &B,
     pages: PageRange,
     state: u32,
