@@ -124,12 +124,20 @@ static inline int shrinker_open(void)
 	return fd;
 }
 
+static inline long shrinker_scan(int shrinker, const struct place *place, size_t pages)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu %d %zu", place->cgroup, place->node, pages);
+	return write_text(shrinker, "scan", text);
+}
+
 /*
- * The pages that can be purged in a cgroup, and where the last of them are if
- * @place is not NULL. A line has the cgroup and a number for each node; it is
- * there if one of these is not 0.
+ * Calls @visit for each place that has pages which can be purged, and returns their number.
+ * A line has the cgroup and a number for each node; it is there if one of these is not 0.
  */
-static inline long shrinker_count_at(int shrinker, unsigned long long cgroup, struct place *place)
+static inline long shrinker_visit(int shrinker, void (*visit)(const struct place *place, long pages,
+							      void *data), void *data)
 {
 	char text[16384], *line, *next;
 	long count = 0, len = read_text(shrinker, "count", text, sizeof(text));
@@ -137,32 +145,70 @@ static inline long shrinker_count_at(int shrinker, unsigned long long cgroup, st
 	if (len < 0)
 		return len;
 	for (line = text; *line; line = next + 1) {
-		unsigned long long id = strtoull(line, &next, 10);
+		struct place place = { .cgroup = strtoull(line, &next, 10) };
 
-		for (int node = 0; *next == ' '; node++) {
+		for (; *next == ' '; place.node++) {
 			long pages = strtol(next, &next, 10);
 
-			if (cgroup != ANY_CGROUP && cgroup != id)
-				continue;
-			if (pages && place)
-				*place = (struct place){ .cgroup = id, .node = node };
+			if (pages)
+				visit(&place, pages, data);
 			count += pages;
 		}
 	}
 	return count;
 }
 
+/* What is asked of the places, and what they answer. */
+struct visit {
+	int shrinker;
+	unsigned long long cgroup;
+	struct place *place;
+	long pages;
+	bool has_failed;
+};
+
+static inline void count_place(const struct place *place, long pages, void *data)
+{
+	struct visit *visit = data;
+
+	if (visit->cgroup != ANY_CGROUP && visit->cgroup != place->cgroup)
+		return;
+	if (visit->place)
+		*visit->place = *place;
+	visit->pages += pages;
+}
+
+/*
+ * The pages that can be purged in a cgroup, and where the last of them are if
+ * @place is not NULL.
+ */
+static inline long shrinker_count_at(int shrinker, unsigned long long cgroup, struct place *place)
+{
+	struct visit visit = { .cgroup = cgroup, .place = place };
+	long ret = shrinker_visit(shrinker, count_place, &visit);
+
+	return ret < 0 ? ret : visit.pages;
+}
+
+static inline void scan_place(const struct place *place, long pages, void *data)
+{
+	struct visit *visit = data;
+
+	(void)pages;
+	visit->has_failed |= shrinker_scan(visit->shrinker, place, visit->pages);
+}
+
+/* Scans for so many pages in each place; whether that could be done. */
+static inline bool shrinker_scan_all(int shrinker, long pages)
+{
+	struct visit visit = { .shrinker = shrinker, .pages = pages };
+
+	return shrinker_visit(shrinker, scan_place, &visit) >= 0 && !visit.has_failed;
+}
+
 static inline long shrinker_count(int shrinker, unsigned long long cgroup)
 {
 	return shrinker_count_at(shrinker, cgroup, NULL);
-}
-
-static inline long shrinker_scan(int shrinker, const struct place *place, size_t pages)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "%llu %d %zu", place->cgroup, place->node, pages);
-	return write_text(shrinker, "scan", text);
 }
 
 #define HOMES	2

@@ -206,21 +206,17 @@ static void hammer(int fd)
 TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 {
 	int shrinker = shrinker_or_skip();
-	struct place place;
 	pid_t children[3];
 
 	if (shrinker < 0)
 		return;
-	ASSERT_EQ(0, unpin(self->fd, 0, 1));
-	ASSERT_EQ(1, shrinker_count_at(shrinker, ANY_CGROUP, &place));
-	ASSERT_EQ(ASHMEM_NOT_PURGED, pin(self->fd, 0, 1));
 	for (int i = 0; i < 3; i++)
 		children[i] = keep_doing(hammer, self->fd);
 	for (int round = 0; round < 500; round++) {
 		memset(self->map, 'a', self->page);
 		ASSERT_EQ(0, unpin(self->fd, 0, 1));
-		/* What the others have unpinned may be older. */
-		ASSERT_EQ(0, shrinker_scan(shrinker, &place, 2));
+		/* What the others have unpinned may be older, or of another node. */
+		ASSERT_TRUE(shrinker_scan_all(shrinker, 2));
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 1))
 			TH_LOG("in round %d", round);
 		ASSERT_EQ(0, self->map[0]);
