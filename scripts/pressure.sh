@@ -53,8 +53,9 @@ measure() {
 	say "Measuring in $1 (usually 2 min)"
 	follow_vm "$vm" show_rows "$1" ||
 		die "The scenarios did not come to their end." "What they printed is out/$vm/results, the kernel's log out/$vm/console."
-	# The program that takes all memory may be refused some when it is killed.
-	sed -e '/ pressure: page allocation failure: /,/ pages reserved/d' "$dir/console" >"$dir/complaints"
+	# The program that takes all memory may be refused some when it is killed, and on a busy
+	# host wait for more than ten seconds, of which the kernel tells.
+	sed -E '/ pressure: page allocation (failure: |stall for )/,/ pages reserved/d' "$dir/console" >"$dir/complaints"
 	! splats_in "$dir/complaints" || die "The kernel complained." "Its log is out/$vm/console."
 	tr -d '\r' <"$dir/results" | sed -n "s/^\(point\|result\|skip\)\t/&$1\t/p" >>"$ROWS"
 }

@@ -285,13 +285,11 @@ splats() {
 	splats_in "$OUT/$1/console"
 }
 
-# That somebody was killed for memory, which tests may want, comes with a trace, another
-# if that was when it touched a page, and another if it had to wait for long, as on a
-# busy host.
+# That somebody was killed for memory, which tests may want, comes with a trace, and
+# another if that was when it touched a page.
 splats_in() {
 	tr -d '\r' <"$1" | sed -e '/ invoked oom-killer: /,/: Killed process /d' \
-		-e '/ page allocation failure: order:0, mode:.*(GFP_HIGHUSER_MOVABLE/,/ pages reserved/d' \
-		-e '/ page allocation stall for /,/ pages reserved/d' |
+		-e '/ page allocation failure: order:0, mode:.*(GFP_HIGHUSER_MOVABLE/,/ pages reserved/d' |
 		grep -nE -A 12 "$SPLAT"
 }
 
