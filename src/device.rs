@@ -163,8 +163,7 @@ fn show_name(m: &SeqFile, name: &Name) {
 fn set_name(area: &Area, arg: usize) -> Result<isize> {
     // A buffer for every name would take longer to clear than most take to copy.
     let mut buf = [0; name::SHORT + 2];
-    let len = buf.len();
-    let name = user(arg, len).reader().strcpy_into_buf(&mut buf)?;
+    let name = read_name(arg, &mut buf)?;
     if name.count_bytes() > name::SHORT {
         return set_long_name(area, arg);
     }
@@ -175,11 +174,13 @@ fn set_name(area: &Area, arg: usize) -> Result<isize> {
 #[cold]
 fn set_long_name(area: &Area, arg: usize) -> Result<isize> {
     let mut buf = [0; uapi::NAME_LEN];
-    let name = user(arg, uapi::NAME_LEN)
-        .reader()
-        .strcpy_into_buf(&mut buf)?;
-    area.set_name(name)?;
+    area.set_name(read_name(arg, &mut buf)?)?;
     Ok(0)
+}
+
+/// Copies in as much of a C string as there is room for.
+fn read_name(arg: usize, buf: &mut [u8]) -> Result<&CStr> {
+    user(arg, buf.len()).reader().strcpy_into_buf(buf)
 }
 
 /// Copies out the name and its NUL, and not a byte more.

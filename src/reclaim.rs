@@ -574,10 +574,10 @@ impl Reclaim {
     pub(crate) fn purge_all(&self) -> usize {
         let (mut number, mut purged) = (0, 0_usize);
         // A backing that comes later has nothing that was unpinned by now.
-        let mut last = None;
+        let mut last_at_first = None;
         loop {
             let backings = self.backings.lock();
-            let last = *last.get_or_insert(backings.last);
+            let last = *last_at_first.get_or_insert(backings.last);
             let found = backings.by_number.cursor_lower_bound(&(number + 1));
             let Some((&found, member)) = found.as_ref().map(|cursor| cursor.current()) else {
                 return purged;

@@ -481,13 +481,18 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
         let purgeable = if empty < hull.len() { PURGEABLE } else { 0 };
         if let Some(new) = new {
-            set_up(&new, hull, purged | purgeable, order);
-            self.tree.insert(new);
-            // INVARIANT: One more.
-            self.ranges += 1;
+            self.insert(new, hull, purged | purgeable, order);
             self.objects.settle(self.ranges);
         }
         rest
+    }
+
+    /// Inserts a range that overlaps none.
+    fn insert(&mut self, new: B, pages: PageRange, state: u32, order: &mut impl Order<B>) {
+        set_up(&new, pages, state, order);
+        self.tree.insert(new);
+        // INVARIANT: One more.
+        self.ranges += 1;
     }
 
     /// Pins pages; tells whether any of them was in a purged range, and which are
@@ -568,10 +573,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             range.set_key(lower.last());
             state = range.state.load(Relaxed);
         }
-        set_up(&new, upper, state, order);
-        self.tree.insert(new);
-        // INVARIANT: One more.
-        self.ranges += 1;
+        self.insert(new, upper, state, order);
         Ok(())
     }
 
