@@ -456,6 +456,7 @@ static void punch_ranges(struct region *region)
 static void bench_purge(const struct subject *subject)
 {
 	bool memfd = !subject->path;
+	void (*purge)(struct region *region) = memfd ? punch_ranges : purge_everything_in;
 	struct region region;
 
 	region_open(&region, subject, PAGES);
@@ -464,14 +465,11 @@ static void bench_purge(const struct subject *subject)
 		  cost(&region, memfd ? fill : fill_and_unpin,
 		       memfd ? punch_everything : purge_everything_in, PAGES));
 	print_row("purge pages, a page", -1, "instructions", subject,
-		  cost(&region, memfd ? fill : fill_and_unpin_ranges,
-		       memfd ? punch_ranges : purge_everything_in, RANGES));
+		  cost(&region, memfd ? fill : fill_and_unpin_ranges, purge, RANGES));
 	print_row("purge pages, unmapped, a page", -1, "instructions", subject,
-		  cost(&region, fill_ranges_and_unmap,
-		       memfd ? punch_ranges : purge_everything_in, RANGES));
+		  cost(&region, fill_ranges_and_unmap, purge, RANGES));
 	print_row("purge pages, untouched, a page", -1, "instructions", subject,
-		  cost(&region, memfd ? NULL : pin_and_unpin_ranges,
-		       memfd ? punch_ranges : purge_everything_in, RANGES));
+		  cost(&region, memfd ? NULL : pin_and_unpin_ranges, purge, RANGES));
 	close(region.fd);
 }
 
@@ -539,7 +537,7 @@ static void bench_scan(const struct subject *subject)
 static void open_with_ranges(struct region *region)
 {
 	region_open(region, region->subject, 2 * MANY);
-	munmap(region->map, region->pages * region->page);
+	forget_map(region);
 	region->ranges = MANY;
 	unpin_ranges(region);
 }
@@ -686,24 +684,34 @@ static struct race *race_begin(void)
 	return race;
 }
 
-static void bench_own_regions(const struct subject *subject, int processes)
+/* Has so many processes do something at once, and waits for them. */
+static struct race *race_run(const struct subject *subject, int processes,
+			     void (*run)(const struct subject *subject, struct race *race,
+					 int number, int processes))
 {
 	struct race *race = race_begin();
 	pid_t children[PROCESSES];
-	__u64 sum = 0;
 
 	for (int i = 0; i < processes; i++) {
 		children[i] = must("fork", fork());
 		if (children[i] == 0) {
-			pin_in_parallel(subject, race, i, processes);
+			run(subject, race, i, processes);
 			_exit(0);
 		}
 	}
-	for (int i = 0; i < processes; i++) {
+	for (int i = 0; i < processes; i++)
 		if (exit_status_of(children[i]))
 			exit(1);
+	return race;
+}
+
+static void bench_own_regions(const struct subject *subject, int processes)
+{
+	struct race *race = race_run(subject, processes, pin_in_parallel);
+	__u64 sum = 0;
+
+	for (int i = 0; i < processes; i++)
 		sum += race->took[i];
-	}
 	print_row("unpin+pin, own regions of processes", processes, "ns", subject,
 		  (double)sum / processes / PAIRS);
 }
@@ -743,7 +751,7 @@ __attribute__((noinline)) void watch_end(void)
 }
 
 /* Pins and unpins pages of a region of its own, on a CPU of its own. */
-static void pin_on_cpu(const struct subject *subject, struct race *race, int cpu)
+static void pin_on_cpu(const struct subject *subject, struct race *race, int cpu, int processes)
 {
 	struct region region;
 	cpu_set_t cpus;
@@ -753,27 +761,10 @@ static void pin_on_cpu(const struct subject *subject, struct race *race, int cpu
 	must("sched_setaffinity", sched_setaffinity(0, sizeof(cpus), &cpus));
 	region_open(&region, subject, 16);
 	unpin_and_pin(&region);
-	start_together(race, PROCESSES);
+	start_together(race, processes);
 	watch_begin();
 	unpin_and_pin(&region);
 	watch_end();
-}
-
-static void pin_on_cpus(const struct subject *subject)
-{
-	struct race *race = race_begin();
-	pid_t children[PROCESSES];
-
-	for (int i = 0; i < PROCESSES; i++) {
-		children[i] = must("fork", fork());
-		if (children[i] == 0) {
-			pin_on_cpu(subject, race, i);
-			_exit(0);
-		}
-	}
-	for (int i = 0; i < PROCESSES; i++)
-		if (exit_status_of(children[i]))
-			exit(1);
 }
 
 int main(int argc, char **argv)
@@ -801,7 +792,7 @@ int main(int argc, char **argv)
 			parallel = true;
 			break;
 		case 's':
-			pin_on_cpus(&ashmem);
+			race_run(&ashmem, PROCESSES, pin_on_cpu);
 			return 0;
 		default:
 			fprintf(stderr, "Usage: bench [--parallel | --shared] [--device PATH]\n");

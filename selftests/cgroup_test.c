@@ -262,9 +262,6 @@ TEST_F(homes, whoever_unpins_next_has_the_range)
 	close(fd);
 }
 
-#define MOST_RANGES	65536
-#define STRANGER	65534
-
 /*
  * The most ranges that somebody has who joins some, from another memory cgroup than where
  * they were unpinned, when there are too many.
@@ -286,14 +283,12 @@ static long join_and_go_on(int fd)
 
 TEST_F_TIMEOUT(homes, joins_in_another_cgroup_leave_ranges_charged, 300)
 {
-	size_t pages = 6 * MOST_RANGES;
 	pid_t child = fork();
 
 	if (child == 0) {
-		int fd = area_create(pages * page_size());
+		int fd = sparse_area(6 * MOST_RANGES);
 
-		if (fd < 0 || try_map(fd, page_size(), PROT_READ, MAP_SHARED | MAP_NORESERVE) ||
-		    cgroup_join(self->homes[0]) || unpin(fd, 0, 1) ||
+		if (fd < 0 || cgroup_join(self->homes[0]) || unpin(fd, 0, 1) ||
 		    cgroup_join(self->homes[1]) || setresuid(STRANGER, STRANGER, STRANGER))
 			_exit(1);
 		_exit(join_and_go_on(fd) > MOST_RANGES + 8 ? 2 : 0);

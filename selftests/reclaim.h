@@ -211,6 +211,24 @@ static inline long shrinker_count(int shrinker, unsigned long long cgroup)
 	return shrinker_count_at(shrinker, cgroup, NULL);
 }
 
+/* A user without any right. */
+#define STRANGER	65534
+
+/* How many ranges a user may have, but for a few of each region. */
+#define MOST_RANGES	65536
+
+/* A region that can have so many, mapped once and never touched. */
+static inline int sparse_area(size_t pages)
+{
+	int fd = area_create(pages * page_size());
+
+	if (fd >= 0 && try_map(fd, page_size(), PROT_READ, MAP_SHARED | MAP_NORESERVE)) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
+}
+
 #define HOMES	2
 
 /* Cgroups for a test, and what it took to have them. */

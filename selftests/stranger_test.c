@@ -11,10 +11,6 @@
 #include "reclaim.h"
 
 #define PAGES		16
-#define STRANGER	65534
-
-/* How many ranges a user may have, but for a few of each region. */
-#define MOST_RANGES	65536
 
 /* A region with so many single pages unpinned as there can be, or the first error. */
 static long unpin_single_pages(int fd, size_t from, size_t to)
@@ -24,17 +20,6 @@ static long unpin_single_pages(int fd, size_t from, size_t to)
 	for (size_t i = from; i < to && !ret; i++)
 		ret = unpin(fd, 2 * i, 1);
 	return ret;
-}
-
-static int sparse_area(size_t pages)
-{
-	int fd = area_create(pages * page_size());
-
-	if (fd >= 0 && try_map(fd, page_size(), PROT_READ, MAP_SHARED | MAP_NORESERVE)) {
-		close(fd);
-		return -EINVAL;
-	}
-	return fd;
 }
 
 /* What a user finds who unpins all that can be unpinned, as an exit status. */
