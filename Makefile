@@ -19,78 +19,84 @@ modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 # What is installed besides the module may have to be built.
-install install-files: $(if $(wildcard tools/ashmem-check.c),tools)
+install install-files: $(if $(wildcard tools/ashmem-check/Makefile),tools)
 
 install uninstall install-files uninstall-files:
 	@KDIR="$(KDIR)" prefix="$(prefix)" DESTDIR="$(DESTDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" \
-		scripts/install.sh $@
+		tools/install.sh $@
 
 # There is no other place that says it.
 version:
 	@sed -n 's/^module::version!("\(.*\)");$$/\1/p' rust_ashmem.rs
 
 tools:
-	@$(MAKE) -C tools
+	@$(MAKE) -C tools/ashmem-check
 
 dkms-install dkms-uninstall:
-	@scripts/dkms.sh $(@:dkms-%=%)
+	@tools/dkms.sh $(@:dkms-%=%)
 
 dkms-source:
-	@scripts/dkms.sh source "$(DESTDIR)"
+	@tools/dkms.sh source "$(DESTDIR)"
 
 deb test-package:
-	@scripts/package.sh $(@:test-%=test)
+	@vm/legs/package.sh $(@:test-%=test)
 
 clean:
 	rm -rf out out-*
-	@! test -e tools/Makefile || $(MAKE) -C tools clean
+	@! test -e tools/ashmem-check/Makefile || $(MAKE) -C tools/ashmem-check clean
 	@! test -e selftests/Makefile || $(MAKE) -C selftests clean KSFT=
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-demo test:
-	@scripts/$@.sh $(VM)
+demo:
+	@demo/demo.sh $(VM)
+
+test:
+	@JOBS=$(JOBS) vm/test.sh $(VM)
 
 test-android:
-	@scripts/android.sh $(VM)
+	@android/android.sh $(VM)
 
 test-installed test-secureboot:
-	@scripts/$(@:test-%=%).sh
+	@vm/legs/$(@:test-%=%).sh
 
 torture:
-	@scripts/torture.sh "$(VM)" "$(PAIRS)"
+	@vm/legs/torture.sh "$(VM)" "$(PAIRS)"
 
 bench:
-	@scripts/bench.sh run "$(DEVICE)" "$(MODULE2)" $(VM)
+	@bench/bench.sh run "$(DEVICE)" "$(MODULE2)" $(VM)
 
 bench-check bench-baseline:
-	@scripts/bench.sh $(@:bench-%=%)
+	@bench/bench.sh $(@:bench-%=%)
 
 bench-shared:
-	@scripts/bench.sh shared "" "$(MODULE2)"
+	@bench/bench.sh shared "" "$(MODULE2)"
 
 pressure:
-	@MODULE2="$(MODULE2)" SCENARIOS="$(SCENARIOS)" scripts/pressure.sh $(VM)
+	@MODULE2="$(MODULE2)" SCENARIOS="$(SCENARIOS)" bench/pressure.sh $(VM)
 
 metadata metadata-check metadata-clean:
-	@scripts/metadata.sh $(patsubst metadata,lay,$(@:metadata-%=%)) "$(KDIR)"
+	@tools/metadata.sh $(patsubst metadata,lay,$(@:metadata-%=%)) "$(KDIR)"
 
 test-all:
-	@scripts/test-all.sh "$(LEGS)"
+	@vm/test-all.sh "$(LEGS)"
 
 intree:
-	@KSRC="$(KSRC)" scripts/intree.sh add
+	@KSRC="$(KSRC)" tools/intree.sh add
 
 intree-remove:
-	@KSRC="$(KSRC)" scripts/intree.sh remove
+	@KSRC="$(KSRC)" tools/intree.sh remove
 
 check:
-	@scripts/check.sh $(CHECKS)
+	@vm/legs/check.sh $(CHECKS)
 
-doctor oracle:
-	@scripts/$@.sh
+doctor:
+	@tools/doctor.sh
+
+oracle:
+	@vm/legs/oracle.sh
 
 sign:
-	@scripts/sign.sh "$(KDIR)" "$(KEY)" "$(CERT)" "$(MODULE)"
+	@tools/sign.sh "$(KDIR)" "$(KEY)" "$(CERT)" "$(MODULE)"
 
 help:
 	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
@@ -105,9 +111,9 @@ help:
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test and'
 	@echo '                   torture; test knows others, and KERNEL= and RUST=:'
-	@echo '                   scripts/test.sh --help'
+	@echo '                   vm/test.sh --help'
 	@echo '  bench            measure what calls cost, in instructions (VM=debian: on its kernel)'
-	@echo '  bench-check      compare that with selftests/bench_baseline.json'
+	@echo '  bench-check      compare that with bench/baseline.json'
 	@echo '  bench-baseline   write that file anew'
 	@echo '  bench-shared     list what two CPUs write in common'
 	@echo '  pressure         measure what is left of a cache when memory gets short, beside'
@@ -121,7 +127,7 @@ help:
 	@echo '  modules          build rust_ashmem.ko (the default)'
 	@echo '  metadata-check   on Debian: prove that it fits the kernel before it is loaded'
 	@echo '  install          install it and what belongs to it: a rule for udev, loading'
-	@echo '                   at boot (root; scripts/install.sh --help)'
+	@echo '                   at boot (root; tools/install.sh --help)'
 	@echo '  uninstall        unload it and remove all that (root)'
 	@echo '  install-files    install what belongs to it, without the module (root);'
 	@echo '                   uninstall-files removes that'

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Shows the module at work in a virtual machine; see --help.
+
+. "$(dirname "$0")/../vm/lib.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make demo [VM=uml|x86|arm64]
+
+		Boots a virtual machine (uml unless told otherwise), loads the module there
+		and shows two processes that share memory through /dev/ashmem, then a cache
+		that is unpinned and purged when another program needs its memory: a moving
+		picture in a terminal of 80 columns, else one picture for each step.
+		NO_COLOR=1 is for those who want no colours.
+
+		The first run installs packages (as root) and builds a kernel into
+		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
+		one takes seconds.
+	EOF
+}
+
+# choose_mode: sets MODE, how demo_cache is to draw. A picture in place takes a
+# terminal that it fits into.
+choose_mode() {
+	MODE=plain
+	# Can the cursor go up?
+	[[ -t 1 ]] && tput cuu1 >/dev/null 2>&1 || return 0
+	(($(tput cols) >= 80 && $(tput lines) >= 14)) || return 0
+	MODE=live
+	[[ -n ${NO_COLOR:-} ]] || (($(tput colors) < 8)) || MODE=colour
+}
+
+VM=${*:-uml}
+case $VM in
+-h | --help) usage && exit ;;
+*) need_test_vm "$VM" ;;
+esac
+
+need "$VM"
+prepare "$VM"
+DIR=$(programs_of demo "$VM" 64)
+step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
+step "Building the demo" "5 s" "$DIR.log" build_programs demo "$VM" 64
+make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
+	"$DIR/demo:/demo" "$DIR/demo_cache:/demo_cache"
+say "Booting Linux $KVERSION in $VM"
+say ""
+choose_mode
+# KUnit's suites would run when the module is loaded.
+GUEST_WORDS="demo=$MODE kunit.enable=0"
+follow_vm "$VM" grep --line-buffered -v '^## ' ||
+	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
+say ""
+! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
+
+if "$TOP/tools/doctor.sh" >/dev/null 2>&1; then
+	say "This machine's own kernel can load the module too: make && sudo insmod rust_ashmem.ko"
+else
+	say "This machine's own kernel ($(uname -r)) cannot load the module; 'make doctor' says why."
+fi

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tools share. To be sourced.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$TOP/tools/lib/common.sh"
+. "$TOP/tools/lib/packages.sh"
+. "$TOP/tools/lib/source.sh"
+. "$TOP/tools/lib/headers.sh"

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The headers of Debian's kernels, of this system or of another one in a directory.
+
+# What making the Rust metadata takes on Debian, besides the C compiler that the
+# headers depend on.
+METADATA_PACKAGES=(bc binutils bindgen bison flex kmod libc6-dev libdw-dev libelf-dev libssl-dev make
+	pahole python3 rust-src rustc xz-utils zlib1g-dev)
+# inside ROOT COMMAND...: runs it in that system, where this checkout and the cache
+# are what they are here. What is mounted there nobody else sees.
+inside() {
+	local root=$1 user=()
+	shift
+	((EUID == 0)) || user=(--map-root-user)
+	# shellcheck disable=SC2016
+	unshare --mount "${user[@]}" sh -c '
+		root=$1
+		for dir in /dev /proc "$2" "$3"; do
+			mkdir -p "$root$dir" && mount --rbind "$dir" "$root$dir" || exit
+		done
+		shift 3
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin HOME=/tmp LC_ALL=C "$@"
+	' sh "$root" "$TOP" "$CACHE" "$@"
+}
+
+# package_version HEADERS: prints the version of the package they came in.
+package_version() {
+	sed -n 's/^#define LINUX_PACKAGE_ID " Debian \(.*\)"$/\1/p' "$1/include/generated/package.h" 2>/dev/null || true
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Sources of Debian's kernels.
+
+# source_dir PACKAGE VERSION: prints where what that package has is unpacked.
+source_dir() {
+	echo "$CACHE/source/${1#linux-source-}-$2"
+}
+
+# fetch_source PACKAGE [VERSION]: the newest unless told otherwise.
+fetch_source() {
+	local package=$1 version=${2:-} tmp=$CACHE/tmp/source-package
+	rm -rf "$tmp"
+	[[ -n $version ]] ||
+		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
+	fetch "$package=$version" "$tmp" || return 1
+	unpack_source "$package" "$version" "$tmp/usr/src" || return 1
+	rm -rf "$tmp"
+}
+
+# unpack_source PACKAGE VERSION DIRECTORY: unpacks what the package laid there.
+unpack_source() {
+	echo "unpacking $1"
+	fill "$(source_dir "$1" "$2")" tar --strip-components=1 -xf "$3/$1.tar.xz" -C
+}
+
+# prepare_source_of VERSION: sets KSRC to the source of Debian's kernel of that
+# version.
+prepare_source_of() {
+	local version=$1 series
+	series=$(cut -d . -f 1-2 <<<"$version")
+	KSRC=$(source_dir "linux-source-$series" "$version")
+	[[ ! -d $KSRC ]] || return 0
+	need_space 3
+	if [[ $(dpkg-query -W -f '${db:Status-Status} ${Version}' "linux-source-$series" 2>/dev/null) == "installed $version" ]]; then
+		step "Unpacking linux-source-$series" "20 s" "$CACHE/log/source" \
+			unpack_source "linux-source-$series" "$version" /usr/src
+		return
+	fi
+	open_archive
+	has_version "linux-source-$series" "$version" ||
+		die "The archive has no linux-source-$series $version, which this kernel was built of." \
+			"Upgrade kernel and headers to what it has, and boot that."
+	step "Fetching and unpacking linux-source-$series" "20 s" "$CACHE/log/source" \
+		fetch_source "linux-source-$series" "$version"
+}
+
+# has_version PACKAGE VERSION: returns whether the archive has that.
+has_version() {
+	[[ -n $(archive apt-cache madison "$1" | awk -v v="$2" '$3 == v') ]]
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of dkms.sh without DKMS: who hears what, and what has to agree.
+
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/test/ktap.sh"
+
+VERSION=$(make -s -C "$TOP" version)
+# Builds as DKMS does: what the build says goes to a log.
+cat >"$TMP/dkms" <<-EOF
+	#!/bin/bash
+	( eval "$TOP/tools/dkms.sh build 7.3.4-test $TMP/headers" ) >>"$TMP/make.log" 2>&1 || exit 10
+EOF
+chmod +x "$TMP/dkms"
+
+# refuses WORDS: whether DKMS fails, and these words are in its log and said by it.
+refuses() {
+	local status=0
+	: >"$TMP/make.log"
+	"$TMP/dkms" 2>&1 | cat >"$TMP/said" || status=$?
+	((status == 10)) && grep -qE -e "$1" "$TMP/said" && grep -qE -e "$1" "$TMP/make.log"
+}
+
+# refuses_in_file: the same where DKMS speaks to a file, and goes on speaking.
+refuses_in_file() {
+	: >"$TMP/make.log"
+	("$TMP/dkms" || echo "(bad exit status: $?)") >"$TMP/said" 2>&1
+	grep -qxF '(bad exit status: 10)' "$TMP/said" &&
+		[[ $(grep ^MISSING "$TMP/said" | sort -u) == "$(grep ^MISSING "$TMP/make.log" | sort -u)" ]]
+}
+
+tells_command() {
+	refuses "sudo dkms install rust-ashmem/$VERSION -k 7\.3\.4-test\$"
+}
+
+# keeps_details: whether what is fine is told to the log alone.
+keeps_details() {
+	refuses '^MISSING' && ! grep -qE '^(ok|note)' "$TMP/said" && grep -qE '^(ok|note)' "$TMP/make.log"
+}
+
+# logs_without_perl: whether the words are in the log at least where there is no perl.
+logs_without_perl() {
+	local tool
+	mkdir -p "$TMP/bin"
+	for tool in awk bash cat cut date dirname env grep head make mkdir rm sed sort tail tee tr uname; do
+		ln -sf "$(command -v $tool)" "$TMP/bin"
+	done
+	: >"$TMP/make.log"
+	! PATH=$TMP/bin "$TMP/dkms" >"$TMP/said" 2>&1 && grep -q "is not installed for Linux" "$TMP/make.log"
+}
+
+# has_words_alone: whether a build without DKMS says everything once, and not to who
+# runs it.
+has_words_alone() {
+	bash -c '"$@" >"$0" 2>&1; true' "$TMP/said" "$TOP/tools/dkms.sh" build 7.3.4-test "$TMP/headers" 2>"$TMP/heard"
+	[[ $(grep -c 'is not installed for' "$TMP/said") == 1 && ! -s $TMP/heard ]]
+}
+
+changelog_agrees() {
+	[[ $(head -n 1 "$TOP/debian/changelog") == "rust-ashmem ($VERSION) "* ]]
+}
+
+# depends: whether the package brings all that the metadata is made with.
+depends() {
+	local package depends
+	depends=$(awk '/^Depends:/ { on = 1 } on && /^[A-Z]/ && !/^Depends:/ { exit } on' "$TOP/debian/control" | tr -s ' ,' '\n')
+	for package in "${METADATA_PACKAGES[@]}" gcc; do
+		grep -qxF "$package" <<<"$depends" || { echo "$package" >"$TMP/said" && return 1; }
+	done
+}
+
+# source_builds: whether the source that DKMS gets has all that the crate and its
+# scripts name.
+source_builds() {
+	local dir=$TMP/root/usr/src/rust-ashmem-$VERSION file
+	# This is what make -C tells the makes below it, and they must not tell it here.
+	make -w -C "$TOP" dkms-source DESTDIR="$TMP/root" >"$TMP/said"
+	make -s -C "$dir" clean KDIR=/nowhere || return 1
+	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$dir/dkms.conf" && make -s -C "$dir" version | grep -qx "$VERSION" || return 1
+	for file in $(sed -n 's/^#\[path = "\(.*\)"\]/\1/p' "$TOP/rust_ashmem.rs") \
+		$(sed -n 's/^\. "$TOP\/\(.*\)"/\1/p' "$dir"/tools/*.sh); do
+		[[ -e $dir/$file ]] || { echo "$file" >"$TMP/said" && return 1; }
+	done
+}
+
+mkdir "$TMP/headers"
+echo CONFIG_RUST=y >"$TMP/headers/.config"
+echo 1..11
+result "what the doctor misses is said by DKMS" refuses '^MISSING +headers: .*/headers lacks Makefile'
+result "so it is where that is a file" refuses_in_file
+result "the command to run then is said" tells_command
+result "what is fine is for the log" keeps_details
+result "without perl the log has the words" logs_without_perl
+result "without DKMS all is said once" has_words_alone
+result "the changelog of the package has the module's version" changelog_agrees
+result "the package depends on what the metadata takes" depends
+result "the source that DKMS gets is whole" source_builds
+result "it is copied nowhere unless DESTDIR says where" eval \
+	'! make -C "$TOP" dkms-source DESTDIR= >"$TMP/said" 2>&1 && grep -q "DESTDIR is not set" "$TMP/said"'
+result "it can be copied from any directory" eval '(cd / && "$TOP/tools/dkms.sh" source "$TMP/other") >"$TMP/said" 2>&1'
+exit $BAD

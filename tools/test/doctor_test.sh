@@ -1,0 +1,224 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Usage: tools/test/doctor_test.sh
+#
+# Feeds doctor.sh made-up machines below a temporary directory and looks at its
+# exit status and its words. KTAP on stdout, 1 if a test fails. DOCTOR names
+# another script to test.
+
+set -u
+
+DOCTOR=${DOCTOR:-$(dirname "$0")/../doctor.sh}
+KREL=7.3.4-test
+# No real compiler says this, so only the made-up ones can match.
+RUSTC_TEXT='rustc 1.85.1 (0123456789 2025-03-15) (test)'
+N=0 FAILED=0
+TMP=$(mktemp -d) || exit 1
+trap 'rm -rf "$TMP"' EXIT
+# Only these of the real machine's programs: its compilers must not matter.
+mkdir "$TMP/bin"
+for tool in awk bash cat cut dirname grep gzip head sed sort tail tr uname; do
+	ln -s "$(command -v $tool)" "$TMP/bin/$tool"
+done
+
+program() {	# FILE OUTPUT
+	printf '#!/bin/sh\necho "%s"\n' "$2" >"$1"
+	chmod +x "$1"
+}
+
+# A machine where all is well, as root; each test then breaks one thing.
+machine() {
+	local f
+	M=$TMP/$((N + 1))
+	K=$M/lib/modules/$KREL/build
+	mkdir -p "$M"/{boot,etc,proc/self,proc/sys/kernel,sys/kernel/security,sys/module/module/parameters,usr/bin} \
+		"$K"/{rust,scripts/basic,scripts/mod,include/config,include/generated}
+	printf 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n' >"$M/etc/os-release"
+	cat >"$M/boot/config-$KREL" <<-END
+	CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-14 (Test) 14.2.0"
+	CONFIG_GCC_VERSION=140200
+	CONFIG_X86=y
+	CONFIG_RUST=y
+	CONFIG_RUSTC_VERSION_TEXT="$RUSTC_TEXT"
+	CONFIG_MODULES=y
+	CONFIG_SHMEM=y
+	CONFIG_TMPFS=y
+	CONFIG_MMU=y
+	# CONFIG_MODVERSIONS is not set
+	CONFIG_SECURITY_LOCKDOWN_LSM=y
+	END
+	echo "$KREL" >"$K/include/config/kernel.release"
+	for f in Makefile include/config/auto.conf include/generated/autoconf.h scripts/mod/modpost scripts/target.json \
+		rust/lib{kernel,core,compiler_builtins,ffi,build_error,bindings,uapi,pin_init,zerocopy}.rmeta \
+		rust/lib{macros,pin_init_internal,zerocopy_derive}.so; do : >"$K/$f"; done
+	echo '-Zunstable-options --extern pin_init --extern zerocopy --extern zerocopy_derive' >"$K/scripts/Makefile.build"
+	printf '0x00000000\tshmem_file_setup\tvmlinux\tEXPORT_SYMBOL_GPL\t\n' >"$K/Module.symvers"
+	program "$K/scripts/basic/fixdep" ''
+	program "$M/usr/bin/rustc" "$RUSTC_TEXT"
+	program "$M/usr/bin/gcc" 'gcc (Test) 14.2.0'
+	program "$M/usr/bin/make" ''
+	program "$M/usr/bin/ld" ''
+	printf ' 10 misc\n123 binder_ashmem\n' >"$M/proc/misc"
+	: >"$M/proc/modules"
+	echo 0 >"$M/proc/sys/kernel/modules_disabled"
+	rights 0 000001ffffffffff
+	echo N >"$M/sys/module/module/parameters/sig_enforce"
+	echo '[none] integrity confidentiality' >"$M/sys/kernel/security/lockdown"
+}
+
+rights() { printf 'Uid:\t%s\t%s\t0\t0\nCapEff:\t%s\nCapBnd:\t%s\n' "$1" "$1" "$2" "$2" >"$M/proc/self/status"; }
+config() { sed -i "/CONFIG_${1%%=*}[= ]/d" "$M/boot/config-$KREL"; echo "CONFIG_$1" >>"$M/boot/config-$KREL"; }
+
+# expect NAME STATUS BUILD LOAD REGEX...: every regex is to match a line. LOAD is - where
+# only building is asked about.
+expect() {
+	local name=$1 want="$2 build: $3 load: $4" out status bad='' re asked=''
+	[ "$4" != - ] || want="$2 build: $3" asked=--build
+	shift 4
+	N=$((N + 1))
+	out=$(env -i PATH="$M/usr/bin:$TMP/bin" HOME="$M" DOCTOR_ROOT="$M" KREL=$KREL KO="$M/rust_ashmem.ko" \
+		${ENV:+"$ENV"} "$TMP/bin/bash" "$DOCTOR" $asked 2>&1)
+	status=$?
+	re="$status $(grep -E '^(build|load): ' <<<"$out" | tr '\n' ' ')"
+	[ "${re% }" = "$want" ] || bad="is '${re% }' instead of '$want'; "
+	for re in "$@"; do
+		grep -qE -e "$re" <<<"$out" || bad="${bad}no line matches '$re'; "
+	done
+	# Whatever the verdict, a finding belongs to it.
+	[ "$status" = 0 ] || grep -q '^MISSING  .*: ' <<<"$out" || bad="${bad}no finding; "
+	[ "$status" != 0 ] || ! grep -q '^MISSING' <<<"$out" || bad="${bad}a finding; "
+	if [ -z "$bad" ]; then
+		echo "ok $N - $name"
+	else
+		FAILED=$((FAILED + 1))
+		echo "not ok $N - $name"
+		printf '%s\n' "$bad" "$out" | sed 's/^/# /'
+	fi
+}
+
+echo 'KTAP version 1'
+echo '1..35'
+ENV=
+
+machine
+expect 'good machine' 0 yes yes '^next: make && sudo insmod rust_ashmem\.ko$' '^ok +CONFIG_RUST=y \(from .*/boot/config-' \
+	'^ok +kernel 7\.3\.4-test: series 7\.3 is tested' '^ok +RUSTC=.*/usr/bin/rustc equals' '^note .*Debian GNU/Linux .*: linux-headers packages carry none; for kernels from 7.2 on'
+
+machine; : >"$M/.dockerenv"
+expect 'container' 0 yes yes "^note +this is a container: kernel .* is its host's"
+
+machine; sed -i 's|^CONFIG_RUST=y|# CONFIG_RUST is not set|' "$M/boot/config-$KREL"
+expect 'no CONFIG_RUST' 1 no no '^MISSING +CONFIG_RUST is not set .*: boot a kernel built with CONFIG_RUST=y' '^otherwise: make demo'
+
+machine; rm "$K"/rust/*
+expect 'headers without metadata' 1 no yes '^MISSING +Rust metadata: .* lacks rust/libkernel\.rmeta \(files missing: 12\): linux-headers packages carry none'
+
+machine; rm "$K"/rust/*; : >"$K/.kernelvariables"; program "$M/usr/bin/x86_64-linux-gnu-gcc-14" 'x86_64-linux-gnu-gcc-14 (Test) 14.2.0'
+expect "Debian's headers without metadata" 1 no yes '^MISSING +Rust metadata: .*: run make metadata \(sudo make metadata\)$'
+
+machine; rm "$K"/rust/libzerocopy_derive.so; printf 'ID=ubuntu\nID_LIKE=debian\n' >"$M/etc/os-release"
+expect 'one crate missing, Ubuntu' 1 no yes "lacks rust/libzerocopy_derive\.so \(files missing: 1\): package linux-lib-rust-$KREL carries it"
+
+machine; program "$M/usr/bin/rustc" 'rustc 1.85.1 (0123456789 2025-03-15)'
+expect 'other rustc' 1 no yes "^MISSING +rustc equal to CONFIG_RUSTC_VERSION_TEXT, '.*\(test\)', .*: install the distribution's own rustc 1\.85\.1 \(sudo apt install rustc\)"
+
+# distribution NAME OS-RELEASE REGEX...: what it says where headers and compiler lack.
+distribution() {
+	local name=$1 rustc=$3
+	machine
+	rm -r "$K/rust" "$M/usr/bin/rustc"
+	printf '%b\n' "$2" >"$M/etc/os-release"
+	shift 3
+	expect "$name" 1 no yes '^note .*, expected rather than tried' "^MISSING +rustc .*, no rustc at all: install the distribution's own rustc 1\.85\.1 \($rustc\)" \
+		"^MISSING +Rust metadata: .*: $1"
+}
+distribution Ubuntu 'ID=ubuntu\nID_LIKE=debian' 'sudo apt install rustc-1\.85' "package linux-lib-rust-$KREL carries it"
+distribution Arch 'ID=cachyos\nID_LIKE=arch' 'sudo pacman -S rust' 'package linux-headers .* carries it'
+distribution Fedora 'ID=fedora' 'sudo dnf install rust-1\.85\.1 rust-src' 'package kernel-devel carries none'
+distribution NixOS 'ID=nixos' "take the kernel's moduleBuildDependencies, which have it" "the kernel's dev output carries it"
+
+machine; mv "$M/usr/bin/rustc" "$M/usr/bin/rustc-1.85"
+expect 'rustc under another name' 0 yes yes '^next: make RUSTC=.*/usr/bin/rustc-1\.85 && sudo insmod'
+
+machine; mv "$M/usr/bin/rustc" "$M/mine"; ENV="RUSTC=$M/mine"
+expect 'rustc named by RUSTC' 0 yes yes '^next: make RUSTC=.*/mine &&'
+
+machine; mv "$K" "$M/mine"; ENV="KDIR=$M/mine"
+expect 'headers named by KDIR' 0 yes yes '^next: make KDIR=.*/mine && sudo'
+ENV=
+
+machine; config ASHMEM=y; echo '  58 ashmem' >>"$M/proc/misc"
+expect 'C ashmem built in' 1 yes no '^MISSING +a driver built into the kernel has the name ashmem'
+
+machine; config ASHMEM=y
+expect 'C ashmem configured' 1 yes no '^MISSING +CONFIG_ASHMEM=y, another ashmem driver is built in'
+
+machine; config ASHMEM=m; echo ' 58 ashmem' >>"$M/proc/misc"; echo 'ashmem_linux 16384 0 - Live 0x0' >"$M/proc/modules"
+expect 'C ashmem loaded' 1 yes no '^MISSING .*: sudo rmmod ashmem_linux$'
+
+machine; echo ' 58 ashmem' >>"$M/proc/misc"; echo 'rust_ashmem 16384 0 - Live 0x0' >"$M/proc/modules"
+expect 'own module loaded' 0 yes yes '^next: make && sudo rmmod rust_ashmem && sudo insmod'
+
+machine; echo 'none [integrity] confidentiality' >"$M/sys/kernel/security/lockdown"; echo code >"$M/rust_ashmem.ko"
+expect 'lockdown, unsigned module' 1 yes no '^MISSING +an unsigned module will be refused \(.*lockdown is on.*: sign it with a machine owner key'
+
+machine; echo Y >"$M/sys/module/module/parameters/sig_enforce"; printf 'code~Module signature appended~\n' >"$M/rust_ashmem.ko"
+expect 'enforcement, signed module' 0 yes yes '^note +only signed modules are accepted \(.*sig_enforce is Y\); .*rust_ashmem\.ko is signed'
+
+machine; rm -r "$K"
+expect 'no headers' 1 no yes "^MISSING +headers: .*/build does not exist: sudo apt install linux-headers-$KREL"
+
+machine; printf '#!/no/such/loader\n' >"$K/scripts/basic/fixdep"
+expect 'headers for another processor' 1 no yes 'fixdep does not run on this processor: sudo make -C'
+
+machine; rm "$M/boot/config-$KREL"
+expect 'no configuration' 1 no no '^MISSING +kernel configuration: none of .*/build/\.config .*/proc/config\.gz .* can be read'
+
+machine; gzip <"$M/boot/config-$KREL" >"$M/proc/config.gz"; rm "$M/boot/config-$KREL"
+expect 'configuration in /proc' 0 yes yes '^ok +CONFIG_RUST=y \(from .*/proc/config\.gz\)'
+
+machine; echo 6.12.9 >"$K/include/config/kernel.release"
+expect 'old series, other headers' 1 no no '6\.12\.9 is older than 7\.2, too old' '^MISSING +the kernel is 7\.3\.4-test, the headers are for 6\.12\.9'
+
+machine; config MODVERSIONS=y; config RANDSTRUCT=y
+expect 'MODVERSIONS, RANDSTRUCT' 1 no no '^MISSING +CONFIG_MODVERSIONS=y without CONFIG_EXTENDED' '^MISSING +CONFIG_RANDSTRUCT=y'
+
+machine; config 'CC_VERSION_TEXT="Test clang version 19.1.7 (1)"'; config CLANG_VERSION=190107
+program "$M/usr/bin/clang-19" 'Test clang version 19.1.7 (1)'; program "$M/usr/bin/clang" 'Test clang version 14.0.6'
+program "$M/usr/bin/ld.lld-19" ''
+expect 'clang kernel' 0 yes yes '^ok +C compiler: clang-19 equals .*; pass LLVM=-19 to make' '^next: make LLVM=-19 &&'
+
+machine; : >"$K/.kernelvariables"
+expect 'compiler fixed by Debian headers' 1 no yes "^MISSING +C compiler like 'x86_64-linux-gnu-gcc-14 \(Test\) 14\.2\.0' .*: install gcc-14$"
+
+machine; config DEBUG_INFO_BTF_MODULES=y
+expect 'BTF without vmlinux' 0 yes yes '^note +no pahole, but no .*/vmlinux either'
+
+machine; config DEBUG_INFO_BTF_MODULES=y; : >"$K/vmlinux"
+expect 'BTF without pahole' 1 no yes '^MISSING +pahole, .*: install pahole'
+
+machine; rights 0 00000000a80425fb
+expect 'container' 1 yes no '^MISSING +no right to load modules here, as in a container .*: run insmod on the host'
+
+machine; rights 1000 000001ffffffffff; echo 1 >"$M/proc/sys/kernel/modules_disabled"
+expect 'modules_disabled, not root' 1 yes no 'modules_disabled is 1: reboot' '^note +not root: loading will need sudo'
+
+machine; mv "$K" "$M/mine"; echo 7.3.5-other >"$M/mine/include/config/kernel.release"; config ASHMEM=y; rights 1000 0
+ENV="KDIR=$M/mine"
+expect 'building alone' 0 yes - '^next: make KDIR=.*/mine$' '^build: yes$' '^ok +kernel 7\.3\.5-other'
+ENV=
+
+machine; rm "$K"/rust/*; config ASHMEM=y
+expect 'building alone, without metadata' 1 no - '^MISSING +Rust metadata: .* lacks rust/libkernel\.rmeta'
+
+N=$((N + 1))
+if bash "$DOCTOR" --help | grep -q '^Usage: ' && bash "$DOCTOR" --nonsense >/dev/null 2>&1; [ $? -eq 2 ]; then
+	echo "ok $N - usage"
+else
+	FAILED=$((FAILED + 1))
+	echo "not ok $N - usage"
+fi
+
+echo "# $((N - FAILED)) of $N passed"
+[ $FAILED -eq 0 ]

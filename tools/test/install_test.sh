@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of install.sh below directories of their own, with a made-up kernel: what goes
+# where, what is left, and which words it has for what it refuses.
+
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/test/ktap.sh"
+
+PATH+=:/usr/sbin:/sbin
+RELEASE=7.3.4-test
+BUILD=$TMP/build
+ROOT=$TMP/root
+TREE=$TMP/tree
+RULE=lib/udev/rules.d/60-rust_ashmem.rules
+LOAD=lib/modules-load.d/rust_ashmem.conf
+MODULE=lib/modules/$RELEASE/updates/rust_ashmem.ko
+# Where DKMS installs it.
+OTHER=lib/modules/$RELEASE/updates/dkms
+
+# module RELEASE: makes a module for that kernel.
+module() {
+	mkdir -p "$TREE"
+	{
+		echo .section .modinfo
+		printf '.asciz "%s"\n' name=rust_ashmem alias=ashmem_linux "vermagic=$1 SMP"
+	} | gcc -c -x assembler -o "$TREE/rust_ashmem.ko" -
+}
+
+# kernel: makes a build directory, and a module for it. It installs as Kbuild does.
+kernel() {
+	rm -rf "$ROOT" "$BUILD" "$TREE"
+	mkdir -p "$BUILD/include/config"
+	echo "$RELEASE" >"$BUILD/include/config/kernel.release"
+	cat >"$BUILD/Makefile" <<-'EOF'
+		RELEASE = $(shell cat include/config/kernel.release)
+		MODULE = $(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)/updates/rust_ashmem.ko
+		modules_install:; install -D $(MO)/rust_ashmem.ko $(MODULE) && $(or $(COMPRESS),true) $(MODULE)
+	EOF
+	module "$RELEASE"
+}
+
+# Not even root may then write where the mode forbids it.
+BOUND=()
+((EUID)) || BOUND=(setpriv --bounding-set=-dac_override)
+
+# installs VARIABLE... TARGET: runs make as users do, without what their environment
+# has to say.
+installs() {
+	"${BOUND[@]}" env -u DESTDIR -u prefix -u INSTALL_MOD_PATH -u INSTALL_MOD_DIR -u MAKEFLAGS \
+		make --no-print-directory -C "$TOP" KDIR="$BUILD" MO="$TREE" "$@" >"$TMP/said" 2>&1
+}
+
+# says WORDS VARIABLE... TARGET: whether it is refused with these words.
+says() {
+	local words=$1
+	shift
+	! installs "$@" && grep -qE -e "$words" "$TMP/said"
+}
+
+# has DIRECTORY FILE...: whether these are all the files there, but for ashmem-check,
+# which is there if it is built.
+has() {
+	local dir=$1
+	shift
+	diff <(printf '%s\n' "$@" | sort) \
+		<(find "$dir" -type f ! -name ashmem-check -printf '%P\n' | sort) >>"$TMP/said"
+}
+
+modes() {
+	[[ $(stat -c %a "$ROOT/$MODULE" "$ROOT/usr/local/$RULE" "$ROOT/usr/local/$LOAD" | xargs) == "644 644 644" ]]
+}
+
+# finds BASE: whether modprobe finds the module by its alias.
+finds() {
+	modprobe -n -v -d "$1" -S "$RELEASE" ashmem_linux >"$TMP/said" 2>&1 && grep -q "$MODULE" "$TMP/said"
+}
+
+# spaces: whether nothing is done in such a checkout, or beside it.
+spaces() {
+	local dir="$TMP/notes x"
+	mkdir "$dir"
+	echo notes >"$TMP/notes"
+	cp -r "$TOP"/{Makefile,tools,selftests} "$dir"
+	! make -C "$dir" KDIR=/nowhere clean >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		! make -C "$dir/tools/ashmem-check" >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		! make -C "$dir/selftests" clean >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		! "$dir/tools/install.sh" --help >"$TMP/said" 2>&1 && grep -q 'has spaces' "$TMP/said" &&
+		[[ $(<"$TMP/notes") == notes ]]
+}
+
+kernel
+echo "1..25"
+result "make install puts all below DESTDIR" eval \
+	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
+result "everybody may read it" modes
+result "it leaves depmod to the package" grep -q "depmod $RELEASE" "$TMP/said"
+result "make install can be repeated" eval \
+	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
+result "make uninstall removes all, directories too" eval \
+	'installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
+result "make uninstall can be repeated" installs DESTDIR="$ROOT" uninstall
+kernel
+result "files of others are kept" eval 'install -D "$TREE/rust_ashmem.ko" "$ROOT/$OTHER/rust_ashmem.ko" &&
+	install -D /dev/null "$ROOT/usr/local/lib/udev/other" &&
+	installs DESTDIR="$ROOT" install && installs DESTDIR="$ROOT" uninstall &&
+	has "$ROOT" usr/local/lib/udev/other "$OTHER/rust_ashmem.ko"'
+kernel
+result "the files alone are installed, without a kernel" eval \
+	'installs KDIR=/nowhere prefix=/usr DESTDIR="$ROOT" install-files && has "$ROOT" "usr/$RULE" "usr/$LOAD"'
+result "the files alone are removed" eval \
+	'installs prefix=/usr DESTDIR="$ROOT" uninstall-files && [[ -z $(find "$ROOT" -mindepth 1) ]]'
+kernel
+result "INSTALL_MOD_PATH is for the module alone" eval '
+	installs DESTDIR="$ROOT" INSTALL_MOD_PATH=/usr install &&
+	has "$ROOT" "usr/$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
+kernel
+result "without DESTDIR, depmod is run where INSTALL_MOD_PATH says" eval '
+	install -D /dev/null "$ROOT/lib/modules/$RELEASE/modules.order" &&
+	install -D /dev/null "$ROOT/lib/modules/$RELEASE/modules.builtin" &&
+	installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install && finds "$ROOT"'
+result "it tells that another kernel runs" eval \
+	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install &&
+	grep -q "when Linux $RELEASE boots" "$TMP/said"'
+result "it tells that udev does not look there" grep -q "do not look into $ROOT/here" "$TMP/said"
+result "and run again when the module has gone" eval \
+	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" uninstall && ! finds "$ROOT"'
+kernel
+result "a compressed module is installed" eval 'installs COMPRESS=xz DESTDIR="$ROOT" install &&
+	has "$ROOT" "$MODULE.xz" "usr/local/$RULE" "usr/local/$LOAD"'
+result "a compressed module is removed, of whichever kernel" eval \
+	'mv "$ROOT/lib/modules/$RELEASE" "$ROOT/lib/modules/7.3.3" &&
+	installs KDIR=/nowhere DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
+kernel
+result "no build directory is refused" says '/nowhere is no kernel build directory' \
+	KDIR=/nowhere DESTDIR="$ROOT" install
+result "no module is refused" eval '
+	rm "$TREE/rust_ashmem.ko"; says "rust_ashmem.ko has not been built" DESTDIR="$ROOT" install'
+module 7.2.1-test
+result "a module for another kernel is refused" says \
+	"is for Linux 7\.2\.1-test, and .* is that of Linux $RELEASE" DESTDIR="$ROOT" install
+module "$RELEASE"
+result "what the kernel's build says is shown" says '^COMPLAINT' COMPRESS='echo COMPLAINT; false' \
+	DESTDIR="$ROOT" install
+result "nothing is half installed then" eval '[[ ! -e $ROOT ]]'
+mkdir -m 555 "$ROOT"
+result "paths that do not begin with / are refused" eval 'says "is no path from /" prefix=usr DESTDIR="$ROOT" install-files &&
+	says "is no path from /" DESTDIR=rel install-files && [[ ! -e $TOP/rel ]]'
+result "and so is a checkout whose path has spaces" spaces
+result "who may not write is told to be root" says 'cannot be written to' DESTDIR="$ROOT" install
+result "in which way" grep -q 'sudo make install' "$TMP/said"
+exit $BAD

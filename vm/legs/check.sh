@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Checks form: rustfmt, clippy, checkpatch, shellcheck and python; see --help.
+
+. "$(dirname "$0")/../lib.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make check [RUST=1.95] [CHECKS='rustfmt ...']
+
+		Runs rustfmt, clippy (through the kernel's build), the kernel's checkpatch,
+		shellcheck and python's compiler over this checkout. Fails on any warning.
+		RUST picks a series of rustc. CHECKS picks some of
+
+		  rustfmt clippy checkpatch shellcheck python
+
+		and clippy-debian, which is only run if named: that of Debian 13, on Debian's
+		own kernel.
+	EOF
+}
+
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
+
+CHECKS=(rustfmt clippy checkpatch shellcheck python)
+for check in "$@"; do
+	[[ " ${CHECKS[*]} clippy-debian " == *" $check "* ]] ||
+		die "No check is called '$check'." "There are: ${CHECKS[*]} clippy-debian."
+done
+(($# == 0)) || CHECKS=("$@")
+
+# beside_rustc TOOL: prints the tool that belongs to the compiler.
+beside_rustc() {
+	local tool
+	tool=$(dirname "$RUSTC")/$1
+	[[ -x $tool ]] || die "$1 is not installed for $RUSTC." "Install it: rustup component add ${1%-driver}"
+	echo "$tool"
+}
+
+check_rustfmt() {
+	(cd "$TOP" && "$RUSTFMT" --check --config-path .rustfmt.toml rust_ashmem.rs)
+}
+
+check_clippy() {
+	local log=$OUT/check/clippy.log
+	# What was compiled before is not looked at again.
+	rm -rf "$OUT/check/module"
+	mkdir -p "$OUT/check/module"
+	kmake uml M="$TOP" MO="$OUT/check/module" CLIPPY=1 CLIPPY_DRIVER="$CLIPPY" modules >"$log" 2>&1 &&
+		! grep -E -A 12 '^(warning|error)' "$log"
+}
+
+check_clippy-debian() {
+	local log=$OUT/check/clippy-debian.log
+	with_cache prepare_debian
+	[[ -z $DEBIAN_LACKS ]] || die "Debian's clippy cannot run: $DEBIAN_LACKS." "Leave it out."
+	metadata lay || return 1
+	mkdir -p "$OUT/debian"
+	rm -rf "$OUT/debian/module"
+	build_debian_module CLIPPY=1 CLIPPY_DRIVER=/usr/bin/clippy-driver >"$log" 2>&1 &&
+		! grep -E -A 12 '^(warning|error)' "$log"
+}
+
+# Not asked: what holds for patches or inside the kernel only (there is no better
+# sscanf() outside, nor __printf, nor READ_ONCE()), and what the macros of the
+# test harness need: braces around a single EXPECT, fixtures made by a macro.
+check_checkpatch() {
+	local files
+	mapfile -t files < <(cd "$TOP" && git ls-files '*.rs' '*.c' '*.h' Kbuild Kconfig)
+	(cd "$TOP" && perl "$KSRC/scripts/checkpatch.pl" --no-tree --strict --quiet --show-types \
+		--ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,EMBEDDED_FILENAME,NAKED_SSCANF,VOLATILE \
+		--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,BRACES,MACRO_ARG_REUSE,MULTISTATEMENT_MACRO_USE_DO_WHILE \
+		--file "${files[@]}")
+}
+
+check_shellcheck() {
+	(cd "$TOP" && git ls-files -z '*.sh' vm/guest .ci/run | xargs -0 shellcheck -S warning -e SC1091,SC2034,SC2154)
+}
+
+# What it compiles is kept out of the checkout.
+check_python() {
+	PYTHONPYCACHEPREFIX=$OUT/check/python python3 -W error -m py_compile "$TOP"/bench/*.py
+}
+
+need check
+prepare uml
+# rustup brings its own.
+case $(dpkg-query -S "$RUSTC" 2>/dev/null) in
+rustc:*) need_packages rustfmt rust-clippy ;;
+rustc-web:*) need_packages rustfmt-web rust-web-clippy ;;
+esac
+RUSTFMT=$(beside_rustc rustfmt)
+CLIPPY=$(beside_rustc clippy-driver)
+mkdir -p "$OUT/check"
+failed=()
+for check in "${CHECKS[@]}"; do
+	say "$check"
+	"check_$check" || failed+=("$check")
+done
+if ((${#failed[@]})); then
+	die "There are warnings of: ${failed[*]}." "They are above."
+fi
+say "No warnings."

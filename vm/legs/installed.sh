@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Installs, boots with what was installed, and uninstalls; see --help.
+
+. "$(dirname "$0")/../lib.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make test-installed
+
+		Installs the module into a system with Debian's own kernel, systemd and udev,
+		as a package does, and boots that in QEMU. Tests there what systemd and udev
+		make of it; what becomes of /dev/ashmem and /dev/ashmem<boot_id> when the module
+		goes and comes; that make uninstall leaves nothing; and make install. Ends with
+		'N passed, N failed, N skipped', and with status 1 if one failed. All that was
+		said is in out/installed/results.
+
+		The first run installs packages (as root) and fetches 30 MB into
+		$CACHE, besides what the tests on Debian's kernel need.
+	EOF
+}
+
+# What a Debian system has that a module is installed on.
+GUEST_PACKAGES=(base-files bash coreutils dash diffutils findutils grep kmod make sed systemd udev
+	util-linux xz-utils)
+# What booting it in a few seconds takes to be left away.
+GUEST_LACKS=(usr/share usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv usr/lib/systemd/system-generators
+	var/cache/apt var/lib/{apt,dpkg})
+
+# prepare_guest: sets GUEST_ROOT, a system of these packages.
+prepare_guest() {
+	local key
+	key=$(echo "${GUEST_PACKAGES[*]} ${GUEST_LACKS[*]}" | sha256sum | cut -c 1-12)
+	GUEST_ROOT=$CACHE/systemd/$key
+	[[ ! -d $GUEST_ROOT ]] || return 0
+	need_space 1
+	open_archive
+	step "Fetching Debian's systemd and udev" "20 s" "$CACHE/log/systemd" fill "$GUEST_ROOT" fetch_guest
+}
+
+# fetch_guest DIRECTORY
+fetch_guest() {
+	extract_packages "$1" "${GUEST_PACKAGES[@]}" || return 1
+	(cd "$1" && rm -rf "${GUEST_LACKS[@]}") || return 1
+	# Another one is of other packages, and forgotten.
+	rm -rf "$CACHE/systemd"
+}
+
+# add_kernel ROOT: adds the kernel's modules, as far as they are needed, and a build
+# directory that installs as Kbuild does, but does not take half a minute for that.
+add_kernel() {
+	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE
+	mkdir -p "$root/$dir/kernel" "$root/$dir/build/include/config"
+	cp "$DEBIAN_ROOT/$dir"/modules.{builtin,builtin.modinfo,order} "$root/$dir"
+	# Another one that takes a number for a device.
+	cp "$DEBIAN_ROOT/$dir/kernel/net/vmw_vsock/vsock.ko.xz" "$root/$dir/kernel"
+	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
+	echo "$DEBIAN_RELEASE" >"$root/$dir/build/include/config/kernel.release"
+	printf 'modules_install:; install -D -t $(INSTALL_MOD_PATH)/lib/modules/%s/updates $(M)/rust_ashmem.ko\n' \
+		"$DEBIAN_RELEASE" >"$root/$dir/build/Makefile"
+}
+
+# unit: prints what the system is booted for, as far as modules and devices go.
+unit() {
+	cat <<-EOF
+		[Unit]
+		DefaultDependencies=no
+		Requires=systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service
+		After=systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service
+
+		[Service]
+		Type=oneshot
+		ExecStart=/bin/bash /installed
+		StandardOutput=file:/dev/ttyS1
+		StandardError=inherit
+	EOF
+}
+
+# make_guest: makes out/installed/root, that system with this checkout in /src and
+# its module built.
+make_guest() {
+	local root=$OUT/installed/root
+	rm -rf "$root"
+	mkdir -p "$root/src"
+	cp -a "$GUEST_ROOT/." "$root"
+	# Else this would be a first boot, which takes its time.
+	echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
+	# Debian's base-files make them when they are installed.
+	mkdir -p "$root"/usr/local/{bin,lib}
+	add_kernel "$root"
+	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
+	mkdir "$root/selftests"
+	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
+	cp "$TOP"/vm/guest/{files,installed,suites} "$root"
+	unit >"$root/etc/systemd/system/installed.service"
+	# Coldplugging all devices takes a minute without KVM.
+	mkdir "$root/etc/systemd/system/systemd-udev-trigger.service.d"
+	printf '[Service]\nExecStart=\nExecStart=udevadm trigger --action=add --sysname-match=ashmem\n' \
+		>"$root/etc/systemd/system/systemd-udev-trigger.service.d/ashmem.conf"
+}
+
+# install_aside: installs into it, as a package does, and has what it was before
+# listed there. Makes out/installed/initramfs.gz of it.
+install_aside() {
+	local root=$OUT/installed/root
+	(cd "$root" && sh files) >"$root/var/before"
+	inside "$DEBIAN_ROOT" make -C "$TOP" KDIR="$DEBIAN_HEADERS" MO="$OUT/debian/module" \
+		DESTDIR="$root" CC=gcc install
+	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
+	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/installed/initramfs.gz"
+}
+
+# build: the module, and a system in which it is installed.
+build() {
+	make_debian_module
+	step "Building the selftests" "10 s" "$(selftests_of debian 64).log" build_selftests debian 64
+	make_guest
+	step "Installing the module and its files aside" "10 s" "$OUT/installed/install" install_aside
+}
+
+# boot_installed: that system, by its own init.
+boot_installed() {
+	local GUEST_WORDS="rdinit=/usr/lib/systemd/systemd systemd.unit=installed.service systemd.show_status=0 audit=0"
+	SUITES=(boot uninstall again)
+	say "Booting with that in QEMU (usually 1 min)"
+	count_vm installed
+	tell_tested installed debian
+}
+
+case ${1:-} in
+"") ;;
+-h | --help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
+esac
+
+need installed
+prepare debian
+[[ -z $DEBIAN_LACKS ]] || skip installed "$DEBIAN_LACKS"
+with_cache prepare_guest
+build
+boot_installed
+conclude

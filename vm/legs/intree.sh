@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# All suites in a kernel tree that has the driver in it, built in and then as a module:
+# 'make test VM=intree'.
+
+. "$(dirname "$0")/../lib.sh"
+
+# prepare_tree: sets TREE, a kernel tree with this driver in it, KDIR, where it is
+# built, and KERNEL, the file to boot.
+prepare_tree() {
+	TREE=$CACHE/tree/${KSRC##*/}
+	if [[ ! -d $TREE ]]; then
+		need_space 3
+		# What is not changed takes no room.
+		fill "$TREE" cp -alT "$KSRC"
+	fi
+	KSRC=$TREE "$TOP/tools/intree.sh" add
+	KDIR=$(kernel_dir intree)
+	KERNEL=$KDIR/$(image_of intree)
+	mkdir -p "$KDIR" "$OUT/intree"
+}
+
+# kunit COMMAND ARGUMENT...: runs the tree's kunit.py.
+kunit() {
+	local command=$1 fragment arguments=()
+	shift
+	for fragment in $(fragments_of intree); do
+		arguments+=(--kunitconfig="$fragment")
+	done
+	(cd "$TREE" && tools/testing/kunit/kunit.py "$command" --arch=um --build_dir="$KDIR" \
+		"${arguments[@]}" --kunitconfig=drivers/android/ashmem "${TOOLS[@]/#/--make_options=}" "$@")
+}
+
+# tree_make ARGUMENT...: runs the tree's make.
+tree_make() {
+	make -C "$TREE" O="$KDIR" ARCH=um "${TOOLS[@]}" "$@"
+}
+
+build_builtin() {
+	kunit build --jobs "$(nproc)" && touch "$KDIR/complete" && forget_kernels intree
+}
+
+# build_as_module: the same tree and configuration, but for a module.
+build_as_module() {
+	"$TREE/scripts/config" --file "$KDIR/.config" --module ASHMEM_RUST || return 1
+	tree_make olddefconfig || return 1
+	tree_make -j"$(nproc)" linux modules || return 1
+	cp "$KDIR/drivers/android/ashmem/rust_ashmem.ko" "$OUT/intree"
+}
+
+# build_tree_selftests: as the documentation of kselftest says, into out/intree.
+build_tree_selftests() {
+	tree_make headers &&
+		make -C "$TREE/tools/testing/selftests" O="$KDIR" TARGETS=ashmem LDFLAGS=-static \
+			INSTALL_PATH="$OUT/intree/kselftest" install
+}
+
+# test_by_kunit: what the tree's kunit.py says.
+test_by_kunit() {
+	say "Running kunit.py (usually 10 s)"
+	{
+		echo '## begin kunit'
+		kunit exec --timeout=300 --raw_output=kunit 'rust_ashmem*' 2>&1 && echo "## status 0" || echo "## status $?"
+	} | tee "$OUT/intree/kunit.log" | report intree -v expected=kunit
+	add_totals intree
+}
+
+# build: the kernel with the driver in it, and the tree's selftests.
+build() {
+	local test
+	with_cache step "Building Linux $KVERSION with the driver in it on $(nproc) CPUs" "6 min" \
+		"$OUT/intree/module.log" build_builtin
+	find_warnings intree ' --> .*/android/ashmem/'
+	test_by_kunit
+	with_cache step "Building the tree's selftests" "20 s" "$OUT/intree/selftests.log" build_tree_selftests
+	PROGRAMS=("$OUT/intree/kselftest/ashmem:/selftests-64")
+	SUITES=('mask_test, /dev noexec' kmemleak)
+	for test in "$TOP"/selftests/*_test.c; do
+		SUITES+=("$(basename "$test" .c) (64-bit)")
+	done
+}
+
+# build_again: the driver as a module of the same tree.
+build_again() {
+	local program
+	with_cache step "Building the driver as the tree's module" "1 min" "$OUT/intree/module.log" build_as_module
+	find_warnings intree ' --> .*/android/ashmem/'
+	PROGRAMS=()
+	for program in area_test mask_test hold; do
+		PROGRAMS+=("$OUT/intree/kselftest/ashmem/$program:/selftests-64/$program")
+	done
+	SUITES=(kunit {area,mask}_test' (64-bit)' "${MODULE_SUITES[@]}")
+}
+
+need intree
+with_cache prepare_toolchain
+with_cache prepare_source
+with_cache prepare_tree
+build
+boot intree ""
+build_again
+boot intree "$OUT/intree/rust_ashmem.ko"
+conclude

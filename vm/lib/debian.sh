@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Debian's own kernel, with its headers and compilers, in a root of its own.
+
+# What METADATA_PACKAGES take for granted, as every system has it.
+ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base rust-clippy sed tar)
+
+# prepare_debian: sets DEBIAN_ROOT, a system with the kernel DEBIAN_RELEASE, its
+# headers DEBIAN_HEADERS and its compilers, and KERNEL, the file to boot; or else
+# DEBIAN_LACKS, which says why there is none.
+prepare_debian() {
+	local picked KSRC
+	DEBIAN_LACKS=
+	if ! inside / true 2>/dev/null; then
+		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
+		return
+	fi
+	if ! cached_debian; then
+		open_archive
+		picked=$(pick_debian)
+		if [[ -z $picked ]]; then
+			DEBIAN_LACKS="the archive has no Linux ${TESTED_SERIES[*]} of Debian with headers and source"
+			return
+		fi
+		need_space 3
+		# shellcheck disable=SC2086
+		step "Fetching Debian's Linux ${picked% *} and its compilers" "1 min" "$CACHE/log/debian" \
+			fill "$CACHE/debian/${picked% *}-$(debian_key)" fetch_debian $picked
+		cached_debian
+	fi
+	say "Debian's kernel: $DEBIAN_RELEASE"
+	DEBIAN_HEADERS=/usr/src/linux-headers-$DEBIAN_RELEASE
+	KERNEL=$DEBIAN_ROOT/lib/modules/$DEBIAN_RELEASE/vmlinuz
+	prepare_source_of "$(package_version "$DEBIAN_ROOT$DEBIAN_HEADERS")"
+}
+
+# cached_debian: takes the one that is in the cache.
+cached_debian() {
+	local series
+	for series in "${TESTED_SERIES[@]}"; do
+		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$(debian_key)" 2>/dev/null | tail -n 1)
+		[[ -z $DEBIAN_ROOT ]] || break
+	done
+	[[ -n $DEBIAN_ROOT ]] || return 1
+	touch "$DEBIAN_ROOT"
+	DEBIAN_RELEASE=${DEBIAN_ROOT##*/}
+	DEBIAN_RELEASE=${DEBIAN_RELEASE%-*}
+}
+
+# debian_key: prints what stands for the packages in the name of the root.
+debian_key() {
+	echo "${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}" | sha256sum | cut -c 1-12
+}
+
+# pick_debian: prints release and version of the newest kernel of a tested series
+# of which the archive has the source, too.
+pick_debian() {
+	local series package version
+	for series in "${TESTED_SERIES[@]}"; do
+		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9]+\+deb[0-9]+-cloud-amd64$" |
+			awk '{ print $1 }' | sort -V | tail -n 1)
+		[[ -n $package ]] || continue
+		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
+		if has_version "linux-source-$series" "$version"; then
+			echo "${package#linux-headers-} $version"
+			return
+		fi
+	done
+}
+
+# extract_packages DIRECTORY PACKAGE...: unpacks these and what they depend on there.
+extract_packages() {
+	# Nothing of the packages is run, so root may do this outside a chroot, too,
+	# which mmdebstrap asks for from 1.5 on.
+	mmdebstrap --mode=chrootless --skip=check/chrootless --variant=extract --architectures=amd64 \
+		--include="$(IFS=, && echo "${*:2}")" trixie "$1" "$ARCHIVE/sources.list"
+}
+
+# fetch_debian RELEASE VERSION DIRECTORY: unpacks a system without installing it:
+# nothing of it is run before it is whole, and no privilege is needed.
+fetch_debian() {
+	extract_packages "$3" "${METADATA_PACKAGES[@]}" "${ROOT_PACKAGES[@]}" \
+		linux-{headers,binary,modules}-"$1=$2" || return 1
+	# Its packages would do so when they are installed.
+	ln -s gawk "$3/usr/bin/awk" || return 1
+	# Those that nobody used for two weeks are forgotten.
+	mkdir -p "$CACHE/debian"
+	find "$CACHE/debian" -mindepth 1 -maxdepth 1 -mtime +14 -exec rm -rf {} +
+}
+
+# metadata ARGUMENT...: what 'make metadata' runs, for that system.
+metadata() {
+	env -u RUSTC METADATA_ROOT="$DEBIAN_ROOT" "$TOP/tools/metadata.sh" "$1" "$DEBIAN_HEADERS" "${@:2}"
+}
+
+# build_debian_module ARGUMENT...: builds the module there into out/debian, by
+# nothing else than the headers' own make.
+build_debian_module() {
+	one_by_one "$OUT/debian/module" inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$OUT/debian/module" "$@" modules
+}
+
+# make_debian_module: builds it after the metadata that it takes.
+make_debian_module() {
+	metadata lay
+	step "Building the module for debian" "10 s" "$OUT/debian/module.log" build_debian_module
+}
+
+# unpack_debian_module NAME: adds to MODULES this module of that kernel and, before
+# it, those it depends on, in the order in which they must be loaded. What is built
+# into the kernel is none.
+unpack_debian_module() {
+	local packed name to
+	packed=$(find "$DEBIAN_ROOT/usr/lib/modules/$DEBIAN_RELEASE/kernel" -name "$1.ko.xz")
+	[[ -n $packed ]] || return 0
+	for name in $(/usr/sbin/modinfo -F depends "$packed" | tr , ' '); do
+		unpack_debian_module "$name"
+	done
+	to=${#MODULES[@]}-$1.ko
+	xz -dc "$packed" >"$OUT/debian/$to"
+	MODULES+=("$OUT/debian/$to:/modules/$to")
+}

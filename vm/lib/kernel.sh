@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Kernels for the virtual machines, and the module for them.
+
+# The series this project has been tested with, best first; KERNEL picks one.
+TESTED_SERIES=(7.3)
+if [[ -n ${KERNEL_SERIES:=${KERNEL:-}} ]]; then
+	[[ $KERNEL_SERIES =~ ^[0-9]+\.[0-9]+$ ]] || die "KERNEL is '$KERNEL_SERIES'." "It is a series, such as ${TESTED_SERIES[0]}."
+	TESTED_SERIES=("$KERNEL_SERIES")
+	OUT+=-$KERNEL_SERIES
+	# It is the name of a file from here on.
+	unset KERNEL
+fi
+
+# prepare_source: sets KSRC, the directory of a kernel source, and KVERSION.
+prepare_source() {
+	local series package
+	for series in "${TESTED_SERIES[@]}"; do
+		! cached_source "$series" || return 0
+	done
+	need_space 6
+	open_archive
+	package=$(pick_source)
+	[[ -n $package ]] ||
+		die "The archive has no linux-source-${KERNEL_SERIES:-7.x}." "See which kernels ${OTHER_SUITES[*]} carry now."
+	step "Fetching and unpacking $package" "20 s" "$CACHE/log/source" fetch_source "$package"
+	cached_source "${package#linux-source-}"
+}
+
+# cached_source SERIES: takes the newest of that series that is in the cache.
+cached_source() {
+	KSRC=$(find "$CACHE/source" -maxdepth 1 -name "$1-*" 2>/dev/null | sort -V | tail -n 1)
+	[[ -n $KSRC ]] || return 1
+	KVERSION=$(make -s --no-print-directory -C "$KSRC" kernelversion)
+	say "Kernel source: Linux $KVERSION as in Debian's linux-source ${KSRC##*/"$1"-}"
+}
+
+# pick_source: prints the newest tested series there is, or else the newest.
+pick_source() {
+	local all series
+	all=$(archive apt-cache search --names-only '^linux-source-7\.[0-9]+$' | awk '{ print $1 }' | sort -V)
+	for series in "${TESTED_SERIES[@]}"; do
+		if grep -qxF "linux-source-$series" <<<"$all"; then
+			echo "linux-source-$series"
+			return
+		fi
+	done
+	[[ -z $KERNEL_SERIES ]] || return 0
+	tail -n 1 <<<"$all"
+	[[ -z $all ]] ||
+		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2
+}
+
+# The machines that tests run in. Besides, there is one to measure in: bench.
+TEST_VMS=(uml x86 arm64 arm64-16k)
+
+# need_test_vm VM: ends unless tests run in such a machine.
+need_test_vm() {
+	[[ " ${TEST_VMS[*]} " == *" $1 "* ]] ||
+		die "No virtual machine is called '$1'." "There are: $(sed 's/ /, /g' <<<"${TEST_VMS[*]}")."
+}
+
+# arch_of VM: prints the kernel's name for its architecture.
+arch_of() {
+	case $1 in
+	uml | intree) echo um ;;
+	x86 | bench) echo x86_64 ;;
+	arm64*) echo arm64 ;;
+	esac
+}
+
+# kmake VM ARGUMENT...: runs the kernel's make for that machine.
+kmake() {
+	local vm=$1
+	shift
+	make -C "$KSRC" O="$(kernel_dir "$vm")" ARCH="$(arch_of "$vm")" "${TOOLS[@]}" "$@"
+}
+
+# fragments_of VM: prints the files that its configuration is made of; a later one
+# overrides those before it.
+fragments_of() {
+	local names name
+	case $1 in
+	arm64) names=(base arm64 arm64-4k) ;;
+	arm64-16k) names=(base arm64 arm64-16k) ;;
+	intree) names=(base uml) ;;
+	bench) names=(base x86 bench) ;;
+	*) names=(base "$1") ;;
+	esac
+	for name in "${names[@]}"; do
+		echo "$TOP/vm/configs/$name.config"
+	done
+}
+
+# kernel_dir VM: prints where its kernel is built: a name made of all that the
+# build depends on.
+kernel_dir() {
+	local key
+	# shellcheck disable=SC2046
+	key=$({ echo "$KSRC $TOOLCHAIN" && cat $(fragments_of "$1"); } | sha256sum | cut -c 1-12)
+	echo "$CACHE/kernel/$1-$key"
+}
+
+# prepare_kernel VM: sets KDIR, where a whole kernel has been built, and KERNEL,
+# the file to boot.
+prepare_kernel() {
+	local vm=$1
+	KDIR=$(kernel_dir "$vm")
+	KERNEL=$KDIR/$(image_of "$vm")
+	if [[ -e $KDIR/complete ]]; then
+		touch "$KDIR/complete"
+		return
+	fi
+	need_space 2
+	mkdir -p "$KDIR"
+	step "Building Linux $KVERSION for $vm on $(nproc) CPUs" "5 min" "$CACHE/log/kernel-$vm" \
+		build_kernel "$vm"
+	touch "$KDIR/complete"
+	forget_kernels "$vm"
+}
+
+# image_of VM: prints the name of the file to boot in the kernel's directory.
+image_of() {
+	case $1 in
+	uml | intree) echo linux ;;
+	x86 | bench) echo vmlinux ;;
+	arm64*) echo arch/arm64/boot/Image ;;
+	esac
+}
+
+build_kernel() {
+	local vm=$1 image
+	image=$(image_of "$vm")
+	# An interrupted build goes on with the configuration it has.
+	[[ -e $KDIR/configured ]] || configure "$vm" || return 1
+	kmake "$vm" -j"$(nproc)" "${image##*/}" modules
+}
+
+configure() {
+	local vm=$1
+	kmake "$vm" tinyconfig || return 1
+	# shellcheck disable=SC2046
+	(cd "$KSRC" && scripts/kconfig/merge_config.sh -m -O "$KDIR" "$KDIR/.config" $(fragments_of "$vm")) &&
+		kmake "$vm" olddefconfig && check_config "$vm" && touch "$KDIR/configured"
+}
+
+# check_config VM: makes sure that what the fragments say took effect, or the last
+# of them that mentions a symbol.
+check_config() {
+	local line missing=0
+	while read -r line; do
+		grep -qxF "$line" "$KDIR/.config" && continue
+		[[ $line == *"is not set" ]] && ! grep -q "^$(awk '{ print $2 }' <<<"$line")=" "$KDIR/.config" && continue
+		echo "did not take effect: $line"
+		missing=1
+	done < <(
+		# shellcheck disable=SC2046
+		last_mentions $(fragments_of "$vm")
+	)
+	return $missing
+}
+
+# last_mentions FILE...: prints the last line about each symbol.
+last_mentions() {
+	awk '
+		/^# CONFIG_/ { last[$2] = $0 }
+		/^CONFIG_/ { last[substr($0, 1, index($0, "=") - 1)] = $0 }
+		END { for (symbol in last) print last[symbol] }' "$@"
+}
+
+# forget_kernels VM: removes kernels of that machine that nobody used for two
+# weeks.
+forget_kernels() {
+	local old
+	find "$CACHE/kernel" -mindepth 2 -maxdepth 2 -path "*/$1-*/complete" -mtime +14 |
+		while read -r old; do rm -rf "$(dirname "$old")"; done
+}
+
+# build_module VM: builds the module into out/VM.
+build_module() {
+	one_by_one "$OUT/$1/module" kmake "$1" M="$TOP" MO="$OUT/$1/module" modules
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Runs of several legs. A leg is a script that ends with the lines of conclude(); here it
+# is written as its name, two spaces, and the command. A name that ends with the series of
+# Linux or of rustc has that picked.
+
+# Where the logs of the legs are.
+LOGS=$OUT/legs
+
+# log_of NAME: prints the path of its log.
+log_of() {
+	echo "$LOGS/${1//[^A-Za-z0-9.]/-}.log"
+}
+
+# run_leg NAME COMMAND...: runs a leg, which logs what it says, and at last its status and
+# how many seconds it took.
+run_leg() {
+	local name=$1 start=$SECONDS log status=0 series=${1##* }
+	shift
+	log=$(log_of "$name")
+	unset KERNEL RUST
+	case $name in
+	*Linux\ [0-9]*) export KERNEL=$series ;;
+	*rustc\ [0-9]*) export RUST=$series ;;
+	esac
+	say "== $name"
+	(cd "$TOP" && "$@") 2>&1 | tee "$log" || status=1
+	echo "$status $((SECONDS - start))" >"$log.end"
+}
+
+# run_legs JOBS LEG...: runs the legs, so many at a time, and adds what they come to.
+# Sets TABLE, a row of Markdown for each, and TIMES.
+run_legs() {
+	local jobs=$1 leg running=0 command
+	shift
+	mkdir -p "$LOGS"
+	rm -f "$LOGS"/*.log*
+	# Each in a process group of its own, which ends as a whole.
+	set -m
+	trap 'end_legs' INT TERM HUP
+	for leg in "$@"; do
+		read -r -a command <<<"${leg#*  }"
+		((running < jobs)) || wait -n || true
+		running=$((running < jobs ? running + 1 : jobs))
+		run_leg "${leg%%  *}" "${command[@]}" &
+	done
+	wait
+	trap - INT TERM HUP
+	set +m
+	TABLE=("| leg | Linux | processor | pages | rustc | passed | failed | skipped | time |"
+		"|---|---|---|---|---|--:|--:|--:|--:|")
+	TIMES=()
+	for leg in "$@"; do
+		add_leg "${leg%%  *}"
+	done
+}
+
+end_legs() {
+	local group
+	trap '' INT TERM HUP
+	for group in $(jobs -p); do
+		kill -- "-$group" 2>/dev/null || true
+	done
+	wait
+	exit 130
+}
+
+# add_leg NAME: adds what its log says.
+add_leg() {
+	local name=$1 log status seconds passed failed skipped failures
+	log=$(log_of "$name")
+	read -r status seconds <"$log.end" || status=1 seconds=0
+	read -r passed failed skipped < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log" | tail -n 1) ||
+		read -r passed failed skipped <<<"$((1 - status)) $status 0"
+	mapfile -t failures < <(sed -n 's/^failed: //p' "$log")
+	# What did not come to its closing line has failed.
+	if ((status && !failed)); then
+		failed=1
+		failures+=("$name: it ended early: see $log")
+	fi
+	PASSED=$((PASSED + passed))
+	FAILED=$((FAILED + failed))
+	SKIPPED=$((SKIPPED + skipped))
+	FAILURES+=("${failures[@]}")
+	TIMES+=("$name $seconds s")
+	TABLE+=("| $name | $(tested_in "$log") | $passed | $failed | $skipped | $seconds s |")
+}
+
+# tested_in LOG: prints the cells of kernel, processor, page size and rustc, as the leg
+# told them.
+tested_in() {
+	sed -n 's/^[a-z0-9-]*: Linux \(.*\), \(.*\), pages of \(.*\), rustc \(.*\)$/\1 | \2 | \3 | \4/p' "$1" |
+		tail -n 1 | grep . || echo '| | |'
+}

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Virtual machines: how they are made, run and watched.
+#
+# A machine has two channels: the console, which is the kernel's log, and the
+# results, which is what the programs in it print. The last line of the results
+# is END_MARK, or else the machine did not get to its end.
+
+END_MARK="## the end"
+# Seconds after which a machine that prints nothing is taken for hung, or for ended if
+# it said that it ends; and those that it may run at all: five minutes will do, but on
+# a busy host.
+SILENCE=150
+OFF=5
+LIMIT=2700
+
+# A line of the log that means that the kernel found something wrong.
+SPLAT='WARNING:|BUG:|KASAN:|UBSAN:|Oops|Kernel panic|general protection fault|[Uu]nable to handle|cut here'
+SPLAT+='|Internal error|Call [Tt]race|circular locking|recursive locking|inconsistent lock state'
+SPLAT+='|suspicious RCU usage|lock held when|sleeping function called|scheduling while atomic'
+SPLAT+='|blocked for more than|soft lockup|hard LOCKUP|rcu.*stall|refcount_t:'
+SPLAT+='|list_(add|del) corruption|unreferenced object|kernel stack overflow'
+
+# make_initramfs VM RUN-SCRIPT FILE...: makes out/VM/initramfs.gz, which runs the
+# script; each FILE is HOST-PATH:GUEST-PATH.
+make_initramfs() {
+	local vm=$1 run=$2 root=$OUT/$1/root file
+	shift 2
+	rm -rf "$root"
+	mkdir -p "$root"/{bin,dev,proc,sys,tmp}
+	cp "$(busybox_of "$vm")" "$root/bin/busybox"
+	cp "$TOP/vm/guest/init" "$root/init"
+	cp "$TOP/vm/guest/$run" "$root/run"
+	cp "$TOP/vm/guest/suites" "$root/suites"
+	for file in "$@"; do
+		mkdir -p "$(dirname "$root/${file#*:}")"
+		cp -r "${file%%:*}" "$root/${file#*:}"
+	done
+	chmod +x "$root/init"
+	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
+}
+
+# Words for the guest, on the command line of its kernel.
+GUEST_WORDS=
+# How many MiB of memory it has, if not as many as usual.
+MEMORY=
+
+# start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
+start_vm() {
+	local dir=$OUT/$1
+	: >"$dir/console"
+	: >"$dir/results"
+	case $1 in
+	uml | intree | pressure-uml)
+		# With one CPU: User-mode Linux does not tell another one that pages were
+		# unmapped, so a program there would go on writing to what has been freed
+		# and given to somebody else.
+		# shellcheck disable=SC2086
+		setsid "$KERNEL" ncpus=1 seccomp=auto mem=${MEMORY:-512}M initrd="$dir/initramfs.gz" console=tty0 \
+			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
+			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
+		;;
+	x86 | android-x86 | debian | installed | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86-nodes)
+		# The memory of each CPU is a node.
+		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
+			-object memory-backend-ram,id=a,size=512M -numa node,cpus=0,memdev=a
+			-object memory-backend-ram,id=b,size=512M -numa node,cpus=1,memdev=b"
+		;;
+	secureboot)
+		# Its firmware finds what to boot on the disk, and keeps the keys it trusts in
+		# the variables, which System Management Mode protects. It prints to the first
+		# two serial ports, so the results go to the third.
+		# shellcheck disable=SC2046
+		setsid qemu-system-x86_64 -M q35,smm=on $(accelerator) -m 1024 -nodefaults -display none -no-reboot \
+			-serial file:"$dir/console" -chardev file,id=results,path="${dir//,/,,}/results" \
+			-device isa-serial,index=2,irq=3,chardev=results \
+			-global driver=cfi.pflash01,property=secure,value=on \
+			-drive if=pflash,unit=0,format=raw,readonly=on,file="${FIRMWARE//,/,,}" \
+			-drive if=pflash,unit=1,format=raw,file="${dir//,/,,}/variables" \
+			-drive if=virtio,format=raw,readonly=on,file="fat:${dir//,/,,}/disk" </dev/null >"$dir/qemu" 2>&1 &
+		;;
+	bench)
+		# One nanosecond passes in the guest for each instruction that it executes,
+		# however busy the host is.
+		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=single
+			-icount shift=0,sleep=off -smp 1 -cpu max -rtc base=2026-01-01,clock=vm"
+		;;
+	bench-shared)
+		# If the CPUs took turns in one thread, QEMU would not tell the plugin which it is.
+		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
+		;;
+	arm64* | android-arm64)
+		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
+		# has one UART.
+		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
+			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
+			-device virtio-serial-device -device virtconsole,chardev=results \
+			-chardev file,id=results,path="${dir//,/,,}/results" \
+			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
+			-append "console=ttyAMA0 results=/dev/hvc0 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &
+		;;
+	esac
+	VM_PID=$!
+	own_vm
+}
+
+# own_vm: has the machine end with this script, which may be told so by several.
+own_vm() {
+	trap stop_vm EXIT
+	trap 'trap "" INT TERM HUP PIPE; exit 130' INT TERM HUP PIPE
+}
+
+# start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC.
+start_x86() {
+	# On a busy host the timer seems to stand still when it is checked.
+	# shellcheck disable=SC2086
+	setsid qemu-system-x86_64 $3 -m "${MEMORY:-1024}" -nodefaults -display none -no-reboot \
+		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
+		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 no_timer_check $2" </dev/null >"$1/qemu" 2>&1 &
+}
+
+stop_vm() {
+	# Both, as setsid may not have come to make the group yet.
+	kill -KILL "$VM_PID" 2>/dev/null || true
+	kill -KILL -- "-$VM_PID" 2>/dev/null || true
+	wait "$VM_PID" 2>/dev/null || true
+	trap - EXIT INT TERM HUP PIPE
+}
+
+# Seconds after which a machine is said to be running, if anybody is to be told.
+NEWS=
+
+# wait_vm VM: waits for its end; fails, with a reason, if it does not come.
+wait_vm() {
+	local dir=$OUT/$1 size last=-1 since=$SECONDS start=$SECONDS next=$NEWS
+	while kill -0 "$VM_PID" 2>/dev/null; do
+		size=$(stat -c %s "$dir/console" "$dir/results" | paste -sd +)
+		if [[ $size != "$last" ]]; then
+			last=$size
+			since=$SECONDS
+		fi
+		# User-mode Linux does not always come to its end when it is switched off.
+		((SECONDS - since < OFF)) || ! is_off "$1" || break
+		if [[ -n $next ]] && ((SECONDS - start >= next)); then
+			next=$((next + NEWS))
+			printf '  %4d s  %s: %s\n' $((SECONDS - start)) "$1" "$(sed -n 's/^## begin //p' "$dir/results" | tail -n 1 | tr -d '\r')"
+		fi
+		if ((SECONDS - since >= SILENCE || SECONDS - start >= LIMIT)); then
+			if ((SECONDS - since >= SILENCE)); then
+				say "$1: hung: no word for $((SECONDS - since)) s, stopped after $((SECONDS - start)) s"
+			else
+				say "$1: it goes on and on, or this host is too busy: stopped after $((SECONDS - start)) s"
+			fi
+			last_words "$1"
+			stop_vm
+			return 1
+		fi
+		sleep 0.2
+	done
+	stop_vm
+	if ! said_all "$1"; then
+		say "$1: stopped before its end"
+		last_words "$1"
+		return 1
+	fi
+}
+
+# said_all VM: tells whether its programs came to their end.
+said_all() {
+	[[ $(tail -n 1 "$OUT/$1/results" | tr -d '\r') == "$END_MARK" ]]
+}
+
+# is_off VM: tells whether it has nothing more to do.
+is_off() {
+	said_all "$1" && tail -n 5 "$OUT/$1/console" | grep -q 'reboot: Power down'
+}
+
+# is_stuck VM: waits for the first result and tells whether the kernel falls silent
+# before that. On a busy host QEMU loses an interrupt now and then while CPUs are
+# brought up, and a large kernel may wait for it for ever.
+is_stuck() {
+	local dir=$OUT/$1 size last=-1 since=$SECONDS
+	# In a tree the driver is part of the kernel, and User-mode Linux loses none.
+	case $1 in
+	uml | intree | pressure-uml) return 1 ;;
+	esac
+	while kill -0 "$VM_PID" 2>/dev/null && [[ ! -s $dir/results ]]; do
+		size=$(stat -c %s "$dir/console")
+		if [[ $size != "$last" ]]; then
+			last=$size
+			since=$SECONDS
+		fi
+		((SECONDS - since < SILENCE / 3)) || return 0
+		sleep 0.2
+	done
+	return 1
+}
+
+# follow_vm VM COMMAND...: runs the machine and gives its results to the command as
+# they come; fails if it does not come to its end.
+follow_vm() {
+	local vm=$1 reader ended=0
+	shift
+	start_vm "$vm"
+	if is_stuck "$vm" && ! splats "$vm"; then
+		say "$vm: stuck before its first program, so it is booted again"
+		stop_vm
+		start_vm "$vm"
+	fi
+	tail -s 0.2 -n +1 -f --pid="$VM_PID" "$OUT/$vm/results" | "$@" &
+	reader=$!
+	wait_vm "$vm" || ended=1
+	wait "$reader" || true
+	return $ended
+}
+
+# What is tested of the module wherever it is loaded, and where there are huge pages.
+MODULE_SUITES=('mask_test, /dev noexec' unload module_test.sh kmemleak)
+HUGE_SUITES=({mmap,pin,purge,random}_test', huge pages')
+
+# boot VM MODULE FILE...: tests the module, if one is named, in that machine.
+boot() {
+	local vm=$1 module=$2 files=("${PROGRAMS[@]}" "${@:3}")
+	[[ -z $module ]] || files+=("$module:/rust_ashmem.ko" "$TOP/selftests/module_test.sh:/selftests-64/module_test.sh")
+	make_initramfs "$vm" test "${files[@]}"
+	say "Testing in $vm (usually 1 to 5 min)"
+	count_vm "$vm"
+	tell_tested "$vm" "$vm"
+}
+
+# run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES;
+# fails if it does not come to its end.
+run_vm() {
+	local NEWS=15
+	rm -f "$OUT/$1/totals"
+	follow_vm "$1" report "$@" -v expected="$(printf '%s\n' "${SUITES[@]}")"
+}
+
+last_words() {
+	local channel
+	for channel in results console; do
+		say "  its last words in out/$1/$channel:"
+		tail -n 15 "$OUT/$1/$channel" | tr -d '\r' | sed 's/^/    /'
+	done
+	[[ ! -s $OUT/$1/qemu ]] || sed 's/^/    qemu: /' "$OUT/$1/qemu"
+}
+
+# splats VM: prints what the kernel complained of; fails if there is nothing.
+splats() {
+	splats_in "$OUT/$1/console"
+}
+
+# That somebody was killed for memory, which tests may want, comes with a trace, and
+# another if that was when it touched a page.
+splats_in() {
+	tr -d '\r' <"$1" | sed -e '/ invoked oom-killer: /,/: Killed process /d' \
+		-e '/ page allocation failure: order:0, mode:.*(GFP_HIGHUSER_MOVABLE/,/ pages reserved/d' |
+		grep -nE -A 12 "$SPLAT"
+}
+
+# accelerator: prints QEMU's options for KVM, if a guest really starts with it,
+# or else for TCG.
+accelerator() {
+	local probe
+	probe=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
+	if [[ ! -e $probe ]]; then
+		rm -f "$CACHE"/kvm-*
+		if kvm_works; then echo kvm; else echo tcg; fi >"$probe.new"
+		mv "$probe.new" "$probe"
+	fi
+	case $(<"$probe") in
+	kvm) echo "-accel kvm -cpu host" ;;
+	*) echo "-accel tcg,thread=multi -cpu max" ;;
+	esac
+}
+
+# kvm_works: tells whether this kernel starts under KVM, for which a device that
+# can be opened is no proof: a host may offer it and let the guest hang.
+kvm_works() {
+	local words
+	[[ -w /dev/kvm ]] || return 1
+	# Without an initramfs the kernel panics as soon as it is up.
+	words=$(timeout 20 qemu-system-x86_64 -accel kvm -cpu host -m 256 -nodefaults -display none \
+		-no-reboot -serial stdio -kernel "$KERNEL" -append "console=ttyS0 panic=-1" \
+		</dev/null 2>&1 || true)
+	[[ $words == *"Unable to mount root"* ]]
+}

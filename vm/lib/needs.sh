@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What each leg takes: packages of the distribution, compilers, sources, a kernel.
+
+# What building kernels, modules and programs takes, and a ramdisk.
+BUILDING="bc bison busybox-static clang-$LLVM_SERIES cpio flex gcc libc6-dev libclang-$LLVM_SERIES-dev
+	libelf-dev lld-$LLVM_SERIES llvm-$LLVM_SERIES make perl python3 util-linux xz-utils"
+# The same with Debian's own kernel.
+ON_DEBIAN="$BUILDING gcc-multilib kmod mmdebstrap qemu-system-x86"
+
+# packages_of LEG: prints what it takes besides compilers for Rust.
+packages_of() {
+	case $1 in
+	scripts) echo gcc kmod libc6-dev make perl python3 spin util-linux ;;
+	uml) echo "$BUILDING" ;;
+	x86) echo "$BUILDING" gcc-multilib qemu-system-x86 ;;
+	arm64*) echo "$BUILDING" qemu-system-arm ;;
+	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
+	android-arm64) echo "$BUILDING" kmod qemu-system-arm ;;
+	intree) echo "$BUILDING" rsync ;;
+	debian | installed) echo "$ON_DEBIAN" ;;
+	pressure) echo "$ON_DEBIAN" ;;
+	bench) echo "$BUILDING" qemu-system-x86 ;;
+	bench-debian) echo "$ON_DEBIAN" ;;
+	secureboot) echo "$ON_DEBIAN" openssl python3-cryptography python3-importlib-resources python3-pefile ;;
+	package) echo git mmdebstrap util-linux ;;
+	oracle) echo busybox-static cpio gcc gcc-multilib libc6-dev make qemu-system-x86 util-linux xz-utils ;;
+	check) echo "$BUILDING" shellcheck ;;
+	esac
+}
+
+# need LEG...: installs the packages that these take.
+need() {
+	local leg packages=()
+	for leg in "$@"; do
+		mapfile -t -O "${#packages[@]}" packages < <(packages_of "$leg" | xargs -n 1)
+	done
+	mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+	need_packages "${packages[@]}"
+}
+
+# prepare VM: makes compilers, sources and programs ready that are not installed, and a
+# kernel for the machine.
+prepare() {
+	with_cache prepare_toolchain
+	with_cache prepare_source
+	with_cache prepare_programs "$1"
+	case $1 in
+	debian) with_cache prepare_debian ;;
+	*) with_cache prepare_kernel "$1" ;;
+	esac
+}

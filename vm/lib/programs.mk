@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds the programs of a folder that are no selftests, each of one file. CC, KSFT, which
+# names the tools/testing/selftests of a kernel source tree, and OUTPUT are given.
+
+PROGRAMS := $(addprefix $(OUTPUT)/,$(patsubst %.c,%,$(wildcard *.c)))
+
+all: $(PROGRAMS)
+
+$(OUTPUT)/%: %.c $(wildcard *.h ../selftests/*.h) ../include/uapi/linux/ashmem.h
+	$(CC) -Wall -O2 -Wno-pointer-to-int-cast -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+		-I../selftests -I../include/uapi -I$(KSFT) -static -o $@ $<

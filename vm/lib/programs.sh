@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The programs that run in the virtual machines.
+
+# What programs for arm64 are made of: Debian's busybox and C libraries, the
+# 32-bit one among them, unpacked.
+ARM64_ROOT=$CACHE/arm64
+
+# processor_of VM: prints the processor that its programs are for.
+processor_of() {
+	case $1 in
+	*arm64*) echo arm64 ;;
+	*) echo x86 ;;
+	esac
+}
+
+# prepare_programs VM...: fetches what building for these machines takes besides
+# packages that can be installed.
+prepare_programs() {
+	[[ " $* " == *" arm64"* && ! -d $ARM64_ROOT ]] || return 0
+	in_arm64 open_archive
+	step "Fetching busybox and C libraries for arm64" "10 s" "$CACHE/log/arm64" \
+		fill "$ARM64_ROOT" in_arm64 fetch_arm64
+}
+
+# fetch_arm64 DIRECTORY
+fetch_arm64() {
+	local libgcc package
+	libgcc=$(archive apt-cache search --names-only '^libgcc-[0-9]+-dev-arm64-cross$' |
+		awk '{ print $1 }' | sort -V | tail -n 1)
+	# clang takes libraries for cross compilers from wherever they are. gcc's cross
+	# compilers cannot be installed beside gcc-multilib.
+	for package in busybox-static "$libgcc" "${libgcc/arm64/armhf}" \
+		{libc6-dev,linux-libc-dev}-{arm64,armhf}-cross; do
+		fetch "$package" "$1" || return 1
+	done
+}
+
+# busybox_of VM: prints where the busybox for it is.
+busybox_of() {
+	case $(processor_of "$1") in
+	arm64) echo "$ARM64_ROOT/usr/bin/busybox" ;;
+	x86) echo /bin/busybox ;;
+	esac
+}
+
+# compiler_of VM BITS: prints the compiler for its programs.
+compiler_of() {
+	local cross="clang-$LLVM_SERIES --sysroot=$ARM64_ROOT -fuse-ld=lld"
+	case $(processor_of "$1")-$2 in
+	arm64-64) echo "$cross --target=aarch64-linux-gnu" ;;
+	arm64-32) echo "$cross --target=arm-linux-gnueabihf" ;;
+	x86-*) echo "gcc -m$2" ;;
+	esac
+}
+
+# selftests_of VM BITS: prints where its selftests are built.
+selftests_of() {
+	echo "$OUT/selftests-$(processor_of "$1")-$2"
+}
+
+# one_by_one DIRECTORY COMMAND...: runs it while no other leg builds there.
+one_by_one() {
+	local status=0
+	mkdir -p "$1"
+	(
+		flock 8
+		"${@:2}"
+	) 8>"$1.lock" || status=$?
+	return $status
+}
+
+# build_selftests VM BITS: builds the selftests of this width.
+build_selftests() {
+	one_by_one "$(selftests_of "$1" "$2")" make_selftests "$@"
+}
+
+make_selftests() {
+	local dir
+	dir=$(selftests_of "$1" "$2")
+	make -C "$TOP/selftests" KSFT="$KSRC/tools/testing/selftests" OUTPUT="$dir" \
+		CC="$(compiler_of "$1" "$2")" LDFLAGS=-static all
+}
+
+# build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
+# says to make_initramfs where they are and where they go, and adds their names
+# to SUITES.
+build_suites() {
+	local vm=$1 bits dir source
+	shift
+	PROGRAMS=()
+	for bits in "$@"; do
+		dir=$(selftests_of "$vm" "$bits")
+		step "Building the $bits-bit selftests" "10 s" "$dir.log" build_selftests "$vm" "$bits"
+		PROGRAMS+=("$dir:/selftests-$bits")
+		for source in "$TOP"/selftests/*_test.c; do
+			SUITES+=("$(basename "$source" .c) ($bits-bit)")
+		done
+	done
+}
+
+# programs_of FOLDER VM BITS: prints where the programs of that folder, which are no
+# selftests, are built.
+programs_of() {
+	echo "$OUT/$1-$(processor_of "$2")-$3"
+}
+
+# build_programs FOLDER VM BITS: builds them.
+build_programs() {
+	one_by_one "$(programs_of "$@")" make_programs "$@"
+}
+
+make_programs() {
+	make -C "$TOP/$1" -f "$TOP/vm/lib/programs.mk" KSFT="$KSRC/tools/testing/selftests" \
+		OUTPUT="$(programs_of "$@")" CC="$(compiler_of "$2" "$3")"
+}
+
+# build_tool VM BITS: builds ashmem-check of this width.
+build_tool() {
+	one_by_one "$(tool_of "$1" "$2")" make_tool "$@"
+}
+
+make_tool() {
+	make -C "$TOP/tools/ashmem-check" OUTPUT="$(tool_of "$1" "$2")" CC="$(compiler_of "$1" "$2")" \
+		CFLAGS="-O2 -Werror" LDFLAGS=-static
+}
+
+# tool_of VM BITS: prints where ashmem-check is built.
+tool_of() {
+	echo "$OUT/tools-$(processor_of "$1")-$2"
+}
+
+# build_tools VM BITS...: builds ashmem-check of these widths, and adds it and its
+# suite to PROGRAMS and SUITES.
+build_tools() {
+	local vm=$1 bits dir
+	shift
+	for bits in "$@"; do
+		dir=$(tool_of "$vm" "$bits")
+		step "Building the $bits-bit ashmem-check" "5 s" "$dir.log" build_tool "$vm" "$bits"
+		PROGRAMS+=("$dir:/tools-$bits")
+		SUITES+=("ashmem_check_test.sh ($bits-bit)")
+	done
+	PROGRAMS+=("$TOP/vm/guest/ashmem_check_test.sh:/ashmem_check_test.sh")
+}

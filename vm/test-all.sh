@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Runs every leg there is and prints a table; see --help.
+
+. "$(dirname "$0")/lib.sh"
+
+LEGS=(
+	"scripts                 vm/legs/scripts.sh"
+	"uml                     vm/legs/machine.sh uml"
+	"x86                     vm/legs/machine.sh x86"
+	"arm64                   vm/legs/machine.sh arm64"
+	"arm64-16k               vm/legs/machine.sh arm64-16k"
+	"debian                  vm/legs/debian.sh"
+	"intree, rustc 1.96      vm/legs/intree.sh"
+	"uml, Linux 7.2          vm/legs/machine.sh uml"
+	"debian, Linux 7.2       vm/legs/debian.sh"
+	"android                 android/android.sh x86"
+	"android, arm64          android/android.sh arm64"
+	"installed               vm/legs/installed.sh"
+	"secureboot              vm/legs/secureboot.sh"
+	"package                 vm/legs/package.sh test"
+	"check                   vm/legs/check.sh"
+	"check, rustc 1.96       vm/legs/check.sh clippy"
+	"check, Debian's rustc   vm/legs/check.sh clippy-debian"
+)
+
+usage() {
+	cat <<-EOF
+		Usage: make test-all [LEGS='REGULAR-EXPRESSION']
+
+		Runs 'make test' for every kernel, architecture, page size and rustc that this
+		project is tested with, and the tests and checks that are no part of that.
+		Prints a table in Markdown, which is also in out/legs/table.md. Ends with
+		'N passed, N failed, N skipped', and with status 1 if one failed. LEGS picks
+		those whose names match, such as LEGS='^uml|7.2':
+
+		$(printf '  %s\n' "${LEGS[@]%%  *}")
+
+		The first run builds a kernel for most of them, 5 minutes each on 2 idle CPUs;
+		a later one takes about half an hour. Logs are in out/legs.
+	EOF
+}
+
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
+printf '%s\n' "${LEGS[@]%%  *}" | grep -qE -e "${1:-}" ||
+	die "No leg's name matches '$1'." "There are: $(printf '%s; ' "${LEGS[@]%%  *}" | sed 's/; $/./')"
+picked=()
+for leg in "${LEGS[@]}"; do
+	[[ ! ${leg%%  *} =~ ${1:-} ]] || picked+=("${leg%%  *}  $(xargs <<<"${leg#*  }")")
+done
+# One after the other, so that the times are those of a machine that does nothing else.
+run_legs 1 "${picked[@]}"
+printf '%s\n' "${TABLE[@]}" >"$LOGS/table.md"
+say "" "${TABLE[@]}" ""
+conclude

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds and runs the tests; see --help.
+
+. "$(dirname "$0")/lib.sh"
+
+# The longest first, as they run side by side.
+LEGS=(
+	"x86  vm/legs/machine.sh x86"
+	"arm64  vm/legs/machine.sh arm64"
+	"uml  vm/legs/machine.sh uml"
+	"debian  vm/legs/debian.sh"
+	"android  android/android.sh x86"
+	"scripts  vm/legs/scripts.sh"
+)
+# Only if named.
+OTHER_LEGS=(
+	"arm64-16k  vm/legs/machine.sh arm64-16k"
+	"intree  vm/legs/intree.sh"
+)
+
+usage() {
+	cat <<-EOF
+		Usage: make test [VM='scripts uml x86 arm64 debian android'] [KERNEL=7.3] [RUST=1.95]
+		                 [JOBS=$JOBS]
+
+		Builds the module for each virtual machine, without a warning, boots it and
+		runs in it the KUnit suites and the kselftests; runs the tests of the scripts.
+		Ends with the failures, if there are any, how long each took, and 'N passed, N
+		failed, N skipped'; with status 1 if one failed.
+
+		  scripts    no machine: the tests of the scripts
+		  uml        User-mode Linux with KASAN on one CPU, 64-bit
+		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit; then tests of reclaim
+		             with two NUMA nodes and MGLRU
+		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
+		  debian     QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
+		  android    QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
+		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
+		  intree     a kernel tree with driver and selftests in it: kunit.py, then as
+		             uml, built in, and as a module; only if named
+
+		JOBS of them run at the same time. KERNEL picks a series of Linux, RUST one of
+		rustc; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes
+		Debian's own rustc.
+
+		The first run installs packages (as root) and builds kernels into
+		$CACHE, which takes about 25 minutes on 2 idle CPUs. Logs
+		are in out/, each leg's own in out/legs.
+	EOF
+}
+
+JOBS=${JOBS:-$(nproc)}
+[[ $JOBS =~ ^[1-9][0-9]*$ ]] || die "JOBS is '$JOBS'." "It is how many machines run at the same time."
+case " $* " in
+*" -h "* | *" --help "*) usage && exit ;;
+esac
+if (($#)); then
+	all=("${LEGS[@]}" "${OTHER_LEGS[@]}")
+	for name in "$@"; do
+		[[ " ${all[*]%%  *} " == *" $name "* ]] ||
+			die "There are no tests called '$name'." "There are: $(sed 's/ /, /g' <<<"${all[*]%%  *}")."
+	done
+	LEGS=()
+	for leg in "${all[@]}"; do
+		[[ " $* " != *" ${leg%%  *} "* ]] || LEGS+=("$leg")
+	done
+fi
+
+# Whoever lacks some is told once.
+need "${LEGS[@]%%  *}"
+run_legs "$JOBS" "${LEGS[@]}"
+say "Times: $(sed 's/ s / s, /g' <<<"${TIMES[*]}"); in all $SECONDS s"
+conclude

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Checks the models of what cannot be tested by trying: every order in which the
+# steps of several tasks can come.
+
+. "$(dirname "$0")/../../vm/lib.sh"
+. "$TOP/tools/test/ktap.sh"
+
+command -v spin >/dev/null || {
+	echo "1..0 # SKIP there is no spin: apt-get install spin"
+	exit 4
+}
+
+# finds ERRORS MODEL RULE OPTION...: whether all that can happen has so many errors. The
+# rule is 'safety', or the name of what has to come at last, whoever is slow.
+finds() {
+	local errors=$1 model=$2 rule=$3 compile=(gcc -O2 -w -DCOLLAPSE -o pan pan.c) run=(./pan -m1000000)
+	shift 3
+	if [[ $rule == safety ]]; then
+		compile+=(-DSAFETY -DNOCLAIM)
+	else
+		run+=(-a -f -N "$rule")
+	fi
+	(
+		cd "$TMP" &&
+			spin "$@" -a "$TOP/vm/models/$model.pml" && "${compile[@]}" && "${run[@]}"
+	) >"$TMP/said" 2>&1
+	# It stops at the first error.
+	! grep -qE 'out of memory|max search depth too small' "$TMP/said" &&
+		grep -q "errors: $errors\$" "$TMP/said"
+}
+
+several=(-DREGIONS=2 -DPAGES=2)
+echo 1..6
+result "a purge of everything leaves nothing that was unpinned before" finds 0 purge_all safety
+result "nor in several regions" finds 0 purge_all safety "${several[@]}"
+result "it ends, whatever others do" finds 0 purge_all returns
+result "in several regions, too" finds 0 purge_all returns "${several[@]}"
+result "that it has to wait for another purge is found" finds 1 purge_all safety -DDO_NOT_WAIT
+result "that it goes on a page too late is found" finds 1 purge_all safety -DGO_ON_PAST_IT
+exit $BAD

@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of the test runner: what it makes of good and bad results and logs.
+
+. "$(dirname "$0")/../../vm/lib.sh"
+. "$TOP/tools/test/ktap.sh"
+
+# counts RESULTS WANTED [SUITE]: what the report counts in these results.
+counts() {
+	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -v expected="${3:-}" \
+		-f "$TOP/vm/lib/report.awk" >"$TMP/report"
+	[[ $(head -n 1 "$TMP/totals") == "$2" ]]
+}
+
+# counts_corrected RESULTS WANTED: the same, on a driver that is meant to fail the
+# test x of the suite a.
+counts_corrected() {
+	printf '# %s\n\na x  for a reason\n' "what is meant" >"$TMP/corrections"
+	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -v corrections="$TMP/corrections" \
+		-f "$TOP/vm/lib/report.awk" >"$TMP/report"
+	[[ $(head -n 1 "$TMP/totals") == "$2" ]]
+}
+
+finds() {
+	printf '%b\n' "$1" >"$TMP/console"
+	splats_in "$TMP/console"
+}
+
+finds_nothing() {
+	! finds "$1"
+}
+
+# ends COMMANDS WANTED: whether a machine that is this shell ends well. It
+# prints to the file named by $R.
+ends() {
+	local status=0
+	SILENCE=2
+	OFF=1
+	LIMIT=4
+	OUT=$TMP
+	mkdir -p "$TMP/vm"
+	: >"$TMP/vm/results"
+	: >"$TMP/vm/console"
+	R=$TMP/vm/results setsid bash -c "$1" &
+	VM_PID=$!
+	wait_vm vm >"$TMP/why" || status=$?
+	[[ $status == "$2" ]] && ! kill -0 "$VM_PID" 2>/dev/null
+}
+
+# boots COMMANDS: whether such a machine does not get stuck before its first result.
+boots() {
+	local status=1
+	SILENCE=9
+	OUT=$TMP
+	mkdir -p "$TMP/vm"
+	: >"$TMP/vm/results"
+	: >"$TMP/vm/console"
+	R=$TMP/vm/results setsid bash -c "$1" &
+	VM_PID=$!
+	is_stuck vm || status=0
+	stop_vm 2>/dev/null
+	return $status
+}
+
+gets_stuck() {
+	! boots "$1"
+}
+
+# dies PID: whether a process ends within five seconds. A dead one may be waiting
+# for its parent to notice.
+dies() {
+	local _
+	for _ in {1..50}; do
+		grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# A machine must not outlive what started it, which both make and the shell may end.
+ends_machine() {
+	local pid i
+	bash -c '. "$0/vm/lib.sh"
+		setsid sleep 1000 & VM_PID=$!; own_vm; echo $VM_PID >"$1"; while :; do sleep 0.1; done' "$TOP" "$TMP/machine" &
+	pid=$!
+	for i in {1..50}; do
+		[[ ! -s $TMP/machine ]] || break
+		sleep 0.1
+	done
+	for i in {1..20}; do kill -TERM $pid 2>/dev/null; done
+	dies "$(<"$TMP/machine")"
+}
+
+# An interrupted step must leave no process behind.
+interrupts_all() {
+	local pid status=0
+	step Testing "1 s" "$TMP/log" bash -c "sleep 1000 & echo \$! >'$TMP/pid'; wait" >/dev/null &
+	pid=$!
+	until [[ -s $TMP/pid ]]; do sleep 0.1; done
+	kill -TERM "$pid"
+	wait "$pid" || status=$?
+	[[ $status == 130 ]] && dies "$(<"$TMP/pid")"
+}
+
+GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
+KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
+
+echo "1..45"
+result "good results are counted" counts "$GOOD" "2 0 1"
+result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
+result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
+result "suites add up" counts "$GOOD$KUNIT$GOOD" "6 0 2"
+result "a failure counts" counts '## begin a\n1..2\n# why\nnot ok 1 x\nok 2 y\n## status 1\n' "1 1 0"
+result "what came before a failure is told" grep -q '# why' "$TMP/report"
+result "a skipped suite says why" counts '## begin a\n1..0 # SKIP no device\n## status 4\n' "0 0 1"
+result "its reason is told" grep -q 'no device' "$TMP/report"
+result "a suite without a test fails" counts '## begin a\n## status 0\n' "0 1 0"
+result "a suite that lacks a test fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
+result "a suite that dies fails" counts '## begin a\n1..1\nok 1 x\n## status 139\n' "1 1 0"
+result "a suite that does not end fails" counts '## begin a\n1..1\nok 1 x\n' "1 1 0"
+result "a suite in which another begins fails" counts "## begin a\n1..2\nok 1 x\n$GOOD" "3 1 1"
+result "a suite that is expected may run" counts "$GOOD" "2 0 1" a
+result "a suite that is expected and does not run fails" counts "$GOOD" "2 1 1" b
+result "no results are no success" counts '' "0 0 0"
+result "a failure that is meant is corrected" counts_corrected \
+	'## begin a (64-bit)\n1..2\nnot ok 1 x\nok 2 y\n## status 1\n' "1 0 0 1"
+result "its reason is told" grep -q 'corrected: x: for a reason' "$TMP/report"
+result "a failure that is not meant is unexplained" counts_corrected \
+	'## begin a\n1..2\nnot ok 1 x\nnot ok 2 y\n## status 1\n' "0 1 0 1"
+result "a success that is not meant is unexplained" counts_corrected \
+	'## begin a\n1..2\nok 1 x\nok 2 y\n## status 0\n' "1 1 0 0"
+result "a skip of a failure that is meant is a skip" counts_corrected \
+	'## begin a\n1..2\nok 1 x # SKIP why\nok 2 y\n## status 0\n' "1 0 1 0"
+result "a correction of a test that is not there is unexplained" counts_corrected \
+	'## begin a\n1..1\nok 1 y\n## status 0\n' "1 1 0 0"
+result "a correction of a suite that is not there is unexplained" counts_corrected \
+	'## begin b\n1..1\nok 1 x\n## status 0\n' "1 1 0 0"
+result "a correction is for one suite only" counts_corrected \
+	'## begin a\n1..1\nnot ok 1 x\n## status 1\n## begin b\n1..1\nnot ok 1 x\n## status 1\n' "0 1 0 1"
+result "a suite that dies fails in spite of a correction" counts_corrected \
+	'## begin a\n1..1\nnot ok 1 x\n## status 139\n' "0 1 0 1"
+for line in 'WARNING: CPU: 0 PID: 1 at mm/shmem.c:1' 'BUG: KASAN: slab-use-after-free in x' \
+	'WARNING: possible circular locking dependency detected' \
+	'Unable to handle kernel paging request at virtual address dead000000000108' \
+	'Internal error: synchronous external abort: 0000000096000010 [#1]  SMP'; do
+	result "the log's '${line:0:24}' is found" finds "[    1.0] a\n[    1.1] $line\n[    1.2] b"
+done
+killed='[    1.0] a invoked oom-killer: gfp_mask=0x1\n[    1.1] Call Trace:\n[    1.2] Out of memory: Killed process 2 (a)'
+result "that somebody was killed for memory is let pass" finds_nothing "$killed"
+result "what follows that is found" finds "$killed\n[    1.3] Call Trace:"
+failed='[    1.0] a: page allocation failure: order:0, mode:0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO)\n[    1.1] Call Trace:\n[    1.2] 7495 pages reserved'
+result "that the killed one got no page is let pass" finds_nothing "$failed"
+result "that another got none is found" finds "${failed/HIGHUSER_MOVABLE/KERNEL}"
+result "that somebody waited long for a page is found" finds "${failed/failure:/stall for 10 secs:}"
+result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'
+result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
+result "a machine that ends early fails" ends 'echo half >>$R' 1
+result "a machine that hangs is stopped" ends 'sleep 1000' 1
+result "a machine that stays after its end is let pass" ends \
+	"echo '$END_MARK' >>\$R; echo '[  1.0] reboot: Power down' >>\${R%results}console; sleep 1000" 0
+result "a machine that goes on for ever is stopped" eval \
+	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'goes on and on' \"\$TMP/why\""
+result "a machine ends with what started it" ends_machine
+result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
+result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
+result "an interrupted step leaves nothing behind" interrupts_all
+exit $BAD
