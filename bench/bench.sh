@@ -7,6 +7,8 @@
 
 BASELINE=$TOP/bench/baseline.json
 ROWS=$OUT/bench/results.tsv
+# In MiB, as when the baseline was written.
+MEMORY=1024
 
 usage() {
 	cat <<-EOF

@@ -227,7 +227,7 @@ static pid_t purge_in_child(int fd)
 }
 
 /* So large that a purge of it takes a while. */
-#define LARGE	8192
+#define LARGE	2048
 
 /* Fills a large region, unpins it and has a child purge it; returns once that has begun. */
 static pid_t purge_large_in_child(int fd, char *map)
@@ -253,7 +253,7 @@ TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
 
 	ASSERT_NE(MAP_FAILED, map);
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 10; round++) {
 		int status;
 		pid_t child = purge_large_in_child(fd, map);
 
@@ -266,7 +266,7 @@ TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 			;
 		ASSERT_EQ('b', map[last]);
 	}
-	TH_LOG("in %d of 20 rounds the purge was still under way", early);
+	TH_LOG("in %d of 10 rounds the purge was still under way", early);
 	munmap(map, LARGE * self->page);
 	close(fd);
 }
@@ -281,7 +281,7 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 	if (getenv("ASHMEM_C_DRIVER"))
 		SKIP(return, "the C driver does not wait");
 	ASSERT_NE(MAP_FAILED, map);
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 10; round++) {
 		pid_t child;
 
 		ASSERT_LE(0, pin(fd, 0, 0));
@@ -292,7 +292,7 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 		EXPECT_EQ(0, map[last]);
 		ASSERT_EQ(0, exit_status_of(child));
 	}
-	TH_LOG("in %d of 20 rounds the purge was still under way", early);
+	TH_LOG("in %d of 10 rounds the purge was still under way", early);
 	munmap(map, LARGE * self->page);
 	close(fd);
 }
@@ -314,7 +314,7 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 {
 	if (getenv("ASHMEM_C_DRIVER"))
 		SKIP(return, "the C driver does not wait");
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 10; round++) {
 		int fd = area_create(LARGE * self->page);
 		char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
 		const volatile char *at = map;

@@ -197,7 +197,7 @@ TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 		return;
 	for (int i = 0; i < 3; i++)
 		children[i] = keep_doing(hammer, self->fd);
-	for (int round = 0; round < 500; round++) {
+	for (int round = 0; round < 100; round++) {
 		memset(self->map, 'a', self->page);
 		ASSERT_EQ(0, unpin(self->fd, 0, 1));
 		/* What the others have unpinned may be older, or of another node. */
@@ -233,7 +233,7 @@ TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
 	ASSERT_LE(MOST_RANGES, purge_all(fd));
 	for (int i = 0; i < 3; i++)
 		children[i] = keep_doing(hammer_end, fd);
-	for (int round = 0; round < 10; round++) {
+	for (int round = 0; round < 5; round++) {
 		memset(self->map, 'a', PAGES * self->page);
 		ASSERT_EQ(0, unpin(self->fd, 0, 0));
 		ASSERT_LE(PAGES, purge_all(self->fd));
@@ -246,7 +246,7 @@ TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
 }
 
 /* So large that a purge of it takes a while. */
-#define LARGE	8192
+#define LARGE	2048
 
 /*
  * A purge that is killed after it has begun, and before it has come to the region:
@@ -259,7 +259,7 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 	const volatile char *at = map;
 
 	ASSERT_NE(MAP_FAILED, map);
-	for (int round = 0; round < 30; round++) {
+	for (int round = 0; round < 10; round++) {
 		pid_t child;
 
 		/* The first that was unpinned of is purged first. */
@@ -289,7 +289,7 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 		ASSERT_LE(0, pin(self->fd, 0, 0));
 		ASSERT_LE(0, pin(fd, 0, 0));
 	}
-	TH_LOG("in %d of 30 rounds it was killed in time", spared);
+	TH_LOG("in %d of 10 rounds it was killed in time", spared);
 	EXPECT_LT(0, spared);
 	munmap(map, LARGE * self->page);
 	close(fd);

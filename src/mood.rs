@@ -27,6 +27,8 @@ pub(crate) struct Readings {
     pub(crate) kswapd_scanned: usize,
     /// Pages of files that were read again after reclaim had taken them.
     pub(crate) file_refaulted: usize,
+    /// Pages of files that reclaim could take.
+    pub(crate) cached: usize,
     /// Pages that are free.
     pub(crate) free: usize,
     /// How many should be free for `kswapd` to have nothing to do.
@@ -116,17 +118,21 @@ impl Node {
         (self.last, self.asked) = (*read, Some(now));
         // A limit is not known as such. But the node has pages for who is at one, and who
         // is there needs them.
-        let seen = if caller.is_kswapd || !caller.insists {
-            scanned.leave_out_limits();
-            &mut self.for_node
-        } else if read.lacking > 0 {
-            &mut self.for_node
-        } else {
+        let is_for_limit = caller.insists && read.lacking == 0;
+        let seen = if is_for_limit {
             scanned.leave_out_kswapd();
             &mut self.for_limits
+        } else {
+            if !caller.insists {
+                scanned.leave_out_limits();
+            }
+            &mut self.for_node
         };
         seen.add(&scanned, now, times);
-        let is_short = seen.is_swapped || seen.is_needed;
+        // Where the page cache is next to nothing, reclaim has to take something else, and
+        // MGLRU takes all that is lacking before it asks again.
+        let is_tiny = !is_for_limit && read.cached < read.high;
+        let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
         match is_short {
             _ if !caller.insists && read.lacking == 0 && read.free > plenty => Mood::Plenty,
@@ -194,12 +200,6 @@ impl Seen {
         let since = now.wrapping_sub(self.asked);
         if since > times.gap {
             *self = Self::default();
-        } else if since > times.pause {
-            (self.is_swapped, self.is_needed) = (false, false);
-            // The rest of an earlier shortage is no sign of another.
-            self.anon_before = self.anon_before.saturating_add(self.anon);
-            self.all_before = self.all_before.saturating_add(self.all);
-            (self.anon, self.all) = (0, 0);
         }
         self.asked = now;
         self.anon = self.anon.saturating_add(scanned.anon);
@@ -207,6 +207,14 @@ impl Seen {
             .all
             .saturating_add(scanned.anon)
             .saturating_add(scanned.file);
+        if since > times.pause {
+            (self.is_swapped, self.is_needed) = (false, false);
+            // The rest of an earlier shortage is no sign of another; nor is what was scanned
+            // meanwhile, as nobody knows when that was.
+            self.anon_before = self.anon_before.saturating_add(self.anon);
+            self.all_before = self.all_before.saturating_add(self.all);
+            (self.anon, self.all) = (0, 0);
+        }
         self.file = self.file.saturating_add(scanned.file);
         self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
         if self.file >= FILE_SCANNED {
@@ -271,6 +279,7 @@ mod tests {
                     file_scanned: usize::MAX - 100,
                     kswapd_scanned: usize::MAX - 20,
                     file_refaulted: usize::MAX,
+                    cached: 1000,
                     free: 50,
                     high: 100,
                     lacking: 0,
@@ -369,6 +378,18 @@ mod tests {
         watched.wait(TIMES.pause + 1);
         assert_eq!(watched.scan(1, 0), Mood::Calm);
         assert_eq!(watched.scan(0, SCANNED - 1), Mood::Calm);
+    }
+
+    #[test]
+    fn what_was_scanned_before_a_pause_is_no_sign() {
+        let mut watched = Watched::new();
+        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
+        // The end of that, after the last look.
+        watched.count(KSWAPD, 4 * SCANNED, SCANNED);
+        watched.wait(TIMES.pause + 1);
+        assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        watched.count(KSWAPD, 0, 1000);
+        assert_eq!(watched.look(KSWAPD), Mood::Calm);
     }
 
     #[test]
@@ -471,6 +492,19 @@ mod tests {
         assert_eq!(watched.scan(0, 1), Mood::Calm);
         watched.refault(FILE_SCANNED / FEW_NEEDED);
         assert_eq!(watched.scan(0, FILE_SCANNED), Mood::Calm);
+    }
+
+    #[test]
+    fn next_to_no_page_cache_is_short() {
+        let mut watched = Watched::new();
+        watched.read.cached = watched.read.high - 1;
+        assert_eq!(watched.look(KSWAPD), Mood::Short);
+        // Who is at a limit has a cgroup's.
+        assert_eq!(watched.look(TASK), Mood::Calm);
+        watched.read.lacking = 1;
+        assert_eq!(watched.look(TASK), Mood::Short);
+        watched.read.cached = watched.read.high;
+        assert_eq!(watched.look(TASK), Mood::Calm);
     }
 
     #[test]

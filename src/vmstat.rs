@@ -34,12 +34,16 @@ pub(crate) fn read(node: c_int) -> Readings {
         // SAFETY: The data exists, and has such an item. CAST: A small number.
         value(unsafe { &raw const (*data).vm_stat[item as usize] })
     };
+    // What a CPU has yet to add may have been subtracted already.
+    let pages = |item| count(item).max(0).unsigned_abs();
     let mut read = Readings {
         // CAST: These wrap.
         anon_scanned: count(bindings::node_stat_item_PGSCAN_ANON) as usize,
         file_scanned: count(bindings::node_stat_item_PGSCAN_FILE) as usize,
         kswapd_scanned: count(bindings::node_stat_item_PGSCAN_KSWAPD) as usize,
         file_refaulted: count(bindings::node_stat_item_WORKINGSET_REFAULT_FILE) as usize,
+        cached: pages(bindings::node_stat_item_NR_INACTIVE_FILE)
+            .saturating_add(pages(bindings::node_stat_item_NR_ACTIVE_FILE)),
         ..Readings::default()
     };
     // CAST: A small number.

@@ -28,6 +28,9 @@ GUEST_PACKAGES=(base-files bash coreutils dash diffutils findutils grep kmod mak
 GUEST_LACKS=(usr/share usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv usr/lib/systemd/system-generators
 	var/cache/apt var/lib/{apt,dpkg})
 
+# All of it is in memory.
+MEMORY=1024
+
 # prepare_guest: sets GUEST_ROOT, a system of these packages.
 prepare_guest() {
 	local key

@@ -65,8 +65,8 @@ start_vm() {
 	x86-nodes)
 		# The memory of each CPU is a node.
 		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
-			-object memory-backend-ram,id=a,size=512M -numa node,cpus=0,memdev=a
-			-object memory-backend-ram,id=b,size=512M -numa node,cpus=1,memdev=b"
+			-object memory-backend-ram,id=a,size=256M -numa node,cpus=0,memdev=a
+			-object memory-backend-ram,id=b,size=256M -numa node,cpus=1,memdev=b"
 		;;
 	secureboot)
 		# Its firmware finds what to boot on the disk, and keeps the keys it trusts in
@@ -94,7 +94,7 @@ start_vm() {
 	arm64* | android-arm64)
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
 		# has one UART.
-		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
+		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "${MEMORY:-1024}" \
 			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
 			-device virtio-serial-device -device virtconsole,chardev=results \
 			-chardev file,id=results,path="${dir//,/,,}/results" \
@@ -116,7 +116,7 @@ own_vm() {
 start_x86() {
 	# On a busy host the timer seems to stand still when it is checked.
 	# shellcheck disable=SC2086
-	setsid qemu-system-x86_64 $3 -m "${MEMORY:-1024}" -nodefaults -display none -no-reboot \
+	setsid qemu-system-x86_64 $3 -m "${MEMORY:-512}" -nodefaults -display none -no-reboot \
 		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
 		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 no_timer_check $2" </dev/null >"$1/qemu" 2>&1 &
 }
