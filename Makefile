@@ -47,8 +47,8 @@ clean:
 	@! test -e selftests/Makefile || $(MAKE) -C selftests clean KSFT=
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-demo:
-	@demo/demo.sh $(VM)
+demo demo-picture:
+	@demo/demo.sh $(if $(findstring picture,$@),--picture) $(VM)
 
 test:
 	@JOBS=$(JOBS) vm/test.sh $(VM)
@@ -102,6 +102,7 @@ help:
 	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
 	@echo 'install packages):'
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
+	@echo '  demo-picture     make docs/demo.svg of that'
 	@echo '  test             build and run most tests; test-all has the others'
 	@echo '  test-android     boot as Android does and share memory as its apps do'
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
@@ -148,7 +149,7 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo test test-android test-installed test-all \
+.PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-all \
 	torture bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
 	test-secureboot tools dkms-install dkms-uninstall dkms-source deb test-package

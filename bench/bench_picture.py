@@ -6,8 +6,11 @@ right, what costs how much of what it costs with a memfd.
 """
 
 import math
+import sys
+from pathlib import Path
 
-from picture import document, line, round_step, style, text
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "vm/lib"))
+from picture import document, line, round_step, style, text  # noqa: E402
 
 CURVES = ("pin+unpin", "status")
 WIDTH, TOP, BOTTOM = 1000, 64, 46

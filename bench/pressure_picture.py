@@ -2,7 +2,11 @@
 """Draws what is left of a cache as an SVG that can be read in light and dark: a panel
 for each scenario, and in it a curve for each machine."""
 
-from picture import document, line, round_step, style, text
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "vm/lib"))
+from picture import document, line, round_step, style, text  # noqa: E402
 
 COLUMNS, WIDTH, HEIGHT = 3, 320, 150
 LEFT, TOP, GAP, HEAD = 50, 34, 26, 62

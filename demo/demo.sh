@@ -8,12 +8,15 @@
 usage() {
 	cat <<-EOF
 		Usage: make demo [VM=uml|x86|arm64]
+		       make demo-picture [...]
 
 		Boots a virtual machine (uml unless told otherwise), loads the module there
 		and shows two processes that share memory through /dev/ashmem, then a cache
 		that is unpinned and purged when another program needs its memory: a moving
 		picture in a terminal of 80 columns, else one picture for each step.
 		NO_COLOR=1 is for those who want no colours.
+
+		demo-picture makes docs/demo.svg of what was printed.
 
 		The first run installs packages (as root) and builds a kernel into
 		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
@@ -25,6 +28,7 @@ usage() {
 # terminal that it fits into.
 choose_mode() {
 	MODE=plain
+	[[ -z $PICTURE ]] || return 0
 	# Can the cursor go up?
 	[[ -t 1 ]] && tput cuu1 >/dev/null 2>&1 || return 0
 	(($(tput cols) >= 80 && $(tput lines) >= 14)) || return 0
@@ -32,6 +36,11 @@ choose_mode() {
 	[[ -n ${NO_COLOR:-} ]] || (($(tput colors) < 8)) || MODE=colour
 }
 
+PICTURE=
+if [[ ${1:-} == --picture ]]; then
+	PICTURE=$TOP/docs/demo.svg
+	shift
+fi
 VM=${*:-uml}
 case $VM in
 -h | --help) usage && exit ;;
@@ -54,6 +63,11 @@ follow_vm "$VM" grep --line-buffered -v '^## ' ||
 	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
 say ""
 ! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
+if [[ -n $PICTURE ]]; then
+	tr -d '\r' <"$OUT/$VM/results" | "$TOP/demo/demo_picture.py" "$KVERSION" "$(date -u +%F)" >"$PICTURE.new"
+	mv "$PICTURE.new" "$PICTURE"
+	say "Written: docs/demo.svg"
+fi
 
 if "$TOP/tools/doctor.sh" >/dev/null 2>&1; then
 	say "This machine's own kernel can load the module too: make && sudo insmod rust_ashmem.ko"

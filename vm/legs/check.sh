@@ -81,7 +81,7 @@ check_shellcheck() {
 
 # What it compiles is kept out of the checkout.
 check_python() {
-	PYTHONPYCACHEPREFIX=$OUT/check/python python3 -W error -m py_compile "$TOP"/bench/*.py
+	PYTHONPYCACHEPREFIX=$OUT/check/python python3 -W error -m py_compile "$TOP"/{bench,demo,vm/lib}/*.py
 }
 
 need check
