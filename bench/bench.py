@@ -235,7 +235,7 @@ def change(old, new):
 
 
 def compare(old_rows, new_rows):
-    """Prints what changed; tells whether nothing became dearer or vanished."""
+    """Prints what changed; returns whether nothing became dearer or vanished."""
     old, new = by_key(exact(old_rows)), by_key(exact(new_rows))
     counts = dict.fromkeys(("dearer", "cheaper", "gone", "new"), 0)
     lines = [["row", "n", "unit", "subject", "old", "new", "change", ""]]

@@ -305,7 +305,7 @@ static inline void cgroups_close(struct cgroups *cgroups)
 	cgroups->mount[0] = '\0';
 }
 
-/* Lets the children of a cgroup have limits, and tells whether they had none. */
+/* Lets the children of a cgroup have limits, and returns whether they had none. */
 static inline long cgroup_enable_memory(int cgroup)
 {
 	char text[256];

@@ -90,7 +90,7 @@ impl Area {
         self.backing.as_ref()
     }
 
-    /// Tells how far the area has come.
+    /// Returns how far the area has come.
     pub(crate) fn state(&self) -> State<'_> {
         if let Some(backing) = self.backing() {
             return State::Mapped(backing);

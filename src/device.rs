@@ -201,7 +201,7 @@ fn put_file_id<T: AsBytes>(area: &Area, arg: usize, id: fn(u64) -> T) -> Result<
     Ok(0)
 }
 
-/// Pins pages; tells whether some may be zeros now.
+/// Pins pages; returns whether some may be zeros now.
 fn pin(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     let Some(pages) = pages else {
@@ -223,7 +223,7 @@ fn unpin(area: &Area, arg: usize) -> Result<isize> {
     Ok(0)
 }
 
-/// Tells whether all of the pages are pinned.
+/// Returns whether all of the pages are pinned.
 fn pin_status(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     Ok(if pages.is_none_or(|pages| backing.is_pinned(pages)) {

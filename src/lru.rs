@@ -185,7 +185,7 @@ impl<T> Lru<T> {
         })
     }
 
-    /// Tells whether there is a list for each memory cgroup. `cgroup.memory=nokmem` does
+    /// Returns whether there is a list for each memory cgroup. `cgroup.memory=nokmem` does
     /// away with them.
     pub(crate) fn is_per_cgroup(&self) -> bool {
         #[cfg(CONFIG_MEMCG)]

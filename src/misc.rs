@@ -65,7 +65,7 @@ pub(crate) struct AddressRequest {
 }
 
 impl AddressRequest {
-    /// Tells whether the mapping is to be shared.
+    /// Returns whether the mapping is to be shared.
     pub(crate) fn is_shared(&self) -> bool {
         // `MAP_SHARED_VALIDATE` has this bit, too.
         self.flags & MAP_SHARED != 0

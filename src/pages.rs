@@ -20,7 +20,7 @@ pub(crate) fn count(size: usize) -> Option<usize> {
     page_align(size).map(|span| span >> PAGE_SHIFT)
 }
 
-/// Tells whether a mapping of `len` bytes fits an area of so many pages.
+/// Returns whether a mapping of `len` bytes fits an area of so many pages.
 pub(crate) fn fits(len: usize, pages: usize) -> bool {
     len.div_ceil(PAGE_SIZE) <= pages
 }
@@ -102,7 +102,7 @@ impl PageRange {
         (first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1)
     }
 
-    /// Tells whether every page of `other` is one of this range.
+    /// Returns whether every page of `other` is one of this range.
     pub(crate) fn contains(self, other: Self) -> bool {
         self.first <= other.first && other.last <= self.last
     }

@@ -28,7 +28,7 @@ const MOST: usize = 1 << 16;
 /// itself.
 const FREE: u32 = 4;
 
-/// Tells whether one range more than so many is charged to whoever makes it.
+/// Returns whether one range more than so many is charged to whoever makes it.
 pub(crate) fn is_charged(ranges: u32) -> bool {
     ranges >= FREE
 }
@@ -40,7 +40,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Tells whether it is that of a user.
+    /// Returns whether it is that of a user.
     pub(crate) fn is_of(&self, user: u32) -> bool {
         self.user == user
     }

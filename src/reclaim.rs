@@ -150,7 +150,7 @@ impl Backing {
         self.pages
     }
 
-    /// Pins pages and tells whether any of them was purged. Waits until no purge
+    /// Pins pages and returns whether any of them was purged. Waits until no purge
     /// of any of them is under way.
     ///
     /// Many ranges are pinned some at a time. Fails with `ENOMEM`, before any change,
@@ -262,7 +262,7 @@ impl Backing {
         unpinned
     }
 
-    /// Tells whether all the pages are pinned.
+    /// Returns whether all the pages are pinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
         self.unpinned.lock().is_pinned(pages)
     }

@@ -55,7 +55,7 @@ extern "C" {
 /// `VM_MAYSHARE`. In 7.2, what the kernel crate calls so is `VM_MAYEXEC`.
 const MAYSHARE: bindings::vm_flags_t = 1 << bindings::VMA_MAYSHARE_BIT;
 
-/// Tells whether a mapping is to show the region's memory.
+/// Returns whether a mapping is to show the region's memory.
 ///
 /// A shared mapping of a descriptor opened for reading alone has lost `VM_SHARED` by
 /// now, so it is `VM_MAYSHARE` that tells.
@@ -352,7 +352,7 @@ impl ShmemFile {
         unsafe { pages.read_volatile() }
     }
 
-    /// Tells whether [`ShmemFile::punch()`] would have to wait.
+    /// Returns whether [`ShmemFile::punch()`] would have to wait.
     ///
     /// It waits for a page's lock, so a task that holds one must not punch. What
     /// is locked later may be waited for: whoever comes to punch with it asks
@@ -416,7 +416,7 @@ impl ShmemFile {
     }
 }
 
-/// Tells whether a folio is locked, now.
+/// Returns whether a folio is locked, now.
 fn is_locked(folio: *mut bindings::folio) -> bool {
     let page = folio.cast::<bindings::page>();
     // SAFETY: The caller has a reference to the folio, which begins with a page.
@@ -426,7 +426,7 @@ fn is_locked(folio: *mut bindings::folio) -> bool {
     flags & (1 << bindings::pageflags_PG_locked) != 0
 }
 
-/// Tells whether several pages that were swapped out as one lie across an end of
+/// Returns whether several pages that were swapped out as one lie across an end of
 /// `first..=last`: a punch then brings them in, and waits for that.
 #[cfg(CONFIG_XARRAY_MULTI)]
 fn is_end_in_swap(mapping: *mut bindings::address_space, first: c_ulong, last: c_ulong) -> bool {

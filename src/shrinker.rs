@@ -76,10 +76,10 @@ pub(crate) enum Urgency {
 /// what reclaim is told instead of their number makes it call [`Shrinker::relieve()`]
 /// always, or only as a last resort.
 pub(crate) trait Shrinker: Send + Sync {
-    /// Tells whether there is any object. Must not sleep.
+    /// Returns whether there is any object. Must not sleep.
     fn is_empty(&self, place: &Place<'_>) -> bool;
 
-    /// Tells when objects should go. Must not sleep.
+    /// Returns when objects should go. Must not sleep.
     fn urgency(&self, place: &Place<'_>) -> Urgency;
 
     /// Frees a good part of the objects, and returns how many that were: as they are
@@ -202,13 +202,13 @@ pub(crate) fn account_reclaimed(pages: usize) {
     }
 }
 
-/// Tells whether it is memory reclaim that calls. Else it is somebody who wrote to
+/// Returns whether it is memory reclaim that calls. Else it is somebody who wrote to
 /// `/proc/sys/vm/drop_caches`, or uses the shrinker's files in debugfs.
 fn is_reclaim() -> bool {
     !reclaim_state().is_null()
 }
 
-/// Tells whether it is `kswapd` that calls, which works ahead of need.
+/// Returns whether it is `kswapd` that calls, which works ahead of need.
 #[doc(alias = "current_is_kswapd")]
 fn is_kswapd() -> bool {
     // SAFETY: The current task exists; only the task itself changes its flags.
@@ -273,7 +273,7 @@ unsafe extern "C" fn count<S: Shrinker>(
     }
 }
 
-/// Tells whether the locks may be taken that a purge takes: those of the file system
+/// Returns whether the locks may be taken that a purge takes: those of the file system
 /// shmem.
 fn may_purge(control: &bindings::shrink_control) -> bool {
     control.gfp_mask & (1 << bindings::___GFP_FS_BIT) != 0

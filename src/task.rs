@@ -20,7 +20,7 @@ use kernel::{
 /// `READ_IMPLIES_EXEC`, which `bindings` does not always carry.
 const READ_IMPLIES_EXEC: c_uint = 0x0040_0000;
 
-/// Tells whether the caller's personality makes readable memory executable.
+/// Returns whether the caller's personality makes readable memory executable.
 pub(crate) fn read_implies_exec() -> bool {
     // SAFETY: `current` is the running task; only that task itself changes its
     // personality, so nothing races with this read.
@@ -28,7 +28,7 @@ pub(crate) fn read_implies_exec() -> bool {
     personality & READ_IMPLIES_EXEC != 0
 }
 
-/// Tells whether the caller may administer the whole system: a capability of the
+/// Returns whether the caller may administer the whole system: a capability of the
 /// first user namespace.
 #[doc(alias = "capable")]
 pub(crate) fn may_administer() -> bool {
@@ -37,7 +37,7 @@ pub(crate) fn may_administer() -> bool {
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
 }
 
-/// Tells whether the caller may have more than limits allow: another of these. That it
+/// Returns whether the caller may have more than limits allow: another of these. That it
 /// may not is no event for an audit.
 #[doc(alias = "capable_noaudit")]
 pub(crate) fn may_exceed_limits() -> bool {
@@ -68,7 +68,7 @@ pub(crate) fn user() -> u32 {
     }
 }
 
-/// Tells whether the caller was killed: nobody will see what it answers.
+/// Returns whether the caller was killed: nobody will see what it answers.
 #[doc(alias = "fatal_signal_pending")]
 pub(crate) fn was_killed() -> bool {
     const SIGKILL: c_ulong = 1 << (bindings::SIGKILL - 1);

@@ -495,7 +495,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         self.ranges += 1;
     }
 
-    /// Pins pages; tells whether any of them was in a purged range, and which are
+    /// Pins pages; returns whether any of them was in a purged range, and which are
     /// still to be pinned.
     ///
     /// Fails if a range is split and there is no object for it.
@@ -599,7 +599,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
     }
 
-    /// Ends the purge of a range, which may have been forgotten meanwhile. Tells whether
+    /// Ends the purge of a range, which may have been forgotten meanwhile. Returns whether
     /// somebody may be waiting.
     pub(crate) fn end_purge(&mut self, pages: PageRange) -> bool {
         let range = exactly(&self.tree, pages);
@@ -609,7 +609,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         core::mem::take(&mut self.awaited)
     }
 
-    /// Tells whether some of the ranges that a call for these pages deals with are
+    /// Returns whether some of the ranges that a call for these pages deals with are
     /// being purged.
     pub(crate) fn is_purging(&mut self, pages: PageRange) -> bool {
         let is_purging = self.purges.under_way != 0 && self.finds_purging(pages);
@@ -648,7 +648,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         (core::mem::take(&mut self.awaited), found)
     }
 
-    /// Tells whether a purge that [`Unpinned::purge_next()`] found is still under way.
+    /// Returns whether a purge that [`Unpinned::purge_next()`] found is still under way.
     pub(crate) fn is_under_way(&mut self, pages: PageRange, purge: u32) -> bool {
         let is_under_way = exactly(&self.tree, pages).is_some_and(|range| range.purge() == purge);
         self.awaited |= is_under_way;
@@ -699,7 +699,7 @@ mod tests {
 
     use crate::quota::Accounts;
 
-    /// Tells whether the two have a page in common.
+    /// Returns whether the two have a page in common.
     fn overlap(a: PageRange, b: PageRange) -> bool {
         a.first() <= b.last() && b.first() <= a.last()
     }
@@ -864,7 +864,7 @@ mod tests {
             (self.real.ranges, self.order.0.len())
         }
 
-        /// Takes a step in both and tells whether they answer alike.
+        /// Takes a step in both and returns whether they answer alike.
         fn step(&mut self, step: Step) -> Result<bool> {
             match step {
                 Step::Unpin(pages) => {

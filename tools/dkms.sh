@@ -93,7 +93,7 @@ examine() {
 	say "$findings"
 }
 
-# needs_metadata: tells whether that is all that is missing, or it was laid and may
+# needs_metadata: returns whether that is all that is missing, or it was laid and may
 # be that of an older package of these headers.
 needs_metadata() {
 	local missing

@@ -139,7 +139,7 @@ run_depmod() {
 	depmod ${INSTALL_MOD_PATH:+-b "$INSTALL_MOD_PATH"} "$1"
 }
 
-# is_here: tells whether the running kernel's modules are those dealt with.
+# is_here: returns whether the running kernel's modules are those dealt with.
 is_here() {
 	[[ -z $DESTDIR && $MODULES -ef /lib/modules ]]
 }

@@ -52,7 +52,7 @@ need_tree() {
 	done
 }
 
-# is_ours: tells whether what is in these places came from here, be it by a run that
+# is_ours: returns whether what is in these places came from here, be it by a run that
 # was interrupted.
 is_ours() {
 	[[ -e $KSRC/$DRIVER/rust_ashmem.rs || (! -e $KSRC/$DRIVER && -e $KSRC/$DRIVER.new) ]]

@@ -131,7 +131,7 @@ need_right_to_lay() {
 		die "$HEADERS cannot be written to." "Run it as root: sudo make $GOAL."
 }
 
-# is_laid: tells whether the headers have metadata of this version already, whole.
+# is_laid: returns whether the headers have metadata of this version already, whole.
 is_laid() {
 	local dir=$ROOT$HEADERS
 	[[ $(cat "$dir/$MARK" 2>/dev/null) == "$VERSION" ]] &&
@@ -183,7 +183,7 @@ sweep() {
 	done
 }
 
-# is_needed USR SCRIPTS: tells whether metadata is laid over headers that have these
+# is_needed USR SCRIPTS: returns whether metadata is laid over headers that have these
 # scripts.
 is_needed() {
 	local mark

@@ -167,17 +167,17 @@ wait_vm() {
 	fi
 }
 
-# said_all VM: tells whether its programs came to their end.
+# said_all VM: returns whether its programs came to their end.
 said_all() {
 	[[ $(tail -n 1 "$OUT/$1/results" | tr -d '\r') == "$END_MARK" ]]
 }
 
-# is_off VM: tells whether it has nothing more to do.
+# is_off VM: returns whether it has nothing more to do.
 is_off() {
 	said_all "$1" && tail -n 5 "$OUT/$1/console" | grep -q 'reboot: Power down'
 }
 
-# is_stuck VM: waits for the first result and tells whether the kernel falls silent
+# is_stuck VM: waits for the first result and returns whether the kernel falls silent
 # before that. On a busy host QEMU loses an interrupt now and then while CPUs are
 # brought up, and a large kernel may wait for it for ever.
 is_stuck() {
@@ -276,7 +276,7 @@ accelerator() {
 	esac
 }
 
-# kvm_works: tells whether this kernel starts under KVM, for which a device that
+# kvm_works: returns whether this kernel starts under KVM, for which a device that
 # can be opened is no proof: a host may offer it and let the guest hang.
 kvm_works() {
 	local words

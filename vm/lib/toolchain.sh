@@ -23,7 +23,7 @@ at_least() {
 	[[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]
 }
 
-# is_wanted VERSION: tells whether that rustc is new enough, and of the series that
+# is_wanted VERSION: returns whether that rustc is new enough, and of the series that
 # was picked.
 is_wanted() {
 	at_least "$1" $RUSTC_MIN && [[ -z $RUST_SERIES || $1 == "$RUST_SERIES".* ]]
