@@ -56,6 +56,9 @@ test:
 test-android:
 	@android/android.sh $(VM)
 
+test-fresh:
+	@vm/legs/fresh.sh "$(or $(RELEASE),trixie)" $(VM)
+
 test-installed test-secureboot:
 	@vm/legs/$(@:test-%=%).sh
 
@@ -108,6 +111,7 @@ help:
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
 	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
 	@echo '  test-package     install, upgrade and remove the package, with two kernels'
+	@echo '  test-fresh       run tests in a new Debian that has git and make alone (root)'
 	@echo '  test-all         all of these, some on more kernels and with another rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test and'
@@ -152,4 +156,4 @@ help:
 .PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-all \
 	torture bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
-	test-secureboot tools dkms-install dkms-uninstall dkms-source deb test-package
+	test-secureboot test-fresh tools dkms-install dkms-uninstall dkms-source deb test-package

@@ -20,6 +20,8 @@ LEGS=(
 	"installed               vm/legs/installed.sh"
 	"secureboot              vm/legs/secureboot.sh"
 	"package                 vm/legs/package.sh test"
+	"fresh, Debian 12        vm/legs/fresh.sh bookworm scripts uml"
+	"fresh, Debian 13        vm/legs/fresh.sh trixie scripts uml"
 	"check                   vm/legs/check.sh"
 	"check, rustc 1.96       vm/legs/check.sh clippy"
 	"check, Debian's rustc   vm/legs/check.sh clippy-debian"

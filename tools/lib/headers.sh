@@ -7,6 +7,7 @@
 # headers depend on.
 METADATA_PACKAGES=(bc binutils bindgen bison flex kmod libc6-dev libdw-dev libelf-dev libssl-dev make
 	pahole python3 rust-src rustc xz-utils zlib1g-dev)
+
 # inside ROOT COMMAND...: runs it in that system, where this checkout and the cache
 # are what they are here. What is mounted there nobody else sees.
 inside() {

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Runs tests in a Debian that has git and make alone; see --help.
+
+. "$(dirname "$0")/../lib.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make test-fresh [RELEASE=trixie|bookworm] [VM='scripts']
+
+		Clones this checkout into a new Debian system that has git and make alone, below
+		out/fresh, and runs 'make test VM=...' there, one after the other, so that each
+		has to install by itself what it takes. Takes root.
+
+		What that system downloads and builds is kept in
+		$CACHE/fresh: a kernel for each virtual machine and release.
+	EOF
+}
+
+# install_fresh DIRECTORY: a system as its installer leaves it.
+install_fresh() {
+	local suite
+	for suite in "$RELEASE" "$RELEASE-updates" "$RELEASE-security"; do
+		echo "deb $(mirror "$suite") $suite main"
+	done >"$CACHE/tmp/sources.list"
+	mmdebstrap --variant=minbase --include=ca-certificates,git,make "$RELEASE" "$1" "$CACHE/tmp/sources.list" || return 1
+	# A proxy, if there is one.
+	apt-config dump Acquire >"$1/etc/apt/apt.conf.d/99host"
+}
+
+# make_system: makes out/fresh/root of it, with a clone of this checkout.
+make_system() {
+	rm -rf "$OUT/fresh/root" "$OUT/fresh/checkout"
+	cp -a "$FRESH" "$OUT/fresh/root" && cp /etc/resolv.conf "$OUT/fresh/root/etc" &&
+		git clone --quiet "$TOP" "$OUT/fresh/checkout"
+}
+
+# results VM...: runs the tests, each in a system of its own.
+results() {
+	local vm number=0
+	for vm in "$@"; do
+		echo "## begin $vm"
+		echo 1..1
+		make_system
+		inside "$OUT/fresh/root" env XDG_CACHE_HOME="$CACHE/fresh/$RELEASE-cache" \
+			make -C "$OUT/fresh/checkout" test VM="$vm" 2>&1 | tee "$OUT/fresh/$vm.log" >&3 || printf 'not '
+		echo "ok 1 $vm is tested in a new Debian $RELEASE"
+		echo "## status 0"
+	done
+}
+
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
+RELEASE=${1:-trixie}
+shift || true
+(($#)) || set -- scripts
+((EUID == 0)) || die "Only root can make a system to run in." "Run it as root: sudo make test-fresh."
+need package
+FRESH=$CACHE/fresh/$RELEASE
+mkdir -p "$OUT/fresh" "$CACHE/tmp"
+[[ -d $FRESH ]] || with_cache step "Installing a Debian $RELEASE" "1 min" "$CACHE/log/fresh" fill "$FRESH" install_fresh
+exec 3>&1
+results "$@" | report fresh
+add_totals fresh
+rm -rf "$OUT/fresh/root"
+conclude
