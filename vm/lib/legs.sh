@@ -72,7 +72,7 @@ add_leg() {
 	log=$(log_of "$name")
 	read -r status seconds <"$log.end" || status=1 seconds=0
 	read -r passed failed skipped < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log" | tail -n 1) ||
-		read -r passed failed skipped <<<"$((1 - status)) $status 0"
+		read -r passed failed skipped <<<"$((!status)) 0 0"
 	mapfile -t failures < <(sed -n 's/^failed: //p' "$log")
 	# What did not come to its closing line has failed.
 	if ((status && !failed)); then

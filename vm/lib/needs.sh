@@ -12,7 +12,7 @@ ON_DEBIAN="$BUILDING gcc-multilib kmod mmdebstrap qemu-system-x86"
 # packages_of LEG: prints what it takes besides compilers for Rust.
 packages_of() {
 	case $1 in
-	scripts) echo gcc kmod libc6-dev make perl python3 spin util-linux xz-utils ;;
+	scripts) echo gcc gcc-multilib kmod libc6-dev make perl python3 spin util-linux xz-utils ;;
 	uml) echo "$BUILDING" ;;
 	x86) echo "$BUILDING" gcc-multilib qemu-system-x86 ;;
 	arm64*) echo "$BUILDING" qemu-system-arm ;;

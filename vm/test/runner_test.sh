@@ -67,6 +67,45 @@ gets_stuck() {
 	! boots "$1"
 }
 
+# legs LEG...: runs them two at a time; what they come to is in TMP/concluded.
+legs() {
+	LOGS=$TMP/legs
+	PASSED=0 FAILED=0 SKIPPED=0 FAILURES=()
+	run_legs 2 "$@" >"$TMP/said" 2>&1
+	conclude >"$TMP/concluded" || true
+}
+
+# legs_come_to COUNTS FAILURE LEG...: whether their counts are these, and that failure is
+# the one that is named, if any.
+legs_come_to() {
+	local counts=$1 failure=$2
+	legs "${@:3}"
+	[[ $(tail -n 1 "$TMP/concluded") == "$counts" ]] &&
+		[[ $(sed -n 's/^failed: //p' "$TMP/concluded") == "$failure" ]]
+}
+
+# A leg that waits for the other one to begin, if both run at the same time.
+meets() {
+	local meet='touch $1; until [ -e $2 ]; do sleep 0.1; done; echo 1 passed, 0 failed, 0 skipped'
+	printf '%s\n' "$meet" >"$TMP/meet"
+	timeout 20 bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 2 "a  sh $1/meet $1/a $1/b" "b  sh $1/meet $1/b $1/a"' \
+		"$TOP" "$TMP" >"$TMP/said" 2>&1
+}
+
+# ends_legs: whether legs end with what runs them.
+ends_legs() {
+	local pid i
+	rm -f "$TMP/pid"
+	bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 2 "a  bash $1/leg"' "$TOP" "$TMP" >"$TMP/said" 2>&1 &
+	pid=$!
+	for i in {1..50}; do
+		[[ ! -s $TMP/pid ]] || break
+		sleep 0.1
+	done
+	kill -TERM $pid
+	dies "$(<"$TMP/pid")"
+}
+
 # dies PID: whether a process ends within five seconds. A dead one may be waiting
 # for its parent to notice.
 dies() {
@@ -106,7 +145,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..45"
+echo "1..51"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -165,4 +204,14 @@ result "a machine ends with what started it" ends_machine
 result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
 result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
 result "an interrupted step leaves nothing behind" interrupts_all
+good='good  echo 3 passed, 0 failed, 1 skipped'
+printf 'echo "failed: bad: x"; echo "2 passed, 1 failed, 0 skipped"; exit 1\n' >"$TMP/bad"
+printf 'echo $$ >"%s"; sleep 1000\n' "$TMP/pid" >"$TMP/leg"
+result "legs add up" legs_come_to '6 passed, 0 failed, 2 skipped' '' "$good" "$good 2"
+result "how long each took is told" eval '[[ ${#TIMES[@]} == 2 && ${TIMES[0]} == "good "*" s" ]]'
+result "the failures of a leg are named at the end" legs_come_to '5 passed, 1 failed, 1 skipped' 'bad: x' "$good" "bad  bash $TMP/bad"
+result "a leg that ends early fails" legs_come_to '3 passed, 1 failed, 1 skipped' \
+	"dead: it ended early: see $TMP/legs/dead.log" "$good" 'dead  false'
+result "two legs run at the same time" meets
+result "legs end with what runs them" ends_legs
 exit $BAD
