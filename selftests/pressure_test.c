@@ -286,7 +286,8 @@ TEST_F(huge, purge_frees_parts_of_huge_pages)
 	EXPECT_EQ(taken, purge_all(self->fd));
 	full -= memory_pages("Shmem");
 	TH_LOG("%zu pages were purged, %lld of shmem are gone", taken, full);
-	EXPECT_LE((long long)taken - (long long)part / 2, full);
+	/* Of what others swap in meanwhile, some is shared memory, too. */
+	EXPECT_LE((long long)taken - (long long)part, full);
 	EXPECT_GE((long long)taken + (long long)part / 2, full);
 	EXPECT_TRUE(are_intact(self->map, 0, 7));
 	EXPECT_TRUE(are_zero(self->map, 7, part));

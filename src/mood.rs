@@ -40,7 +40,6 @@ pub(crate) struct Readings {
 /// Who asks for memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
-    pub(crate) is_kswapd: bool,
     /// Whether it cannot do without. `kswapd` can, which works ahead of need, and so can
     /// who tries for several pages in a row and else takes single ones.
     pub(crate) insists: bool,
@@ -60,7 +59,7 @@ pub(crate) enum Mood {
 /// After how many pages it shows what reclaim is after; it takes so many at a time.
 #[doc(alias = "SWAP_CLUSTER_MAX")]
 const SCANNED: usize = 32;
-/// The same if there was a pause meanwhile.
+/// The same if there was a pause meanwhile: more than two CPUs may have yet to add.
 const SCANNED_AND_PAUSED: usize = 8 * SCANNED;
 /// One in so many pages that reclaim looks at may be anonymous: it looks at some even
 /// where there are plenty of others.
@@ -131,7 +130,7 @@ impl Node {
         seen.add(&scanned, now, times);
         // Where the page cache is next to nothing, reclaim has to take something else, and
         // MGLRU takes all that is lacking before it asks again.
-        let is_tiny = !is_for_limit && read.cached < read.high;
+        let is_tiny = read.lacking > 0 && read.cached < read.high;
         let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
         match is_short {
@@ -157,7 +156,9 @@ impl Scanned {
             anon: grown(before.anon_scanned, now.anon_scanned),
             file: grown(before.file_scanned, now.file_scanned),
             by_kswapd: grown(before.kswapd_scanned, now.kswapd_scanned),
-            refaulted: grown(before.file_refaulted, now.file_refaulted),
+            // What was taken earlier may be read again while nothing is reclaimed.
+            refaulted: grown(before.file_refaulted, now.file_refaulted)
+                .min(grown(before.file_scanned, now.file_scanned)),
         }
     }
 
@@ -209,11 +210,12 @@ impl Seen {
             .saturating_add(scanned.file);
         if since > times.pause {
             (self.is_swapped, self.is_needed) = (false, false);
-            // The rest of an earlier shortage is no sign of another; nor is what was scanned
-            // meanwhile, as nobody knows when that was.
+            // The rest of an earlier shortage is no sign of another, and part of what is new
+            // may belong to it: each CPU adds to the counters what it counted before.
             self.anon_before = self.anon_before.saturating_add(self.anon);
             self.all_before = self.all_before.saturating_add(self.all);
             (self.anon, self.all) = (0, 0);
+            (self.file, self.refaulted) = (0, 0);
         }
         self.file = self.file.saturating_add(scanned.file);
         self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
@@ -249,18 +251,8 @@ mod tests {
         gap: 100,
     };
 
-    const KSWAPD: Caller = Caller {
-        is_kswapd: true,
-        insists: false,
-    };
-    const TASK: Caller = Caller {
-        is_kswapd: false,
-        insists: true,
-    };
-    const IDLER: Caller = Caller {
-        is_kswapd: false,
-        insists: false,
-    };
+    const KSWAPD: Caller = Caller { insists: false };
+    const TASK: Caller = Caller { insists: true };
 
     /// A node that is looked at, and what it counts.
     struct Watched {
@@ -299,7 +291,7 @@ mod tests {
         fn count(&mut self, caller: Caller, anon: usize, file: usize) {
             self.read.anon_scanned = self.read.anon_scanned.wrapping_add(anon);
             self.read.file_scanned = self.read.file_scanned.wrapping_add(file);
-            if caller.is_kswapd {
+            if !caller.insists {
                 let all = anon.wrapping_add(file);
                 self.read.kswapd_scanned = self.read.kswapd_scanned.wrapping_add(all);
             }
@@ -381,10 +373,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_scanned_before_a_pause_is_no_sign() {
+    fn what_is_counted_late_is_no_sign() {
         let mut watched = Watched::new();
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
-        // The end of that, after the last look.
         watched.count(KSWAPD, 4 * SCANNED, SCANNED);
         watched.wait(TIMES.pause + 1);
         assert_eq!(watched.look(KSWAPD), Mood::Calm);
@@ -401,13 +392,22 @@ mod tests {
         }
         watched.wait(TIMES.gap);
         assert_eq!(watched.scan(SCANNED / 2, 0), Mood::Short);
-        watched.refault(FILE_SCANNED);
-        for _ in 1..4 {
-            watched.wait(TIMES.gap);
-            assert_eq!(watched.scan(0, FILE_SCANNED / 4), Mood::Calm);
-        }
         watched.wait(TIMES.gap);
-        assert_eq!(watched.scan(0, FILE_SCANNED / 4), Mood::Short);
+        watched.refault(FILE_SCANNED);
+        assert_eq!(watched.scan(0, FILE_SCANNED), Mood::Short);
+    }
+
+    #[test]
+    fn files_that_were_read_again_before_are_no_sign() {
+        let mut watched = Watched::new();
+        watched.refault(10 * FILE_SCANNED);
+        assert_eq!(watched.scan(0, FILE_SCANNED - 1), Mood::Calm);
+        watched.wait(TIMES.pause + 1);
+        assert_eq!(watched.scan(0, FILE_SCANNED), Mood::Calm);
+        watched.refault(10 * FILE_SCANNED);
+        watched.wait(TIMES.pause + 1);
+        assert_eq!(watched.scan(0, FILE_SCANNED / FEW_NEEDED), Mood::Calm);
+        assert_eq!(watched.scan(0, FILE_SCANNED), Mood::Calm);
     }
 
     #[test]
@@ -498,10 +498,10 @@ mod tests {
     fn next_to_no_page_cache_is_short() {
         let mut watched = Watched::new();
         watched.read.cached = watched.read.high - 1;
-        assert_eq!(watched.look(KSWAPD), Mood::Short);
-        // Who is at a limit has a cgroup's.
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        // Unless nothing lacks.
+        assert_eq!(watched.look(KSWAPD), Mood::Calm);
         watched.read.lacking = 1;
+        assert_eq!(watched.look(KSWAPD), Mood::Short);
         assert_eq!(watched.look(TASK), Mood::Short);
         watched.read.cached = watched.read.high;
         assert_eq!(watched.look(TASK), Mood::Calm);
@@ -509,18 +509,16 @@ mod tests {
 
     #[test]
     fn plenty_is_enough_for_who_does_not_insist() {
-        for caller in [KSWAPD, IDLER] {
-            let mut watched = Watched::new();
-            (watched.read.free, watched.read.lacking) = (watched.read.high + 1, 1);
-            assert_eq!(watched.look(caller), Mood::Calm);
-            watched.read.lacking = 0;
-            assert_eq!(watched.look(caller), Mood::Plenty);
-            assert_eq!(watched.look(TASK), Mood::Calm);
-            watched.count(KSWAPD, SCANNED, 0);
-            assert_eq!(watched.look(caller), Mood::Short);
-            watched.read.free = PLENTY * watched.read.high + 1;
-            assert_eq!(watched.look(caller), Mood::Plenty);
-        }
+        let mut watched = Watched::new();
+        (watched.read.free, watched.read.lacking) = (watched.read.high + 1, 1);
+        assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        watched.read.lacking = 0;
+        assert_eq!(watched.look(KSWAPD), Mood::Plenty);
+        assert_eq!(watched.look(TASK), Mood::Calm);
+        watched.count(KSWAPD, SCANNED, 0);
+        assert_eq!(watched.look(KSWAPD), Mood::Short);
+        watched.read.free = PLENTY * watched.read.high + 1;
+        assert_eq!(watched.look(KSWAPD), Mood::Plenty);
     }
 
     #[test]

@@ -38,10 +38,9 @@ impl Place<'_> {
 
     /// Returns who calls.
     pub(crate) fn caller(&self) -> Caller {
-        let is_kswapd = is_kswapd();
         Caller {
-            is_kswapd,
-            insists: !is_kswapd && self.control.gfp_mask & (1 << bindings::___GFP_NORETRY_BIT) == 0,
+            insists: !is_kswapd()
+                && self.control.gfp_mask & (1 << bindings::___GFP_NORETRY_BIT) == 0,
         }
     }
 }
@@ -79,7 +78,8 @@ pub(crate) trait Shrinker: Send + Sync {
     /// Returns whether there is any object. Must not sleep.
     fn is_empty(&self, place: &Place<'_>) -> bool;
 
-    /// Returns when objects should go. Must not sleep.
+    /// Returns when objects should go. Every reclaim asks, whether there are any or not.
+    /// Must not sleep.
     fn urgency(&self, place: &Place<'_>) -> Urgency;
 
     /// Frees a good part of the objects, and returns how many that were: as they are
@@ -257,19 +257,18 @@ unsafe extern "C" fn count<S: Shrinker>(
     let control = unsafe { &*control };
     // INVARIANT: A call is under way.
     let place = Place { control };
-    if state.is_empty(&place) {
-        return EMPTY;
-    }
-    if !is_reclaim() {
+    // Reclaim is watched where there is nothing, too: else what it does then would be taken
+    // for a sign as soon as there is something.
+    let urgency = is_reclaim().then(|| state.urgency(&place));
+    match urgency {
+        _ if state.is_empty(&place) => EMPTY,
         // `do_shrink_slab()` multiplies by up to 8, in signed numbers.
-        return state.count(&place).min(c_ulong::MAX / 16);
-    }
-    match state.urgency(&place) {
+        None => state.count(&place).min(c_ulong::MAX / 16),
         // It would be kept in mind for a later call.
-        _ if !may_purge(control) => 0,
-        Urgency::Now => ALWAYS,
-        Urgency::LastResort => AS_LAST_RESORT,
-        Urgency::Never => 0,
+        Some(_) if !may_purge(control) => 0,
+        Some(Urgency::Now) => ALWAYS,
+        Some(Urgency::LastResort) => AS_LAST_RESORT,
+        Some(Urgency::Never) => 0,
     }
 }
 
