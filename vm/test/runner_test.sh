@@ -207,7 +207,7 @@ result "an interrupted step leaves nothing behind" interrupts_all
 good='good  echo 3 passed, 0 failed, 1 skipped'
 printf 'echo "failed: bad: x"; echo "2 passed, 1 failed, 0 skipped"; exit 1\n' >"$TMP/bad"
 printf 'echo $$ >"%s"; sleep 1000\n' "$TMP/pid" >"$TMP/leg"
-result "legs add up" legs_come_to '6 passed, 0 failed, 2 skipped' '' "$good" "$good 2"
+result "legs add up" legs_come_to '6 passed, 0 failed, 2 skipped' '' "$good" "other ${good#good }"
 result "how long each took is told" eval '[[ ${#TIMES[@]} == 2 && ${TIMES[0]} == "good "*" s" ]]'
 result "the failures of a leg are named at the end" legs_come_to '5 passed, 1 failed, 1 skipped' 'bad: x' "$good" "bad  bash $TMP/bad"
 result "a leg that ends early fails" legs_come_to '3 passed, 1 failed, 1 skipped' \
