@@ -39,7 +39,8 @@ install_module() {
 build() {
 	local bits dir
 	mkdir -p "$OUT/$LEG"
-	step "Building the module for $VM" "10 s" "$OUT/$VM/module.log" build_module "$VM"
+	step "Building the module for $VM" "10 s" "$OUT/$LEG/module.log" build_module "$VM"
+	find_warnings "$LEG"
 	step "Installing it into a ramdisk" "5 s" "$OUT/$LEG/ramdisk.log" \
 		one_by_one "$OUT/$VM/module" install_module "$OUT/$LEG/ramdisk"
 	SUITES=(boot modules)

@@ -45,7 +45,7 @@ usage() {
 
 # build_all: builds all that measuring takes.
 build_all() {
-	need bench "bench-$VM"
+	need "$([[ $VM == debian ]] && echo bench-debian || echo bench)"
 	prepare "$VM"
 	mkdir -p "$OUT/bench"
 	: >"$ROWS"

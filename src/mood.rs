@@ -69,6 +69,9 @@ const FEW_ANON: usize = 4;
 const FILE_SCANNED: usize = 512;
 /// One in so many of these may be needed, as some are read again at any time.
 const FEW_NEEDED: usize = 8;
+/// The same if there were pauses, in which what was taken earlier is read again, too.
+const FILE_SCANNED_AND_PAUSED: usize = 4 * FILE_SCANNED;
+const FEW_NEEDED_AND_PAUSED: usize = 2;
 
 /// How many times what should be free is plenty even if something is swapped.
 const PLENTY: usize = 4;
@@ -130,7 +133,7 @@ impl Node {
         seen.add(&scanned, now, times);
         // Where the page cache is next to nothing, reclaim has to take something else, and
         // MGLRU takes all that is lacking before it asks again.
-        let is_tiny = read.lacking > 0 && read.cached < read.high;
+        let is_tiny = read.lacking > 0 && read.free < read.high && read.cached < read.high;
         let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
         match is_short {
@@ -156,9 +159,7 @@ impl Scanned {
             anon: grown(before.anon_scanned, now.anon_scanned),
             file: grown(before.file_scanned, now.file_scanned),
             by_kswapd: grown(before.kswapd_scanned, now.kswapd_scanned),
-            // What was taken earlier may be read again while nothing is reclaimed.
-            refaulted: grown(before.file_refaulted, now.file_refaulted)
-                .min(grown(before.file_scanned, now.file_scanned)),
+            refaulted: grown(before.file_refaulted, now.file_refaulted),
         }
     }
 
@@ -194,6 +195,9 @@ struct Seen {
     /// What was scanned since that was last told.
     file: usize,
     refaulted: usize,
+    /// What was scanned before the last pause, since that was told.
+    file_before: usize,
+    refaulted_before: usize,
 }
 
 impl Seen {
@@ -215,14 +219,8 @@ impl Seen {
             self.anon_before = self.anon_before.saturating_add(self.anon);
             self.all_before = self.all_before.saturating_add(self.all);
             (self.anon, self.all) = (0, 0);
-            (self.file, self.refaulted) = (0, 0);
         }
-        self.file = self.file.saturating_add(scanned.file);
-        self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
-        if self.file >= FILE_SCANNED {
-            self.is_needed = self.refaulted > self.file / FEW_NEEDED;
-            (self.file, self.refaulted) = (0, 0);
-        }
+        self.look_for_needed(scanned, since > times.pause);
         let all = self.all.saturating_add(self.all_before);
         if self.all >= SCANNED {
             self.is_swapped = self.anon > self.all / FEW_ANON;
@@ -232,6 +230,29 @@ impl Seen {
             return;
         }
         (self.anon, self.all, self.anon_before, self.all_before) = (0, 0, 0, 0);
+    }
+
+    /// Sees whether files are needed, after a pause or not.
+    fn look_for_needed(&mut self, scanned: &Scanned, has_paused: bool) {
+        self.file = self.file.saturating_add(scanned.file);
+        self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
+        if has_paused {
+            let refaulted = self.refaulted.min(self.file);
+            self.refaulted_before = self.refaulted_before.saturating_add(refaulted);
+            self.file_before = self.file_before.saturating_add(self.file);
+            (self.file, self.refaulted) = (0, 0);
+        }
+        let file = self.file.saturating_add(self.file_before);
+        if self.file >= FILE_SCANNED {
+            self.is_needed = self.refaulted > self.file / FEW_NEEDED;
+        } else if file >= FILE_SCANNED_AND_PAUSED {
+            let refaulted = self.refaulted.saturating_add(self.refaulted_before);
+            self.is_needed = refaulted > file / FEW_NEEDED_AND_PAUSED;
+        } else {
+            return;
+        }
+        (self.file, self.refaulted) = (0, 0);
+        (self.file_before, self.refaulted_before) = (0, 0);
     }
 }
 
@@ -392,8 +413,21 @@ mod tests {
         }
         watched.wait(TIMES.gap);
         assert_eq!(watched.scan(SCANNED / 2, 0), Mood::Short);
+        for _ in 1..16 {
+            watched.wait(TIMES.gap);
+            watched.refault(FILE_SCANNED / 4);
+            assert_eq!(watched.scan(0, FILE_SCANNED / 4), Mood::Calm);
+        }
         watched.wait(TIMES.gap);
+        watched.refault(FILE_SCANNED / 4);
+        assert_eq!(watched.scan(0, FILE_SCANNED / 4), Mood::Short);
+    }
+
+    #[test]
+    fn who_asks_first_need_not_have_scanned() {
+        let mut watched = Watched::new();
         watched.refault(FILE_SCANNED);
+        assert_eq!(watched.scan(0, 0), Mood::Calm);
         assert_eq!(watched.scan(0, FILE_SCANNED), Mood::Short);
     }
 
@@ -498,9 +532,12 @@ mod tests {
     fn next_to_no_page_cache_is_short() {
         let mut watched = Watched::new();
         watched.read.cached = watched.read.high - 1;
-        // Unless nothing lacks.
+        // Unless nothing lacks, or only in one zone.
         assert_eq!(watched.look(KSWAPD), Mood::Calm);
         watched.read.lacking = 1;
+        watched.read.free = 10 * watched.read.high;
+        assert_eq!(watched.look(TASK), Mood::Calm);
+        watched.read.free = watched.read.high - 1;
         assert_eq!(watched.look(KSWAPD), Mood::Short);
         assert_eq!(watched.look(TASK), Mood::Short);
         watched.read.cached = watched.read.high;

@@ -616,18 +616,19 @@ impl Shrinker for Reclaim {
     }
 
     fn urgency(&self, place: &Place<'_>) -> Urgency {
-        let (read, times) = (
-            vmstat::read(place.node()),
-            mood::Times {
-                pause: msecs_to_jiffies(PAUSE),
-                gap: msecs_to_jiffies(GAP),
-            },
-        );
+        let times = mood::Times {
+            pause: msecs_to_jiffies(PAUSE),
+            gap: msecs_to_jiffies(GAP),
+        };
+        let mut nodes = self.nodes.lock();
+        // Under the lock, so that who reads first looks first.
+        let read = vmstat::read(place.node());
         // CAST: Not negative.
-        let mood = match self.nodes.lock().get_mut(place.node() as usize) {
+        let mood = match nodes.get_mut(place.node() as usize) {
             Some(node) => node.look(&read, place.caller(), vmstat::now(), times),
             None => Mood::Short,
         };
+        drop(nodes);
         match mood {
             Mood::Plenty => Urgency::Never,
             Mood::Calm => Urgency::LastResort,

@@ -54,7 +54,7 @@ step() {
 	"$@" >"$log" 2>&1 </dev/null &
 	STEP_PID=$!
 	set +m
-	trap end_step INT TERM HUP
+	trap end_step INT TERM HUP PIPE
 	while kill -0 "$STEP_PID" 2>/dev/null; do
 		if ((SECONDS - start >= next)); then
 			next=$((next + 15))
@@ -63,7 +63,7 @@ step() {
 		fi
 		sleep 0.2
 	done
-	trap - INT TERM HUP
+	trap - INT TERM HUP PIPE
 	if ! wait "$STEP_PID"; then
 		tail -n 30 "$log" >&2
 		if grep -q 'No space left on device' "$log"; then
@@ -80,7 +80,7 @@ step() {
 }
 
 end_step() {
-	trap - INT TERM HUP
+	trap "" INT TERM HUP PIPE
 	kill -- "-$STEP_PID" 2>/dev/null || true
 	wait "$STEP_PID" 2>/dev/null || true
 	exit 130

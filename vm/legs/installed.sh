@@ -93,6 +93,8 @@ make_guest() {
 	mkdir -p "$root"/usr/local/{bin,lib}
 	add_kernel "$root"
 	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
+	# It has no compiler to build it anew.
+	rm -r "$root/src/tools/ashmem-check"
 	mkdir "$root/selftests"
 	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
 	cp "$TOP"/vm/guest/{files,installed,suites} "$root"

@@ -19,7 +19,10 @@ run_leg() {
 	local name=$1 start=$SECONDS log status=0 series=${1##* }
 	shift
 	log=$(log_of "$name")
+	# Those that were picked for all, which kernel.sh and toolchain.sh have taken.
 	unset KERNEL RUST
+	[[ -z $KERNEL_SERIES ]] || export KERNEL=$KERNEL_SERIES
+	[[ -z $RUST_SERIES ]] || export RUST=$RUST_SERIES
 	case $name in
 	*Linux\ [0-9]*) export KERNEL=$series ;;
 	*rustc\ [0-9]*) export RUST=$series ;;
@@ -43,7 +46,7 @@ run_legs() {
 		read -r -a command <<<"${leg#*  }"
 		((running < jobs)) || wait -n || true
 		running=$((running < jobs ? running + 1 : jobs))
-		run_leg "${leg%%  *}" "${command[@]}" &
+		run_leg "${leg%%  *}" "${command[@]}" </dev/null &
 	done
 	wait
 	trap - INT TERM HUP

@@ -265,11 +265,13 @@ splats_in() {
 accelerator() {
 	local probe
 	probe=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
-	if [[ ! -e $probe ]]; then
+	(
+		flock 7
+		[[ -e $probe ]] && exit
 		rm -f "$CACHE"/kvm-*
 		if kvm_works; then echo kvm; else echo tcg; fi >"$probe.new"
 		mv "$probe.new" "$probe"
-	fi
+	) 7>"$CACHE/kvm.lock"
 	case $(<"$probe") in
 	kvm) echo "-accel kvm -cpu host" ;;
 	*) echo "-accel tcg,thread=multi -cpu max" ;;
@@ -282,7 +284,7 @@ kvm_works() {
 	local words
 	[[ -w /dev/kvm ]] || return 1
 	# Without an initramfs the kernel panics as soon as it is up.
-	words=$(timeout 20 qemu-system-x86_64 -accel kvm -cpu host -m 256 -nodefaults -display none \
+	words=$(timeout --foreground 20 qemu-system-x86_64 -accel kvm -cpu host -m 256 -nodefaults -display none \
 		-no-reboot -serial stdio -kernel "$KERNEL" -append "console=ttyS0 panic=-1" \
 		</dev/null 2>&1 || true)
 	[[ $words == *"Unable to mount root"* ]]

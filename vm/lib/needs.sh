@@ -34,8 +34,9 @@ packages_of() {
 need() {
 	local leg packages=()
 	for leg in "$@"; do
-		mapfile -t -O "${#packages[@]}" packages < <(packages_of "$leg" | xargs -n 1)
+		mapfile -t -O "${#packages[@]}" packages < <(packages_of "$leg" | xargs -r -n 1)
 	done
+	((${#packages[@]})) || return 0
 	mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
 	need_packages "${packages[@]}"
 }

@@ -49,7 +49,7 @@ find_warnings() {
 	! grep -B 2 -A 12 -e "${2:-^warning}" "$OUT/$1/module.log" || {
 		failed "$1" "building the module gave warnings: see $OUT/$1/module.log"
 		# Else the next run, which would not compile it, would find none.
-		rm -f "$OUT/$1/module/rust_ashmem.o"
+		rm -f "$OUT/${1#android-}/module/rust_ashmem.o"
 	}
 }
 

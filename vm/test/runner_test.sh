@@ -92,6 +92,12 @@ meets() {
 		"$TOP" "$TMP" >"$TMP/said" 2>&1
 }
 
+# picks: whether legs are told which kernel and compiler were picked.
+picks() {
+	KERNEL=7.2 RUST=1.96 bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 1 "a  env"' "$TOP" "$TMP" >"$TMP/said" 2>&1
+	grep -qx KERNEL=7.2 "$TMP/said" && grep -qx RUST=1.96 "$TMP/said"
+}
+
 # ends_legs: whether legs end with what runs them.
 ends_legs() {
 	local pid i
@@ -145,7 +151,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..51"
+echo "1..52"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -213,5 +219,6 @@ result "the failures of a leg are named at the end" legs_come_to '5 passed, 1 fa
 result "a leg that ends early fails" legs_come_to '3 passed, 1 failed, 1 skipped' \
 	"dead: it ended early: see $TMP/legs/dead.log" "$good" 'dead  false'
 result "two legs run at the same time" meets
+result "legs have the kernel and the compiler that are picked" picks
 result "legs end with what runs them" ends_legs
 exit $BAD
