@@ -116,8 +116,10 @@ fill() {
 	local to=$1 aside=$CACHE/tmp/${1##*/}
 	shift
 	rm -rf "$aside"
-	mkdir -p "$aside" "${to%/*}"
+	mkdir -p "$aside"
 	"$@" "$aside" || return 1
 	rm -rf "$to"
+	# Only now, as the command may have removed what was beside it.
+	mkdir -p "${to%/*}"
 	mv "$aside" "$to"
 }
