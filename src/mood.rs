@@ -179,80 +179,95 @@ impl Scanned {
     }
 }
 
+/// How many pages have to be looked at, and that one in so many may be a sign by chance.
+struct Enough {
+    pages: usize,
+    few: usize,
+    pages_and_paused: usize,
+    few_and_paused: usize,
+}
+
+/// Of anonymous pages among all.
+const SWAPPED: Enough = Enough {
+    pages: SCANNED,
+    few: FEW_ANON,
+    pages_and_paused: SCANNED_AND_PAUSED,
+    few_and_paused: FEW_ANON,
+};
+
+/// Of pages that were read again among those of files.
+const NEEDED: Enough = Enough {
+    pages: FILE_SCANNED,
+    few: FEW_NEEDED,
+    pages_and_paused: FILE_SCANNED_AND_PAUSED,
+    few_and_paused: FEW_NEEDED_AND_PAUSED,
+};
+
+/// Pages that were looked at since they last told something.
+#[derive(Default)]
+struct Window {
+    /// Those since the last pause, and the signs among them.
+    all: usize,
+    signs: usize,
+    /// Those before.
+    all_before: usize,
+    signs_before: usize,
+}
+
+impl Window {
+    /// Adds pages, and returns what all of them tell, if that is enough.
+    fn add(&mut self, signs: usize, all: usize, has_paused: bool, enough: &Enough) -> Option<bool> {
+        self.signs = self.signs.saturating_add(signs);
+        self.all = self.all.saturating_add(all);
+        if has_paused {
+            // The rest of an earlier shortage is no sign of another, and part of what is new
+            // may belong to it: each CPU adds to the counters what it counted before.
+            let signs = self.signs.min(self.all);
+            self.signs_before = self.signs_before.saturating_add(signs);
+            self.all_before = self.all_before.saturating_add(self.all);
+            (self.signs, self.all) = (0, 0);
+        }
+        let all = self.all.saturating_add(self.all_before);
+        let told = if self.all >= enough.pages {
+            self.signs > self.all / enough.few
+        } else if all >= enough.pages_and_paused {
+            self.signs.saturating_add(self.signs_before) > all / enough.few_and_paused
+        } else {
+            return None;
+        };
+        *self = Self::default();
+        Some(told)
+    }
+}
+
 #[derive(Default)]
 struct Seen {
     asked: Jiffies,
     /// Whether anonymous pages are swapped out, or tried to.
     is_swapped: bool,
-    /// What was scanned since that was last told, or the last pause.
-    anon: usize,
-    all: usize,
-    /// What was scanned between those two.
-    anon_before: usize,
-    all_before: usize,
+    anon: Window,
     /// Whether pages of files that are taken are needed.
     is_needed: bool,
-    /// What was scanned since that was last told.
-    file: usize,
-    refaulted: usize,
-    /// What was scanned before the last pause, since that was told.
-    file_before: usize,
-    refaulted_before: usize,
+    refaulted: Window,
 }
 
 impl Seen {
     fn add(&mut self, scanned: &Scanned, now: Jiffies, times: Times) {
         let since = now.wrapping_sub(self.asked);
+        let has_paused = since > times.pause;
         if since > times.gap {
             *self = Self::default();
+        } else if has_paused {
+            (self.is_swapped, self.is_needed) = (false, false);
         }
         self.asked = now;
-        self.anon = self.anon.saturating_add(scanned.anon);
-        self.all = self
-            .all
-            .saturating_add(scanned.anon)
-            .saturating_add(scanned.file);
-        if since > times.pause {
-            (self.is_swapped, self.is_needed) = (false, false);
-            // The rest of an earlier shortage is no sign of another, and part of what is new
-            // may belong to it: each CPU adds to the counters what it counted before.
-            self.anon_before = self.anon_before.saturating_add(self.anon);
-            self.all_before = self.all_before.saturating_add(self.all);
-            (self.anon, self.all) = (0, 0);
-        }
-        self.look_for_needed(scanned, since > times.pause);
-        let all = self.all.saturating_add(self.all_before);
-        if self.all >= SCANNED {
-            self.is_swapped = self.anon > self.all / FEW_ANON;
-        } else if all >= SCANNED_AND_PAUSED {
-            self.is_swapped = self.anon.saturating_add(self.anon_before) > all / FEW_ANON;
-        } else {
-            return;
-        }
-        (self.anon, self.all, self.anon_before, self.all_before) = (0, 0, 0, 0);
-    }
-
-    /// Sees whether files are needed, after a pause or not.
-    fn look_for_needed(&mut self, scanned: &Scanned, has_paused: bool) {
-        self.file = self.file.saturating_add(scanned.file);
-        self.refaulted = self.refaulted.saturating_add(scanned.refaulted);
-        if has_paused {
-            let refaulted = self.refaulted.min(self.file);
-            self.refaulted_before = self.refaulted_before.saturating_add(refaulted);
-            self.file_before = self.file_before.saturating_add(self.file);
-            (self.file, self.refaulted) = (0, 0);
-        }
-        let file = self.file.saturating_add(self.file_before);
-        if self.file >= FILE_SCANNED {
-            self.is_needed = self.refaulted > self.file / FEW_NEEDED;
-        } else if file >= FILE_SCANNED_AND_PAUSED {
-            let refaulted = self.refaulted.saturating_add(self.refaulted_before);
-            self.is_needed = refaulted > file / FEW_NEEDED_AND_PAUSED;
-        } else {
-            return;
-        }
-        (self.file, self.refaulted) = (0, 0);
-        (self.file_before, self.refaulted_before) = (0, 0);
+        let all = scanned.anon.saturating_add(scanned.file);
+        let is_swapped = self.anon.add(scanned.anon, all, has_paused, &SWAPPED);
+        self.is_swapped = is_swapped.unwrap_or(self.is_swapped);
+        let is_needed = self
+            .refaulted
+            .add(scanned.refaulted, scanned.file, has_paused, &NEEDED);
+        self.is_needed = is_needed.unwrap_or(self.is_needed);
     }
 }
 
