@@ -31,19 +31,23 @@ finds_nothing() {
 	! finds "$1"
 }
 
-# ends COMMANDS WANTED: whether a machine that is this shell ends well. It
-# prints to the file named by $R.
-ends() {
-	local status=0
-	SILENCE=2
-	OFF=1
-	LIMIT=4
+# start COMMANDS: starts a machine that is this shell. It prints to the file named by $R.
+start() {
 	OUT=$TMP
 	mkdir -p "$TMP/vm"
 	: >"$TMP/vm/results"
 	: >"$TMP/vm/console"
 	R=$TMP/vm/results setsid bash -c "$1" &
 	VM_PID=$!
+}
+
+# ends COMMANDS WANTED: whether such a machine ends well.
+ends() {
+	local status=0
+	SILENCE=2
+	OFF=1
+	LIMIT=4
+	start "$1"
 	wait_vm vm >"$TMP/why" || status=$?
 	[[ $status == "$2" ]] && ! kill -0 "$VM_PID" 2>/dev/null
 }
@@ -52,12 +56,7 @@ ends() {
 boots() {
 	local status=1
 	SILENCE=9
-	OUT=$TMP
-	mkdir -p "$TMP/vm"
-	: >"$TMP/vm/results"
-	: >"$TMP/vm/console"
-	R=$TMP/vm/results setsid bash -c "$1" &
-	VM_PID=$!
+	start "$1"
 	is_stuck vm || status=0
 	stop_vm 2>/dev/null
 	return $status
