@@ -254,12 +254,12 @@ TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
  */
 TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 {
-	int fd = area_create(LARGE * self->page), spared = 0;
+	int fd = area_create(LARGE * self->page), rounds = 0, spared = 0;
 	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
 	const volatile char *at = map;
 
 	ASSERT_NE(MAP_FAILED, map);
-	for (int round = 0; round < 10; round++) {
+	for (int round = 0; round < 100 && spared < 3; round++, rounds++) {
 		pid_t child;
 
 		/* The first that was unpinned of is purged first. */
@@ -289,10 +289,11 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 		ASSERT_LE(0, pin(self->fd, 0, 0));
 		ASSERT_LE(0, pin(fd, 0, 0));
 	}
-	TH_LOG("in %d of 10 rounds it was killed in time", spared);
-	EXPECT_LT(0, spared);
+	TH_LOG("in %d of %d rounds it was killed in time", spared, rounds);
 	munmap(map, LARGE * self->page);
 	close(fd);
+	if (!spared)
+		SKIP(return, "no purge was killed in time: the scheduler let each one end");
 }
 
 TEST_HARNESS_MAIN
