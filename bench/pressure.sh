@@ -70,13 +70,13 @@ measure_leg() {
 	case $1 in
 	uml | x86*)
 		[[ $1 != *-mglru ]] || mglru=y
-		with_cache prepare_kernel "${1%-mglru}"
+		prepare_kernel "${1%-mglru}"
 		step "Building the module for ${1%-mglru}" "10 s" "$OUT/${1%-mglru}/module.log" build_module "${1%-mglru}"
 		GUEST_WORDS="kunit.enable=0 mglru=\"$mglru\" $WORDS"
 		measure "$1" "$OUT/${1%-mglru}/module/rust_ashmem.ko"
 		;;
 	module2)
-		with_cache prepare_kernel x86
+		prepare_kernel x86
 		GUEST_WORDS="kunit.enable=0 mglru=\"n\" $WORDS"
 		measure module2 "$MODULE2"
 		;;

@@ -98,15 +98,21 @@ need_space() {
 # with_cache COMMAND...: runs one of the functions that prepare what is in the
 # cache, while no other run does.
 with_cache() {
+	with_lock lock "$@"
+}
+
+# with_lock NAME COMMAND...: runs it while no other run holds this lock of the cache.
+with_lock() {
+	local lock
 	mkdir -p "$CACHE" 2>/dev/null ||
 		die "Cannot write to $CACHE." "Set XDG_CACHE_HOME to a directory of yours."
-	exec 9>"$CACHE/lock"
-	if ! flock -n 9; then
-		say "Waiting for another run that uses $CACHE"
-		flock 9
+	exec {lock}>"$CACHE/$1"
+	if ! flock -n "$lock"; then
+		say "Waiting for another run that uses $CACHE ($1)"
+		flock "$lock"
 	fi
-	"$@"
-	exec 9>&-
+	"${@:2}"
+	exec {lock}>&-
 }
 
 # fill DIRECTORY COMMAND...: has the command fill a new directory, whose path it is given

@@ -105,9 +105,14 @@ kernel_dir() {
 # prepare_kernel VM: sets KDIR, where a whole kernel has been built, and KERNEL,
 # the file to boot.
 prepare_kernel() {
+	KDIR=$(kernel_dir "$1")
+	KERNEL=$KDIR/$(image_of "$1")
+	# Other machines' may be built meanwhile.
+	with_lock "lock-$1" make_kernel "$1"
+}
+
+make_kernel() {
 	local vm=$1
-	KDIR=$(kernel_dir "$vm")
-	KERNEL=$KDIR/$(image_of "$vm")
 	if [[ -e $KDIR/complete ]]; then
 		touch "$KDIR/complete"
 		return

@@ -14,7 +14,7 @@ packages_of() {
 	case $1 in
 	scripts) echo gcc gcc-multilib kmod libc6-dev make perl python3 spin util-linux xz-utils ;;
 	uml) echo "$BUILDING" ;;
-	x86) echo "$BUILDING" gcc-multilib qemu-system-x86 ;;
+	x86 | x86-nodes) echo "$BUILDING" gcc-multilib qemu-system-x86 ;;
 	arm64*) echo "$BUILDING" qemu-system-arm ;;
 	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
 	android-arm64) echo "$BUILDING" kmod qemu-system-arm ;;
@@ -49,6 +49,6 @@ prepare() {
 	with_cache prepare_programs "$1"
 	case $1 in
 	debian) with_cache prepare_debian ;;
-	*) with_cache prepare_kernel "$1" ;;
+	*) prepare_kernel "$1" ;;
 	esac
 }
