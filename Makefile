@@ -51,7 +51,7 @@ demo demo-picture:
 	@demo/demo.sh $(if $(findstring picture,$@),--picture) $(VM)
 
 test:
-	@JOBS=$(JOBS) vm/test.sh $(VM)
+	@LONG=$(LONG) JOBS=$(JOBS) vm/test.sh $(VM)
 
 test-android:
 	@android/android.sh $(VM)

@@ -9,6 +9,7 @@ LEGS=(
 	"scripts                 vm/legs/scripts.sh"
 	"uml                     vm/legs/machine.sh uml"
 	"x86                     vm/legs/machine.sh x86"
+	"x86-nodes               vm/legs/nodes.sh"
 	"arm64                   vm/legs/machine.sh arm64"
 	"arm64-16k               vm/legs/machine.sh arm64-16k"
 	"debian                  vm/legs/debian.sh"
@@ -54,6 +55,7 @@ for leg in "${LEGS[@]}"; do
 	[[ ! ${leg%%  *} =~ ${1:-} ]] || picked+=("${leg%%  *}  $(xargs <<<"${leg#*  }")")
 done
 # One after the other, so that the times are those of a machine that does nothing else.
+export LONG=1
 run_legs 1 "${picked[@]}"
 printf '%s\n' "${TABLE[@]}" >"$LOGS/table.md"
 say "" "${TABLE[@]}" ""

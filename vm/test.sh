@@ -16,6 +16,7 @@ LEGS=(
 )
 # Only if named.
 OTHER_LEGS=(
+	"x86-nodes  vm/legs/nodes.sh"
 	"arm64-16k  vm/legs/machine.sh arm64-16k"
 	"intree  vm/legs/intree.sh"
 )
@@ -23,7 +24,7 @@ OTHER_LEGS=(
 usage() {
 	cat <<-EOF
 		Usage: make test [VM='scripts uml x86 arm64 debian android'] [KERNEL=7.3] [RUST=1.95]
-		                 [JOBS=$JOBS]
+		                 [LONG=1] [JOBS=$JOBS]
 
 		Builds the module for each virtual machine, without a warning, boots it and
 		runs in it the KUnit suites and the kselftests; runs the tests of the scripts.
@@ -32,14 +33,17 @@ usage() {
 
 		  scripts    no machine: the tests of the scripts
 		  uml        User-mode Linux with KASAN on one CPU, 64-bit
-		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit; then tests of reclaim
-		             with two NUMA nodes and MGLRU
+		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
 		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
 		  debian     QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
 		  android    QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
+		  x86-nodes  x86 again with two NUMA nodes and MGLRU: tests of reclaim; only if named
 		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
 		  intree     a kernel tree with driver and selftests in it: kunit.py, then as
 		             uml, built in, and as a module; only if named
+
+		32-bit programs run the tests of the calls. LONG=1 adds those of reclaim, which
+		do the same in either width, and take minutes.
 
 		JOBS of them run at the same time. KERNEL picks a series of Linux, RUST one of
 		rustc; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes

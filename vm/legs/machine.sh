@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# All suites in one of the machines with a kernel of ours: 'make test VM=uml'.
+# The suites in one of the machines with a kernel of ours: 'make test VM=uml'.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -19,21 +19,10 @@ build() {
 	[[ $VM == uml ]] || SUITES+=("${HUGE_SUITES[@]}")
 }
 
-# boot_nodes: tests reclaim again on x86, where memory is in two nodes and MGLRU finds
-# what to reclaim.
-boot_nodes() {
-	SUITES=({order,cgroup,pressure,purge_race,stranger,torture}_test', two nodes, MGLRU')
-	make_initramfs x86-nodes nodes "$OUT/x86/module/rust_ashmem.ko:/rust_ashmem.ko" \
-		"$(selftests_of x86 64):/selftests-64"
-	say "Testing in x86-nodes (usually 1 to 2 min)"
-	count_vm x86-nodes
-}
-
 VM=${1:-}
 need_test_vm "$VM"
 need "$VM"
 prepare "$VM"
 build
 boot "$VM" "$OUT/$VM/module/rust_ashmem.ko"
-[[ $VM != x86 ]] || boot_nodes
 conclude

@@ -83,19 +83,25 @@ make_selftests() {
 		CC="$(compiler_of "$1" "$2")" LDFLAGS=-static all
 }
 
+# Suites that take long and do the same in either width: 32-bit programs run them if LONG
+# is set.
+LONG_SUITES=" cgroup_test order_test pressure_test purge_race_test race_test stranger_test torture_test "
+
 # build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
 # says to make_initramfs where they are and where they go, and adds their names
 # to SUITES.
 build_suites() {
-	local vm=$1 bits dir source
+	local vm=$1 bits dir file suite
 	shift
 	PROGRAMS=()
 	for bits in "$@"; do
 		dir=$(selftests_of "$vm" "$bits")
 		step "Building the $bits-bit selftests" "10 s" "$dir.log" build_selftests "$vm" "$bits"
-		PROGRAMS+=("$dir:/selftests-$bits")
-		for source in "$TOP"/selftests/*_test.c; do
-			SUITES+=("$(basename "$source" .c) ($bits-bit)")
+		for file in "$TOP"/selftests/*.c; do
+			suite=$(basename "$file" .c)
+			[[ $bits == 64 || -n ${LONG:-} || $LONG_SUITES != *" $suite "* ]] || continue
+			PROGRAMS+=("$dir/$suite:/selftests-$bits/$suite")
+			[[ $suite != *_test ]] || SUITES+=("$suite ($bits-bit)")
 		done
 	done
 }
