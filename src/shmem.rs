@@ -6,11 +6,12 @@
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h).
 
 use core::{
-    mem::MaybeUninit,
+    mem::offset_of,
     ptr::{
         self,
         NonNull, //
     },
+    slice, //
 };
 
 use kernel::{
@@ -76,16 +77,17 @@ type GetUnmappedArea =
 ///
 /// # Invariants
 ///
-/// The first two are shmem's. `table` is a copy of shmem's with `mmap_prepare`
+/// The first two are shmem's. To map an unlinked file, shmem gives the VMA `vm_ops` and
+/// changes nothing else in it. `table` is a copy of shmem's with `mmap_prepare`
 /// refusing, `get_unmapped_area` empty, and this module as owner.
 struct Operations {
-    mmap_prepare: MmapPrepare,
+    vm_ops: &'static bindings::vm_operations_struct,
     get_unmapped_area: GetUnmappedArea,
     table: bindings::file_operations,
 }
 
-// SAFETY: Neither field changes once it is set, and nothing they point to is
-// bound to a thread.
+// SAFETY: No field changes once it is set, and nothing they point to is bound to a
+// thread.
 unsafe impl Send for Operations {}
 // SAFETY: As above.
 unsafe impl Sync for Operations {}
@@ -109,9 +111,13 @@ pub(crate) fn init() -> Result {
     // operations for as long as it exists.
     let mut table = unsafe { *(*probe.0.as_ptr()).f_op };
 
-    // Linux before 6.17 mapped shmem through `mmap`.
-    let mmap_prepare = table.mmap_prepare.ok_or(ENODEV)?;
-    let get_unmapped_area = table.get_unmapped_area.ok_or(ENODEV)?;
+    let vm_ops = table
+        .mmap_prepare
+        .and_then(|mmap_prepare| learn_vm_ops(&probe, mmap_prepare));
+    let (Some(vm_ops), Some(get_unmapped_area)) = (vm_ops, table.get_unmapped_area) else {
+        pr_err!("this kernel maps shmem files in a way that is not known to this version\n");
+        return Err(ENODEV);
+    };
     table.owner = module::this_module();
     // A mapping's `vm_file` is the backing file, and remap_file_pages() maps
     // that again with every right the file has (CVE-2020-0009). `mmap` could not
@@ -123,11 +129,53 @@ pub(crate) fn init() -> Result {
 
     // INVARIANT: Changed as the type asks.
     OPERATIONS.populate(Operations {
-        mmap_prepare,
+        vm_ops,
         get_unmapped_area,
         table,
     });
     Ok(())
+}
+
+/// Returns the operations that shmem gives the VMAs of unlinked files, unless it does more
+/// than that to map one. What would do the rest is not exported by every kernel.
+fn learn_vm_ops(
+    probe: &RawFile,
+    mmap_prepare: MmapPrepare,
+) -> Option<&'static bindings::vm_operations_struct> {
+    const WORDS: usize = size_of::<bindings::vm_area_desc>() / size_of::<usize>();
+    const FILE: usize = offset_of!(bindings::vm_area_desc, file) / size_of::<usize>();
+    const VM_OPS: usize = offset_of!(bindings::vm_area_desc, vm_ops) / size_of::<usize>();
+    static_assert!(align_of::<bindings::vm_area_desc>() == align_of::<usize>());
+
+    // It describes a mapping of nothing, for nobody. As words, every field is looked at,
+    // whichever a kernel has.
+    let mut words = [0_usize; WORDS];
+    let desc = (&raw mut words).cast::<bindings::vm_area_desc>();
+    // SAFETY: The words have the size and the alignment of a descriptor, and zeros are one.
+    unsafe { (*desc).file = probe.0.as_ptr() };
+    // SAFETY: The file is shmem's, by its own invariant what this function is for.
+    to_result(unsafe { mmap_prepare(desc) }).ok()?;
+    // SAFETY: As for the first access.
+    let vm_ops = unsafe { (*desc).vm_ops };
+
+    let set = words.iter().enumerate().filter(|(_, &word)| word != 0);
+    if !set.map(|(at, _)| at).eq([FILE, VM_OPS]) {
+        return None;
+    }
+    // SAFETY: They are a part of the kernel, and constant.
+    let vm_ops = unsafe { vm_ops.as_ref() }?;
+    is_for_pages_alone(vm_ops).then_some(vm_ops)
+}
+
+/// Returns whether none of the operations is about the VMA as such. Those come before
+/// `fault`; the core calls `mapped` once it has called `mmap_prepare`, which it does not do
+/// here.
+fn is_for_pages_alone(vm_ops: &bindings::vm_operations_struct) -> bool {
+    const OTHERS: usize = offset_of!(bindings::vm_operations_struct, fault) / size_of::<usize>();
+    let others = ptr::from_ref(vm_ops).cast::<usize>();
+    // SAFETY: Before `fault` are so many pointers to functions.
+    let others = unsafe { slice::from_raw_parts(others, OTHERS) };
+    others.iter().all(|&other| other == 0)
 }
 
 /// Returns where a shared mapping may go: aligned for huge pages, where shmem
@@ -252,18 +300,27 @@ impl ShmemFile {
     }
 
     /// Returns the number by which `/proc/PID/maps` names the memory.
+    #[expect(
+        clippy::unnecessary_cast,
+        reason = "an `unsigned long` before Linux 7.1"
+    )]
     pub(crate) fn inode_number(&self) -> u64 {
         // SAFETY: A file's inode lives as long as the file and its number does
         // not change.
-        unsafe { (*(*self.as_ptr()).f_inode).i_ino }
+        let number = unsafe { (*(*self.as_ptr()).f_inode).i_ino };
+        // CAST: No narrower.
+        number as u64
     }
 
-    /// Has a shared mapping show this file's memory.
-    ///
-    /// May sleep. If it fails, the VMA must not be used.
+    /// Has a shared mapping show this file's memory, as `shmem_zero_setup()` does, which is
+    /// not exported.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+        let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
         self.set_file(vma);
-        self.set_shared(vma)
+        // SAFETY: The VMA is being set up, so nobody reads this field. Its file is shmem's,
+        // and unlinked.
+        unsafe { (*vma.as_ptr()).vm_ops = operations.vm_ops };
+        Ok(())
     }
 
     /// Has a private mapping, which is zero-fill anonymous memory as ART's heaps
@@ -284,23 +341,6 @@ impl ShmemFile {
         // SAFETY: The VMA is being set up and has the device as its file. The core
         // drops whatever file it then has, should mmap() fail.
         unsafe { bindings::vma_set_file(vma.as_ptr(), self.as_ptr()) };
-    }
-
-    /// Gives a VMA shmem's own operations, as `shmem_zero_setup()` does, which
-    /// is not exported.
-    fn set_shared(&self, vma: &VmaNew) -> Result {
-        let operations = OPERATIONS.as_ref().ok_or(ENODEV)?;
-        let mut desc = MaybeUninit::uninit();
-
-        // SAFETY: Fills `desc` from a valid file and VMA.
-        unsafe {
-            bindings::compat_set_desc_from_vma(desc.as_mut_ptr(), self.as_ptr(), vma.as_ptr())
-        };
-        // SAFETY: `desc` describes a VMA of a shmem file, by its own invariant
-        // what this function is for.
-        to_result(unsafe { (operations.mmap_prepare)(desc.as_mut_ptr()) })?;
-        // SAFETY: `desc` was made from this VMA, which is being set up.
-        to_result(unsafe { bindings::__compat_vma_mmap(desc.as_mut_ptr(), vma.as_ptr()) })
     }
 
     /// Punches a hole: the pages are freed and read as zeros from then on. Returns how
