@@ -8,6 +8,7 @@
 
 use core::{
     mem::{
+        self,
         offset_of,
         ManuallyDrop, //
     },
@@ -326,11 +327,7 @@ impl<T> Lru<T> {
         // it is on the list.
         let node = unsafe { &*links.cast::<Node<T>>() };
         visit(&node.data);
-        if ROTATED {
-            bindings::lru_status::LRU_ROTATE
-        } else {
-            bindings::lru_status::LRU_SKIP
-        }
+        status(if ROTATED { LRU_ROTATE } else { LRU_SKIP })
     }
 }
 
@@ -340,6 +337,16 @@ type Visitor = unsafe extern "C" fn(
     *mut bindings::list_lru_one,
     *mut c_void,
 ) -> bindings::lru_status;
+
+/// Members of C's `enum lru_status`.
+const LRU_ROTATE: c_uint = 2;
+const LRU_SKIP: c_uint = 3;
+
+/// Makes what a visitor returns, which `bindings` has a type for from Linux 7.1 on.
+fn status(member: c_uint) -> bindings::lru_status {
+    // SAFETY: It is an integer, or a structure of one.
+    unsafe { mem::transmute::<c_uint, bindings::lru_status>(member) }
+}
 
 const ROTATE: bool = true;
 const SKIP: bool = false;
