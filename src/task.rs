@@ -39,10 +39,12 @@ pub(crate) fn may_administer() -> bool {
 
 /// Returns whether the caller may have more than limits allow: another of these. That it
 /// may not is no event for an audit.
-#[doc(alias = "capable_noaudit")]
+#[doc(alias = "ns_capable_noaudit")]
 pub(crate) fn may_exceed_limits() -> bool {
-    // SAFETY: As above. CAST: A small number.
-    unsafe { bindings::capable_noaudit(bindings::CAP_SYS_RESOURCE as c_int) }
+    // Linux before 7.2 does not export `capable_noaudit()`.
+    let first = &raw mut bindings::init_user_ns;
+    // SAFETY: As above, and the first user namespace is always there. CAST: A small number.
+    unsafe { bindings::ns_capable_noaudit(first, bindings::CAP_SYS_RESOURCE as c_int) }
 }
 
 /// Returns the user to whom what the caller takes is charged, by the number that is the
