@@ -51,7 +51,7 @@ demo demo-picture:
 	@demo/demo.sh $(if $(findstring picture,$@),--picture) $(VM)
 
 test:
-	@LONG=$(LONG) JOBS=$(JOBS) vm/test.sh $(VM)
+	@KSRC="$(KSRC)" LONG=$(LONG) JOBS=$(JOBS) vm/test.sh $(VM)
 
 test-android:
 	@android/android.sh $(VM)
@@ -115,7 +115,7 @@ help:
 	@echo '  test-all         all of these, some on more kernels and with another rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test and'
-	@echo '                   torture; test knows others, and KERNEL= and RUST=:'
+	@echo '                   torture; test knows others, and KERNEL=, KSRC= and RUST=:'
 	@echo '                   vm/test.sh --help'
 	@echo '  bench            measure what calls cost, in instructions (VM=debian: on its kernel)'
 	@echo '  bench-check      compare that with bench/baseline.json'

@@ -15,6 +15,7 @@ LEGS=(
 	"debian                  vm/legs/debian.sh"
 	"intree, rustc 1.96      vm/legs/intree.sh"
 	"uml, Linux 7.2          vm/legs/machine.sh uml"
+	"uml, Linux 7.1          vm/legs/machine.sh uml"
 	"debian, Linux 7.2       vm/legs/debian.sh"
 	"android                 android/android.sh x86"
 	"android, arm64          android/android.sh arm64"

@@ -25,6 +25,7 @@ usage() {
 	cat <<-EOF
 		Usage: make test [VM='scripts uml x86 arm64 debian android'] [KERNEL=7.3] [RUST=1.95]
 		                 [LONG=1] [JOBS=$JOBS]
+		       make test KSRC=DIR ...
 
 		Builds the module for each virtual machine, without a warning, boots it and
 		runs in it the KUnit suites and the kselftests; runs the tests of the scripts.
@@ -47,7 +48,11 @@ usage() {
 
 		JOBS of them run at the same time. KERNEL picks a series of Linux, RUST one of
 		rustc; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes
-		Debian's own rustc.
+		Debian's own rustc. Of series that Debian's backports have left, such as 7.1, the
+		source without Debian's changes is taken, if the archive still has it.
+
+		KSRC names a kernel source of yours to take instead, without a build in it; logs
+		are in out-DIR/. Neither it nor its selftests are changed.
 
 		The first run installs packages (as root) and builds kernels into
 		$CACHE, which takes about 25 minutes on 2 idle CPUs. Logs

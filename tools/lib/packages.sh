@@ -60,6 +60,19 @@ in_arm64() {
 	"$@"
 }
 
+# in_bookworm COMMAND...: runs one of the functions below on Debian 12 as it was released.
+in_bookworm() {
+	local OTHER_SUITES=(bookworm) ARCHIVE=$CACHE/apt-bookworm
+	"$@"
+}
+
+# in_sources COMMAND...: runs one of the functions below on sources of packages. They have
+# a root of their own, as only some legs need their lists.
+in_sources() {
+	local OTHER_SUITES=(trixie-backports) ARCHIVE=$CACHE/apt-sources KIND=deb-src
+	"$@"
+}
+
 # in_backports COMMAND...: runs one of the functions below on the suites of the
 # system's own release, with its backports, which /etc/apt may lack.
 in_backports() {
@@ -108,7 +121,7 @@ fetch_lists() {
 	: >"$root/status"
 	for suite in "${OTHER_SUITES[@]}"; do
 		uri=$(mirror "$suite")
-		[[ -z $uri ]] || echo "deb [signed-by=$keyring] $uri $suite main"
+		[[ -z $uri ]] || echo "${KIND:-deb} [signed-by=$keyring] $uri $suite main"
 	done >"$root/sources.list"
 	if [[ ! -s $root/sources.list ]]; then
 		echo "No Debian mirror for this release in /etc/apt."

@@ -10,6 +10,8 @@
 # built, and KERNEL, the file to boot.
 prepare_tree() {
 	TREE=$CACHE/tree/${KSRC##*/}
+	# The user's may have changed.
+	[[ -z $OWN_KSRC ]] || rm -rf "$TREE"
 	if [[ ! -d $TREE ]]; then
 		need_space 3
 		# What is not changed takes no room.

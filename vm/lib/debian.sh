@@ -12,6 +12,10 @@ ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep 
 prepare_debian() {
 	local picked KSRC
 	DEBIAN_LACKS=
+	if [[ -n $OWN_KSRC ]]; then
+		DEBIAN_LACKS="it boots Debian's own kernel, and KSRC names another"
+		return
+	fi
 	if ! inside / true 2>/dev/null; then
 		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
 		return

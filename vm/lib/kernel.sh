@@ -12,18 +12,42 @@ if [[ -n ${KERNEL_SERIES:=${KERNEL:-}} ]]; then
 	# It is the name of a file from here on.
 	unset KERNEL
 fi
+# KSRC is a kernel source of the user's.
+if [[ -n ${OWN_KSRC:=${KSRC:-}} ]]; then
+	[[ -z $KERNEL_SERIES ]] || die "Both KSRC and KERNEL say which Linux to take." "Leave one of them out."
+	OWN_KSRC=$(realpath -m "$OWN_KSRC")
+	[[ $OWN_KSRC != *[[:space:]]* ]] || die "The path '$OWN_KSRC' has spaces, which make cannot handle." "Move that source."
+	[[ -f $OWN_KSRC/Kbuild && -f $OWN_KSRC/rust/kernel/miscdevice.rs ]] ||
+		die "$OWN_KSRC is no source of a Linux that has Rust." "Name one by KSRC=, unpacked and without anything built in it."
+	[[ ! -e $OWN_KSRC/.config && ! -d $OWN_KSRC/include/config ]] ||
+		die "A kernel has been built in $OWN_KSRC, so none can be built elsewhere." "Run make mrproper there, or name another copy."
+	OUT+=-${OWN_KSRC##*/}
+	unset KSRC
+fi
 
 # prepare_source: sets KSRC, the directory of a kernel source, and KVERSION.
 prepare_source() {
 	local series package
+	if [[ -n $OWN_KSRC ]]; then
+		use_source "$OWN_KSRC"
+		return
+	fi
 	for series in "${TESTED_SERIES[@]}"; do
 		! cached_source "$series" || return 0
 	done
 	need_space 6
 	open_archive
 	package=$(pick_source)
-	[[ -n $package ]] ||
-		die "The archive has no linux-source-${KERNEL_SERIES:-7.x}." "See which kernels ${OTHER_SUITES[*]} carry now."
+	if [[ -z $package ]]; then
+		in_sources open_archive
+		[[ -n $(in_sources pristine_versions "$KERNEL_SERIES") ]] ||
+			die "The archive has no source of Linux ${KERNEL_SERIES:-7.x}." \
+				"See which kernels ${OTHER_SUITES[*]} carry now, or name a source of yours by KSRC=."
+		step "Fetching and unpacking Linux $KERNEL_SERIES" "1 min" "$CACHE/log/source" \
+			in_sources fetch_pristine "$KERNEL_SERIES"
+		cached_source "$KERNEL_SERIES"
+		return
+	fi
 	step "Fetching and unpacking $package" "20 s" "$CACHE/log/source" fetch_source "$package"
 	cached_source "${package#linux-source-}"
 }
@@ -32,8 +56,37 @@ prepare_source() {
 cached_source() {
 	KSRC=$(find "$CACHE/source" -maxdepth 1 -name "$1-*" 2>/dev/null | sort -V | tail -n 1)
 	[[ -n $KSRC ]] || return 1
+	use_source "$KSRC"
+}
+
+# use_source DIRECTORY
+use_source() {
+	KSRC=$1
 	KVERSION=$(make -s --no-print-directory -C "$KSRC" kernelversion)
-	say "Kernel source: Linux $KVERSION as in Debian's linux-source ${KSRC##*/"$1"-}"
+	say "Kernel source: Linux $KVERSION in $KSRC"
+}
+
+# pristine_versions SERIES: prints those that sources of Debian's kernels are listed of,
+# the newest first.
+pristine_versions() {
+	archive apt-cache showsrc linux | sed -n "s/^Version: \($1\..*\)/\1/p" | sort -rV
+}
+
+# fetch_pristine SERIES: the newest that is to be had, without Debian's changes. More are
+# listed than the archive has.
+fetch_pristine() {
+	local version tmp=$CACHE/tmp/pristine
+	rm -rf "$tmp"
+	mkdir -p "$tmp"
+	for version in $(pristine_versions "$1"); do
+		(cd "$tmp" && archive apt-get source --tar-only "linux=$version") || continue
+		version=${version%%-*}
+		echo "unpacking linux $version"
+		fill "$CACHE/source/$1-$version" tar --strip-components=1 -xf "$tmp/linux_$version.orig.tar.xz" -C || return 1
+		rm -rf "$tmp"
+		return
+	done
+	return 1
 }
 
 # pick_source: prints the newest tested series there is, or else the newest.
@@ -88,6 +141,7 @@ fragments_of() {
 	bench) names=(base x86 bench) ;;
 	*) names=(base "$1") ;;
 	esac
+	[[ " ${names[*]} " != *" uml "* ]] || grep -q '^config SMP$' "$KSRC/arch/um/Kconfig" || names+=(uml-one-cpu)
 	for name in "${names[@]}"; do
 		echo "$TOP/vm/configs/$name.config"
 	done
@@ -98,7 +152,7 @@ fragments_of() {
 kernel_dir() {
 	local key
 	# shellcheck disable=SC2046
-	key=$({ echo "$KSRC $TOOLCHAIN" && cat $(fragments_of "$1"); } | sha256sum | cut -c 1-12)
+	key=$({ echo "$KSRC $TOOLCHAIN${OWN_KSRC:+ $KVERSION}" && cat $(fragments_of "$1"); } | sha256sum | cut -c 1-12)
 	echo "$CACHE/kernel/$1-$key"
 }
 
@@ -113,7 +167,8 @@ prepare_kernel() {
 
 make_kernel() {
 	local vm=$1
-	if [[ -e $KDIR/complete ]]; then
+	# The user's may have changed.
+	if [[ -e $KDIR/complete && -z $OWN_KSRC ]]; then
 		touch "$KDIR/complete"
 		return
 	fi

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 #
 # Runs of several legs. A leg is a script that ends with the lines of conclude(); here it
-# is written as its name, two spaces, and the command. A name that ends with the series of
-# Linux or of rustc has that picked.
+# is written as its name, two spaces, and the command. The series of
+# Linux and of rustc that are in a name are picked.
 
 # Where the logs of the legs are.
 LOGS=$OUT/legs
@@ -16,17 +16,16 @@ log_of() {
 # run_leg NAME COMMAND...: runs a leg, which logs what it says, and at last its status and
 # how many seconds it took.
 run_leg() {
-	local name=$1 start=$SECONDS log status=0 series=${1##* }
+	local name=$1 start=$SECONDS log status=0
 	shift
 	log=$(log_of "$name")
 	# Those that were picked for all, which kernel.sh and toolchain.sh have taken.
-	unset KERNEL RUST
+	unset KERNEL RUST KSRC
 	[[ -z $KERNEL_SERIES ]] || export KERNEL=$KERNEL_SERIES
 	[[ -z $RUST_SERIES ]] || export RUST=$RUST_SERIES
-	case $name in
-	*Linux\ [0-9]*) export KERNEL=$series ;;
-	*rustc\ [0-9]*) export RUST=$series ;;
-	esac
+	[[ -z $OWN_KSRC ]] || export KSRC=$OWN_KSRC
+	[[ ! $name =~ Linux\ ([0-9.]+) ]] || export KERNEL=${BASH_REMATCH[1]}
+	[[ ! $name =~ rustc\ ([0-9.]+) ]] || export RUST=${BASH_REMATCH[1]}
 	say "== $name"
 	(cd "$TOP" && "$@") 2>&1 | tee "$log" || status=1
 	echo "$status $((SECONDS - start))" >"$log.end"

@@ -37,7 +37,7 @@ version_of() {
 # what the kernel's make is told of them, and TOOLCHAIN, which names them.
 prepare_toolchain() {
 	LIBCLANG_PATH=/usr/lib/llvm-$LLVM_SERIES/lib
-	rustup_pair || distribution_pair
+	rustup_pair || unpacked_pair || distribution_pair
 	prepare_bindgen
 	TOOLCHAIN="rustc $(version_of "$RUSTC"), bindgen $(version_of "$BINDGEN"), LLVM $LLVM_SERIES"
 	TOOLS=("LLVM=-$LLVM_SERIES" RUSTC="$RUSTC" RUST_LIB_SRC="$RUST_LIB_SRC" BINDGEN="$BINDGEN")
@@ -76,6 +76,34 @@ fetch_rust_src() {
 	fetch "rust-src=$1" "$tmp" || return 1
 	mv "$tmp"/usr/src/rustc-*/library/* "$2" || return 1
 	rm -rf "$tmp"
+}
+
+# unpacked_pair: takes the rustc of Debian 12's release, the only 1.85 that old kernels can
+# have where a later one is installed. Packages of several conflict, so it is unpacked.
+unpacked_pair() {
+	local dir=$CACHE/rustc/1.85
+	[[ $RUST_SERIES == 1.85 ]] || return 1
+	if [[ ! -d $dir ]]; then
+		in_bookworm open_archive
+		step "Fetching rustc 1.85 of Debian 12" "20 s" "$CACHE/log/rustc" fill "$dir" in_bookworm fetch_rustc
+	fi
+	RUSTC=$dir/rustc
+	RUST_LIB_SRC=$(echo "$dir"/usr/src/rustc-*/library)
+}
+
+# fetch_rustc DIRECTORY
+fetch_rustc() {
+	local package
+	for package in rustc-web libstd-rust-web-1.85 libstd-rust-web-dev rust-web-src; do
+		fetch "$package" "$1" || return 1
+	done
+	# It looks for its library where it would be installed.
+	cat >"$1/rustc" <<-'EOF' || return 1
+		#!/bin/sh
+		dir=$(dirname "$0")/usr
+		LD_LIBRARY_PATH=$(echo "$dir"/lib/*-linux-gnu) exec "$dir/bin/rustc" "$@"
+	EOF
+	chmod +x "$1/rustc"
 }
 
 # distribution_pair: installs the newest of the distribution's own pairs.

@@ -97,6 +97,29 @@ picks() {
 	grep -qx KERNEL=7.2 "$TMP/said" && grep -qx RUST=1.96 "$TMP/said"
 }
 
+# picks_named: whether a leg gets what its name says.
+picks_named() {
+	bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 1 "a, Linux 7.2, rustc 1.96  env"' "$TOP" "$TMP" >"$TMP/said" 2>&1
+	grep -qx KERNEL=7.2 "$TMP/said" && grep -qx RUST=1.96 "$TMP/said"
+}
+
+# picks_source: whether a leg takes a kernel source of the user's.
+picks_source() {
+	local dir=$TMP/linux
+	mkdir -p "$dir/rust/kernel"
+	printf 'kernelversion:\n\t@echo 7.0.14\n' >"$dir/Makefile"
+	touch "$dir/Kbuild" "$dir/rust/kernel/miscdevice.rs"
+	KSRC=$dir bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 1 "a  env"; prepare_source; echo "$OUT"' "$TOP" "$TMP" >"$TMP/said" 2>&1
+	grep -qx "KSRC=$dir" "$TMP/said" && grep -qx "Kernel source: Linux 7.0.14 in $dir" "$TMP/said" &&
+		grep -qx "$TOP/out-linux" "$TMP/said"
+}
+
+# refuses_source FILE WHY: whether a source with that file in it, or without, is refused.
+refuses_source() {
+	if [[ -e $TMP/linux/$1 ]]; then rm "$TMP/linux/$1"; else touch "$TMP/linux/$1"; fi
+	! KSRC=$TMP/linux bash -c '. "$0/vm/lib.sh"' "$TOP" >"$TMP/said" 2>&1 && grep -qF "$2" "$TMP/said"
+}
+
 # ends_legs: whether legs end with what runs them.
 ends_legs() {
 	local pid i
@@ -150,7 +173,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..52"
+echo "1..56"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -219,5 +242,9 @@ result "a leg that ends early fails" legs_come_to '3 passed, 1 failed, 1 skipped
 	"dead: it ended early: see $TMP/legs/dead.log" "$good" 'dead  false'
 result "two legs run at the same time" meets
 result "legs have the kernel and the compiler that are picked" picks
+result "legs have the kernel and the compiler that they are named for" picks_named
+result "legs have the kernel source that is named" picks_source
+result "a kernel source with a kernel in it is refused" refuses_source .config 'Run make mrproper there'
+result "what is no kernel source is refused" refuses_source Kbuild 'is no source of a Linux that has Rust'
 result "legs end with what runs them" ends_legs
 exit $BAD
