@@ -40,7 +40,10 @@ use crate::{
         self,
         Name, //
     },
-    pages::PageRange,
+    pages::{
+        self,
+        PageRange, //
+    },
     reclaim::{
         Backing,
         Reclaim, //
@@ -144,6 +147,11 @@ impl MiscDevice for Area {
         }
         area.with_name(|name| show_name(m, name));
         seq_print!(m, "size:\t{}\n", area.size());
+        if let Some(backing) = backing {
+            let tally = backing.tally();
+            seq_print!(m, "unpinned:\t{} kB\n", pages::kib(tally.pages));
+            seq_print!(m, "purged:\t{} kB\n", pages::kib(tally.purged));
+        }
     }
 }
 

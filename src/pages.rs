@@ -25,6 +25,11 @@ pub(crate) fn fits(len: usize, pages: usize) -> bool {
     len.div_ceil(PAGE_SIZE) <= pages
 }
 
+/// Returns the KiB of so many pages.
+pub(crate) fn kib(pages: usize) -> usize {
+    pages.saturating_mul(PAGE_SIZE / 1024)
+}
+
 /// A run of pages; it has at least one.
 ///
 /// # Invariants

@@ -61,6 +61,7 @@ use crate::{
         Range,
         Spare,
         SpareNeeded,
+        Tally,
         Unpinned, //
     },
     vmstat,
@@ -265,6 +266,17 @@ impl Backing {
     /// Returns whether all the pages are pinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
         self.unpinned.lock().is_pinned(pages)
+    }
+
+    /// Returns how much is unpinned; that of many ranges is not of one moment.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        let mut next = Some(0);
+        while let Some(page) = next {
+            might_sleep();
+            next = self.unpinned.lock().tally(page, &mut sum);
+        }
+        sum
     }
 
     /// Pins all pages for good and lets go of the ranges. Nobody may pin or unpin any

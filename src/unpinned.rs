@@ -133,6 +133,15 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// How much of an area is unpinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) ranges: usize,
+    pub(crate) pages: usize,
+    /// Those of the pages that a pin would say were purged.
+    pub(crate) purged: usize,
+}
+
 /// The memory cgroups to which the objects of an area are charged.
 #[derive(Clone, Copy, PartialEq)]
 enum Home {
@@ -359,6 +368,23 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// Returns whether none of the pages is unpinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
         self.overlapping(pages).is_none()
+    }
+
+    /// Adds what is unpinned from a page on; returns from where to go on.
+    pub(crate) fn tally(&self, page: usize, sum: &mut Tally) -> Option<usize> {
+        let mut ranges = self.tree.iter_from(page);
+        let mut next = page;
+        for _ in 0..PIECE {
+            let range = ranges.next()?;
+            let found = pages(&range);
+            // What is below was added before the range was joined to that.
+            let len = found.last() - found.first().max(next) + 1;
+            sum.ranges += 1;
+            sum.pages += len;
+            sum.purged += if range.has(PURGED) { len } else { 0 };
+            next = found.last() + 1;
+        }
+        Some(next)
     }
 
     /// Returns which spare [`Unpinned::unpin()`] most likely needs for a task of this memory
@@ -778,6 +804,16 @@ mod tests {
             !self.ranges.iter().any(|k| overlap(k.range, pages))
         }
 
+        fn tally(&self) -> Tally {
+            let mut sum = Tally::default();
+            for known in &self.ranges {
+                sum.ranges += 1;
+                sum.pages += known.range.len();
+                sum.purged += known.range.len() * usize::from(known.purged);
+            }
+            sum
+        }
+
         fn purge_oldest(&mut self) -> Option<PageRange> {
             let aged = self.ranges.iter_mut().filter(|k| k.age.is_some());
             let oldest = aged.min_by_key(|k| k.age)?;
@@ -991,6 +1027,15 @@ mod tests {
             same && self.check()
         }
 
+        /// Adds up what is unpinned, in pieces.
+        fn tally(&self) -> Tally {
+            let (mut sum, mut next) = (Tally::default(), Some(0));
+            while let Some(page) = next {
+                next = self.real.tally(page, &mut sum);
+            }
+            sum
+        }
+
         /// Checks every invariant, and that the two agree on everything.
         fn check(&self) -> bool {
             let (mut ranges, mut purgeables, mut end, mut sound) = (0, 0, 0, true);
@@ -1018,6 +1063,7 @@ mod tests {
                 && self.real.ranges == ranges
                 && self.order.0.len() == purgeables
                 && self.is_in_order()
+                && self.tally() == self.model.tally()
         }
 
         /// Returns whether every number is of a range of the model, by age.
