@@ -18,13 +18,14 @@
 //!                │           │           │            ├─ quota
 //!                │           │           │            └─ tree (FFI)
 //!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
-//!                │           │           └─ vmstat (FFI) ── mood
+//!                │           │           ├─ vmstat (FFI) ── mood
+//!                │           │           └─ trace (FFI) ── mood
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
 //! ```
 //!
-//! The items of `lru` can be in a `tree`.
+//! The items of `lru` can be in a `tree`. `device` uses `trace`, too.
 //!
 //! # Lock order
 //!
@@ -83,6 +84,8 @@ mod shmem;
 mod shrinker;
 #[path = "src/task.rs"]
 mod task;
+#[path = "src/trace.rs"]
+mod trace;
 #[path = "src/tree.rs"]
 mod tree;
 #[path = "src/uapi.rs"]

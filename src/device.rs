@@ -54,6 +54,7 @@ use crate::{
     },
     shrinker::Registration,
     task,
+    trace,
     uapi, //
 };
 
@@ -90,7 +91,20 @@ impl MiscDevice for Area {
     }
 
     fn mmap(area: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {
-        area.map(vma)
+        area.map(vma)?;
+        trace::map(|record| {
+            let inode = area.backing().map_or(0, |b| b.file().inode_number());
+            area.with_name(|name| record(inode, area.size(), name.as_bytes()));
+        });
+        Ok(())
+    }
+
+    fn release(area: Self::Ptr, _file: &File) {
+        trace::close(|record| {
+            if let Some(backing) = area.backing() {
+                record(backing.file().inode_number(), area.size());
+            }
+        });
     }
 
     /// Reads through the device. The mask is not asked, as in the C driver.
@@ -215,7 +229,9 @@ fn pin(area: &Area, arg: usize) -> Result<isize> {
     let Some(pages) = pages else {
         return Ok(uapi::NOT_PURGED);
     };
-    Ok(if backing.pin(pages)? {
+    let was_purged = backing.pin(pages)?;
+    trace::pin(|record| record(backing.file().inode_number(), pages, was_purged));
+    Ok(if was_purged {
         uapi::WAS_PURGED
     } else {
         uapi::NOT_PURGED
@@ -227,6 +243,7 @@ fn unpin(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     if let Some(pages) = pages {
         backing.unpin(pages)?;
+        trace::unpin(|record| record(backing.file().inode_number(), pages));
     }
     Ok(0)
 }

@@ -99,6 +99,7 @@ pub(crate) struct Node {
     asked: Option<Jiffies>,
     for_node: Seen,
     for_limits: Seen,
+    mood: Option<Mood>,
 }
 
 impl Node {
@@ -121,9 +122,7 @@ impl Node {
             scanned = Scanned::between(&self.last, read);
         }
         (self.last, self.asked) = (*read, Some(now));
-        // A limit is not known as such. But the node has pages for who is at one, and who
-        // is there needs them.
-        let is_for_limit = caller.insists && read.lacking == 0;
+        let is_for_limit = is_at_limit(read, caller);
         let seen = if is_for_limit {
             scanned.leave_out_kswapd();
             &mut self.for_limits
@@ -140,12 +139,27 @@ impl Node {
         let is_tiny = read.free < read.high.saturating_mul(TIGHT) && read.cached < read.high;
         let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
-        match is_short {
+        let mood = match is_short {
             _ if !caller.insists && read.lacking == 0 && read.free > plenty => Mood::Plenty,
             true => Mood::Short,
             false => Mood::Calm,
-        }
+        };
+        self.mood = Some(mood);
+        mood
     }
+
+    /// Returns the mood that was last told, if any was.
+    pub(crate) fn mood(&self) -> Option<Mood> {
+        self.mood
+    }
+}
+
+/// Returns whether who asks is at the limit of a memory cgroup.
+///
+/// A limit is not known as such. But the node has pages for who is at one, and who is
+/// there needs them.
+pub(crate) fn is_at_limit(read: &Readings, caller: Caller) -> bool {
+    caller.insists && read.lacking == 0
 }
 
 /// What was scanned between two readings.

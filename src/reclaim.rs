@@ -52,6 +52,10 @@ use crate::{
         Urgency, //
     },
     task,
+    trace::{
+        self,
+        Why, //
+    },
     tree::Node,
     unpinned::{
         self,
@@ -350,7 +354,7 @@ impl Backing {
     /// Purges the range that `page` is in, unless that would have to wait for a page that
     /// the calling task may have locked, or for swap, or the range is changing. Returns
     /// about how many pages it freed.
-    fn try_purge(&self, page: usize) -> Option<usize> {
+    fn try_purge(&self, page: usize, why: Why) -> Option<usize> {
         let range = self.unpinned.lock().purgeable(page)?;
         let readiness = self.file.readiness(range);
         let mut unpinned = self.unpinned.lock();
@@ -370,13 +374,14 @@ impl Backing {
             return None;
         }
         drop(unpinned);
-        let freed = self.punch(range);
+        let freed = self.punch(range, why);
         drop(self.end_purge(range));
         Some(freed)
     }
 
     /// Frees the pages of a range whose purge has begun; returns about how many.
-    fn punch(&self, range: PageRange) -> usize {
+    fn punch(&self, range: PageRange, why: Why) -> usize {
+        trace::purge(|record| record(self.file.inode_number(), range, why));
         let weight = self.file.weight(range);
         if weight > 0 {
             account_reclaimed(self.file.punch(range));
@@ -398,7 +403,7 @@ impl Backing {
                 Found::Begun(range) => {
                     drop(unpinned);
                     might_sleep();
-                    self.punch(range);
+                    self.punch(range, Why::Everything);
                     purged = purged.saturating_add(range.len());
                     if task::was_killed() {
                         drop(self.end_purge(range));
@@ -653,8 +658,13 @@ impl Shrinker for Reclaim {
     /// has come four times.
     fn relieve(&self, place: &Place<'_>) -> usize {
         let half = self.count(place).div_ceil(2);
-        let lacking = vmstat::read(place.node()).lacking;
-        match self.scan(place, half.max(lacking).max(ENOUGH)) {
+        let read = vmstat::read(place.node());
+        let why = if mood::is_at_limit(&read, place.caller()) {
+            Why::Cgroup
+        } else {
+            Why::Node
+        };
+        match self.purge_oldest(place, half.max(read.lacking).max(ENOUGH), why) {
             Scan::Stop => 0,
             Scan::Freed { objects, .. } => objects,
         }
@@ -676,10 +686,25 @@ impl Shrinker for Reclaim {
     }
 
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {
+        self.purge_oldest(place, wanted, Why::Hand)
+    }
+}
+
+impl Reclaim {
+    /// Purges the oldest ranges of a place, until so many pages are free.
+    fn purge_oldest(&self, place: &Place<'_>, wanted: usize, why: Why) -> Scan {
         let so_far = reclaimed();
         if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
             return Scan::Stop;
         }
+        trace::scan_begin(|record| {
+            let nodes = self.nodes.lock();
+            // CAST: Not negative.
+            let node = nodes.get(place.node() as usize);
+            let mood = node.and_then(mood::Node::mood);
+            drop(nodes);
+            record(place.cgroup(), place.node(), wanted, why, mood);
+        });
         let (mut freed, mut empty, mut vain) = (0, 0, 0);
         let most_empty = wanted.saturating_mul(EMPTY_RANGES).max(TRIES);
         let mut left = self.lru.count(place);
@@ -693,12 +718,13 @@ impl Shrinker for Reclaim {
             let Some((backing, page)) = oldest else {
                 break;
             };
-            match backing.try_purge(page) {
+            match backing.try_purge(page, why) {
                 None => vain += 1,
                 Some(0) => empty += 1,
                 Some(pages) => freed = pages.saturating_add(freed),
             }
         }
+        trace::scan_end(|record| record(place.cgroup(), place.node(), freed, vain));
         match freed + empty {
             0 => Scan::Stop,
             _ => Scan::Freed {

@@ -36,6 +36,18 @@ impl Place<'_> {
         self.control.memcg
     }
 
+    /// Returns the number by which user space knows the memory cgroup: that of its
+    /// directory's inode. Where there are none, it is 0.
+    #[doc(alias = "cgroup_id")]
+    pub(crate) fn cgroup(&self) -> u64 {
+        #[cfg(CONFIG_MEMCG)]
+        if let Some(memcg) = NonNull::new(self.memcg()) {
+            // SAFETY: By the invariant it exists, and its directory for as long.
+            return unsafe { (*(*memcg.as_ref().css.cgroup).kn).id };
+        }
+        0
+    }
+
     /// Returns who calls.
     pub(crate) fn caller(&self) -> Caller {
         Caller {

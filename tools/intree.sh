@@ -7,6 +7,7 @@
 
 DRIVER=drivers/android/ashmem
 HEADER=include/uapi/linux/ashmem.h
+EVENTS=include/trace/events/ashmem.h
 SELFTESTS=tools/testing/selftests/ashmem
 
 usage() {
@@ -18,6 +19,7 @@ usage() {
 
 		  $DRIVER                 the driver, CONFIG_ASHMEM_RUST
 		  $HEADER     its header
+		  $EVENTS  its trace events
 		  $SELFTESTS  its selftests
 
 		and a line in the Kconfig and the Makefile of drivers/android and in the
@@ -46,7 +48,7 @@ need_tree() {
 	other=$(grep -rlE --include=Kconfig '^config ASHMEM(_RUST)?$' "$KSRC/drivers" | grep -v "^$KSRC/$DRIVER/" || true)
 	[[ -z $other ]] ||
 		die "$KSRC has an ashmem driver already, in ${other#"$KSRC"/}." "Remove that first; two drivers cannot be /dev/ashmem."
-	for file in "$DRIVER" "$HEADER" "$SELFTESTS"; do
+	for file in "$DRIVER" "$HEADER" "$EVENTS" "$SELFTESTS"; do
 		[[ ! -e $KSRC/$file ]] || is_ours ||
 			die "$KSRC has a $file that this did not put there." "Move it away, if you want to keep it, or remove it."
 	done
@@ -69,7 +71,7 @@ remove() {
 	without '^obj-y[[:space:]]*+= ashmem\/$' drivers/android/Makefile
 	without '^TARGETS += ashmem$' tools/testing/selftests/Makefile
 	# The driver last: it tells that the others are ours.
-	rm -rf "${KSRC:?}"/{"$HEADER","$SELFTESTS"}
+	rm -rf "${KSRC:?}"/{"$HEADER","$EVENTS","$SELFTESTS"}
 	rm -rf "${KSRC:?}"/{"$DRIVER","$DRIVER.new"}
 }
 
@@ -77,8 +79,13 @@ add() {
 	local new=$KSRC/$DRIVER.new
 	remove
 	mkdir -p "$new"
-	cp -r "$TOP"/{Kbuild,Kconfig,.kunitconfig,rust_ashmem.rs,src} "$new"
-	cp "$TOP/include/uapi/linux/ashmem.h" "$KSRC/$HEADER"
+	mkdir "$new/src"
+	cp "$TOP"/{Kbuild,Kconfig,.kunitconfig,rust_ashmem.rs} "$new"
+	cp "$TOP"/src/*.{rs,c,S} "$new/src"
+	# What a build in this checkout made.
+	rm -f "$new/src/static_branch.rs"
+	cp "$TOP/$HEADER" "$KSRC/$HEADER"
+	cp "$TOP/$EVENTS" "$KSRC/$EVENTS"
 	mkdir "$KSRC/$SELFTESTS"
 	(cd "$TOP/selftests" && cp ./*.[ch] ./*.sh .gitignore Makefile README.md config settings "$KSRC/$SELFTESTS")
 	# The lines come last: until then the tree is what it was.

@@ -65,14 +65,21 @@ check_clippy-debian() {
 
 # Not asked: what holds for patches or inside the kernel only (there is no better
 # sscanf() outside, nor __printf, nor READ_ONCE()), and what the macros of the
-# test harness need: braces around a single EXPECT, fixtures made by a macro.
+# test harness need: braces around a single EXPECT, fixtures made by a macro. Trace
+# events have a form of their own.
 check_checkpatch() {
 	local files
-	mapfile -t files < <(cd "$TOP" && git ls-files '*.rs' '*.c' '*.h' Kbuild Kconfig)
+	mapfile -t files < <(cd "$TOP" && git ls-files '*.rs' '*.c' '*.h' Kbuild Kconfig ':!include/trace')
+	checkpatch "${files[@]}" || return
+	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT include/trace/events/*.h
+}
+
+# checkpatch ARGUMENT...
+checkpatch() {
 	(cd "$TOP" && perl "$KSRC/scripts/checkpatch.pl" --no-tree --strict --quiet --show-types \
 		--ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,EMBEDDED_FILENAME,NAKED_SSCANF,VOLATILE \
 		--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,BRACES,MACRO_ARG_REUSE,MULTISTATEMENT_MACRO_USE_DO_WHILE \
-		--file "${files[@]}")
+		--file "$@")
 }
 
 check_shellcheck() {

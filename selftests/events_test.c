@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Trace events: each call of the driver is one, with what it was asked and answered. */
+#include "kselftest_harness.h"
+#include "reclaim.h"
+
+#define TRACEFS	"/sys/kernel/tracing"
+#define TRACE	65536
+
+/* A trace buffer of our own, which has the events of this process alone. */
+FIXTURE(events)
+{
+	int fd;
+	size_t page;
+	char name[64];
+	int buffer;		/* a directory */
+};
+
+static long events_switch(int buffer, const char *text)
+{
+	return write_text(buffer, "events/ashmem/enable", text);
+}
+
+FIXTURE_SETUP(events)
+{
+	char pid[16];
+
+	self->page = page_size();
+	self->buffer = -EBADF;
+	self->fd = area_open_or_skip(O_RDWR);
+	if (self->fd < 0)
+		return;
+	if (access(TRACEFS "/events", F_OK))
+		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	if (access(TRACEFS "/events/ashmem", F_OK))
+		SKIP(return, "no events of ashmem in %s: %s", TRACEFS,
+		     geteuid() ? "that takes root" : "the kernel has no trace events");
+	snprintf(self->name, sizeof(self->name), TRACEFS "/instances/ashmem_test.%d", getpid());
+	ASSERT_EQ(0, mkdir(self->name, 0700));
+	self->buffer = open_dir(AT_FDCWD, self->name);
+	ASSERT_LE(0, self->buffer);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	ASSERT_EQ(0, write_text(self->buffer, "set_event_pid", pid));
+	ASSERT_EQ(0, events_switch(self->buffer, "1"));
+}
+
+FIXTURE_TEARDOWN(events)
+{
+	if (self->buffer >= 0) {
+		events_switch(self->buffer, "0");
+		close(self->buffer);
+		rmdir(self->name);
+	}
+	if (self->fd >= 0)
+		close(self->fd);
+}
+
+/*
+ * What was recorded since the last call, a line for each event: its name and its fields,
+ * without the prefix that the names have in common.
+ */
+static const char *recorded(int buffer)
+{
+	static char raw[TRACE], text[TRACE];
+	char *line, *rest, *to = text;
+
+	*to = '\0';
+	if (read_text(buffer, "trace", raw, sizeof(raw)) < 0)
+		return "no trace";
+	for (line = strtok_r(raw, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		char *event = *line == '#' ? NULL : strstr(line, ": ashmem_");
+
+		if (event)
+			to += sprintf(to, "%s\n", event + strlen(": ashmem_"));
+	}
+	/* Opening it so empties it. */
+	close(openat(buffer, "trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
+	return text;
+}
+
+static unsigned long long inode_of(int fd)
+{
+	unsigned long long inode = 0;
+	char path[64], line[512];
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "re");
+	while (info && !inode && fgets(line, sizeof(line), info))
+		sscanf(line, "inode:\t%llu", &inode);
+	if (info)
+		fclose(info);
+	return inode;
+}
+
+/* A text in which each # is the inode of @fd. */
+static const char *with_inode(int fd, const char *text)
+{
+	static char expected[8192];
+	unsigned long long inode = inode_of(fd);
+	char *to = expected;
+
+	for (; *text; text++) {
+		if (*text == '#')
+			to += sprintf(to, "inode=%llu", inode);
+		else
+			*to++ = *text;
+	}
+	*to = '\0';
+	return expected;
+}
+
+#define expect_events(text) EXPECT_STREQ(with_inode(self->fd, text), recorded(self->buffer))
+
+TEST_F(events, map_and_close_are_told)
+{
+	unsigned long long inode;
+	char expected[128];
+
+	ASSERT_EQ(0, set_name(self->fd, "my area"));
+	ASSERT_EQ(0, set_size(self->fd, 4711));
+	expect_events("");
+	ASSERT_EQ(0, try_map(self->fd, 1, PROT_READ, MAP_SHARED));
+	expect_events("map: # size=4711 name=my area\n");
+	ASSERT_EQ(0, try_map(self->fd, 1, PROT_READ, MAP_PRIVATE));
+	expect_events("map: # size=4711 name=my area\n");
+	inode = inode_of(self->fd);
+	ASSERT_EQ(0, close(self->fd));
+	self->fd = -EBADF;
+	snprintf(expected, sizeof(expected), "close: inode=%llu size=4711\n", inode);
+	EXPECT_STREQ(expected, recorded(self->buffer));
+}
+
+TEST_F(events, region_without_memory_is_closed_silently)
+{
+	ASSERT_EQ(0, set_size(self->fd, 4711));
+	ASSERT_EQ(0, close(self->fd));
+	self->fd = -EBADF;
+	EXPECT_STREQ("", recorded(self->buffer));
+}
+
+TEST_F(events, name_is_escaped)
+{
+	ASSERT_EQ(0, set_name(self->fd, "a b\n\t\\\x01\x7f\xff\"%s"));
+	ASSERT_EQ(0, set_size(self->fd, 1));
+	ASSERT_EQ(0, try_map(self->fd, 1, PROT_READ, MAP_SHARED));
+	expect_events("map: # size=1 name=a b\\012\\011\\134\\001\\177\\377\"%s\n");
+}
+
+TEST_F(events, longest_name_is_whole)
+{
+	char name[ASHMEM_NAME_LEN] = "", expected[2048] = "map: # size=1 name=";
+
+	memset(name, '\xfe', sizeof(name) - 1);
+	for (size_t i = 0; i < sizeof(name) - 1; i++)
+		strcat(expected, "\\376");
+	ASSERT_EQ(0, set_name(self->fd, name));
+	ASSERT_EQ(0, set_size(self->fd, 1));
+	ASSERT_EQ(0, try_map(self->fd, 1, PROT_READ, MAP_SHARED));
+	strcat(expected, "\n");
+	expect_events(expected);
+}
+
+TEST_F(events, unpin_and_pin_are_told)
+{
+	ASSERT_EQ(0, set_size(self->fd, 16 * self->page));
+	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
+	recorded(self->buffer);
+	ASSERT_EQ(0, unpin(self->fd, 2, 3));
+	expect_events("unpin: # first=2 pages=3\n");
+	ASSERT_EQ(0, pin(self->fd, 3, 1));
+	expect_events("pin: # first=3 pages=1 was_purged=0\n");
+	ASSERT_EQ(0, unpin(self->fd, 0, 0));
+	expect_events("unpin: # first=0 pages=16\n");
+	if (!purge_or_skip(self->fd))
+		return;
+	expect_events("purge: # first=0 pages=16 why=everything\n");
+	ASSERT_EQ(1, pin(self->fd, 15, 0));
+	expect_events("pin: # first=15 pages=1 was_purged=1\n");
+}
+
+TEST_F(events, refused_calls_are_no_events)
+{
+	ASSERT_EQ(-EINVAL, unpin(self->fd, 0, 1));
+	ASSERT_EQ(-EINVAL, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
+	ASSERT_EQ(0, set_size(self->fd, self->page));
+	ASSERT_EQ(-EINVAL, try_map(self->fd, 2 * self->page, PROT_READ, MAP_SHARED));
+	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
+	recorded(self->buffer);
+	EXPECT_EQ(-EINVAL, pin(self->fd, 1, 1));
+	EXPECT_EQ(-EINVAL, unpin(self->fd, 0, 2));
+	EXPECT_EQ(0, pin(self->fd, 1, 0));
+	EXPECT_EQ(ASHMEM_IS_PINNED, pin_status(self->fd, 0, 0));
+	expect_events("");
+}
+
+TEST_F(events, each_range_is_purged_by_itself)
+{
+	ASSERT_EQ(0, set_size(self->fd, 16 * self->page));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 16));
+	if (!purge_or_skip(self->fd))
+		return;
+	ASSERT_EQ(0, unpin(self->fd, 9, 2));
+	ASSERT_EQ(0, unpin(self->fd, 1, 3));
+	recorded(self->buffer);
+	ASSERT_EQ(5, purge_all(self->fd));
+	expect_events("purge: # first=1 pages=3 why=everything\n"
+		      "purge: # first=9 pages=2 why=everything\n");
+	ASSERT_EQ(0, purge_all(self->fd));
+	expect_events("");
+}
+
+static size_t count(const char *text, const char *words)
+{
+	size_t count = 0;
+
+	while ((text = strstr(text, words))) {
+		text += strlen(words);
+		count++;
+	}
+	return count;
+}
+
+TEST_F(events, scan_by_hand_is_told)
+{
+	unsigned long long inode;
+	const char *text;
+	char purge[128];
+
+	ASSERT_EQ(0, set_size(self->fd, 16 * self->page));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 16));
+	if (!purge_or_skip(self->fd))
+		return;
+	ASSERT_EQ(0, unpin(self->fd, 4, 8));
+	recorded(self->buffer);
+	if (write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "2"))
+		SKIP(return, "/proc/sys/vm/drop_caches cannot be written");
+	inode = inode_of(self->fd);
+	text = recorded(self->buffer);
+	snprintf(purge, sizeof(purge), "purge: inode=%llu first=4 pages=8 why=hand\n", inode);
+	EXPECT_EQ(1, count(text, purge));
+	EXPECT_LE(1, count(text, " why=hand mood="));
+	EXPECT_EQ(1, count(text, " purged=8 left_out=0\n"));
+	EXPECT_EQ(count(text, "scan_begin: cgroup="), count(text, "scan_end: cgroup="));
+	ASSERT_LT(strstr(text, "scan_begin:"), strstr(text, purge));
+	ASSERT_LT(strstr(text, purge), strstr(text, " purged=8 left_out=0\n"));
+}
+
+TEST_F(events, limit_of_a_cgroup_is_told)
+{
+	unsigned long long id;
+	struct cgroups cgroups;
+	char expected[128];
+	const char *text;
+	struct stat home;
+	long ret;
+
+	ret = cgroups_open(&cgroups);
+	if (ret)
+		SKIP(return, "no memory cgroups: %s", strerror(-ret));
+	ASSERT_EQ(0, cgroup_join(cgroups.homes[0]));
+	ASSERT_EQ(0, fstat(cgroups.homes[0], &home));
+	id = home.st_ino;
+	ASSERT_EQ(0, set_size(self->fd, 2048 * self->page));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 2048));
+	ASSERT_EQ(0, unpin(self->fd, 0, 0));
+	recorded(self->buffer);
+	EXPECT_EQ(0, write_number(cgroups.homes[0], "memory.max", 1024 * self->page));
+	text = recorded(self->buffer);
+	EXPECT_EQ(1, count(text, " first=0 pages=2048 why=cgroup\n"));
+	snprintf(expected, sizeof(expected), "scan_begin: cgroup=%llu node=", id);
+	EXPECT_LE(1, count(text, expected));
+	cgroups_close(&cgroups);
+}
+
+TEST_F(events, switched_off_nothing_is_told)
+{
+	ASSERT_EQ(0, events_switch(self->buffer, "0"));
+	ASSERT_EQ(0, set_size(self->fd, self->page));
+	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
+	ASSERT_EQ(0, unpin(self->fd, 0, 0));
+	ASSERT_EQ(0, pin(self->fd, 0, 0));
+	expect_events("");
+}
+
+TEST_HARNESS_MAIN

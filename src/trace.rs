@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trace events, each a no-op until somebody switches it on.
+//!
+//! Their C side is in `src/events.c`. `kernel::declare_trace!` would look for it in
+//! `kernel::bindings`, to which a module cannot add.
+//!
+//! C header: `include/trace/events/ashmem.h`.
+
+use kernel::ffi::c_int;
+#[cfg(CONFIG_TRACEPOINTS)]
+use kernel::macros::paste;
+
+use crate::{
+    mood::Mood,
+    pages::PageRange, //
+};
+
+/// Why pages are purged. The numbers are those of the C side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Why {
+    /// A memory cgroup is at its limit.
+    Cgroup = 0,
+    /// A node is short of memory.
+    Node = 1,
+    /// Somebody wrote to `/proc/sys/vm/drop_caches` or to the shrinker's files.
+    Hand = 2,
+    /// `ASHMEM_PURGE_ALL_CACHES`.
+    Everything = 3,
+}
+
+/// Returns the number of a mood on the C side.
+fn number(mood: Option<Mood>) -> u8 {
+    match mood {
+        Some(Mood::Plenty) => 0,
+        Some(Mood::Calm) => 1,
+        Some(Mood::Short) => 2,
+        None => 3,
+    }
+}
+
+/// Where the static key of a tracepoint is.
+#[cfg(CONFIG_TRACEPOINTS)]
+const KEY: usize = core::mem::offset_of!(kernel::bindings::tracepoint, key);
+
+/// Tells whether an event is switched on: `static_branch_unlikely()`.
+#[cfg(all(CONFIG_TRACEPOINTS, CONFIG_JUMP_LABEL))]
+macro_rules! is_on {
+    ($tracepoint:path) => {'on: {
+        // SAFETY: The kernel patches this into a jump to the label and back, as it does
+        // all that is in `__jump_table`; nothing else happens.
+        unsafe {
+            kernel::asm!(
+                include!(env!("ASHMEM_STATIC_BRANCH"));
+                l_yes = label {
+                    break 'on true;
+                },
+                symb = sym $tracepoint,
+                off = const KEY,
+                branch = const 0,
+            )
+        };
+        break 'on false;
+    }};
+}
+
+#[cfg(all(CONFIG_TRACEPOINTS, not(CONFIG_JUMP_LABEL)))]
+use kernel::bindings::static_key_count;
+
+#[cfg(all(CONFIG_TRACEPOINTS, not(CONFIG_JUMP_LABEL)))]
+macro_rules! is_on {
+    ($tracepoint:path) => {{
+        let tracepoint = &raw const $tracepoint;
+        // SAFETY: The key is that far into the tracepoint, which exists as this module does,
+        // and may be read at any time.
+        unsafe { static_key_count(tracepoint.byte_add(KEY).cast_mut().cast()) > 0 }
+    }};
+}
+
+/// Makes a function of each event, which calls its argument if somebody has switched the
+/// event on, with a function that records it. Behind the arrow is what the C side gets.
+macro_rules! events {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($($arg:ident: $type:ty),*)
+            => $event:ident($($field:expr => $c_type:ty),*);
+    )*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name(tell: impl FnOnce(fn($($type),*))) {
+            #[cfg(CONFIG_TRACEPOINTS)]
+            paste! {
+                extern "C" {
+                    // Only its address is of use.
+                    static [<__tracepoint_ $event>]: u8;
+                    fn [<rust_do_trace_ $event>]($(_: $c_type),*);
+                }
+
+                fn record($($arg: $type),*) {
+                    // SAFETY: The event is defined with these arguments in `src/events.c`,
+                    // which looks at what they point to during this call alone.
+                    unsafe { [<rust_do_trace_ $event>]($($field),*) };
+                }
+
+                if is_on!([<__tracepoint_ $event>]) {
+                    cold(|| tell(record));
+                }
+            }
+            #[cfg(not(CONFIG_TRACEPOINTS))]
+            let _ = tell;
+        }
+    )*};
+}
+
+/// Keeps what is seldom done out of the way of what is done often.
+#[cfg(CONFIG_TRACEPOINTS)]
+#[cold]
+#[inline(never)]
+fn cold(f: impl FnOnce()) {
+    f();
+}
+
+// CAST: An enumeration as its number; a `usize` fits 64 bits.
+events! {
+    /// The memory of a region was mapped.
+    map(inode: u64, size: usize, name: &[u8])
+        => ashmem_map(
+            inode => u64, size as u64 => u64, name.as_ptr() => *const u8, name.len() => usize
+        );
+
+    /// A region that was mapped is closed.
+    close(inode: u64, size: usize)
+        => ashmem_close(inode => u64, size as u64 => u64);
+
+    /// Pages were unpinned.
+    unpin(inode: u64, pages: PageRange)
+        => ashmem_unpin(inode => u64, pages.first() as u64 => u64, pages.len() as u64 => u64);
+
+    /// Pages were pinned.
+    pin(inode: u64, pages: PageRange, was_purged: bool)
+        => ashmem_pin(
+            inode => u64, pages.first() as u64 => u64, pages.len() as u64 => u64, was_purged => bool
+        );
+
+    /// A range is purged.
+    purge(inode: u64, pages: PageRange, why: Why)
+        => ashmem_purge(
+            inode => u64, pages.first() as u64 => u64, pages.len() as u64 => u64, why as u8 => u8
+        );
+
+    /// A scan for something to purge begins.
+    scan_begin(cgroup: u64, node: c_int, wanted: usize, why: Why, mood: Option<Mood>)
+        => ashmem_scan_begin(
+            cgroup => u64, node => c_int, wanted as u64 => u64, why as u8 => u8, number(mood) => u8
+        );
+
+    /// It has ended.
+    scan_end(cgroup: u64, node: c_int, purged: usize, left_out: usize)
+        => ashmem_scan_end(
+            cgroup => u64, node => c_int, purged as u64 => u64, left_out as u64 => u64
+        );
+}
