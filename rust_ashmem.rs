@@ -14,18 +14,21 @@
 //!
 //! ```text
 //! rust_ashmem
-//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
+//!     └─ device ─┬─ debug
+//!                ├─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
 //!                │           │           │            ├─ quota
 //!                │           │           │            └─ tree (FFI)
 //!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
 //!                │           │           ├─ vmstat (FFI) ── mood
 //!                │           │           └─ trace (FFI) ── mood
+//!                │           ├─ registry ── tree (FFI)
 //!                │           ├─ shmem (FFI)
 //!                │           └─ name, prot
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
 //! ```
 //!
-//! The items of `lru` can be in a `tree`. `device` uses `trace`, too.
+//! The items of `lru` can be in a `tree`. `device` uses `registry` and `trace`, too, and
+//! `debug` what it shows: `area` and below.
 //!
 //! # Lock order
 //!
@@ -33,10 +36,12 @@
 //!
 //! ```text
 //! misc_mtx                  held by the core around open()
+//!   Registry::entries       Mutex; held while some 32 areas are looked up
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
-//! Reclaim::backings         Mutex; may be held across allocations
+//! Reclaim::counting         Mutex; taken by who reads statistics, and held for long
+//!   Reclaim::backings       Mutex; may be held across allocations
 //!   ------------------------ memory reclaim may begin here ------------------------
 //!     Backing::unpinned     spinlock; never held for longer than some 64 ranges take
 //!       lists of Lru        spinlocks of list_lru; no lock of ours is taken under them
@@ -52,12 +57,15 @@
 use kernel::prelude::*;
 
 use crate::{
+    device::Shared,
     misc::Registration,
     reclaim::Reclaim, //
 };
 
 #[path = "src/area.rs"]
 mod area;
+#[path = "src/debug.rs"]
+mod debug;
 #[path = "src/device.rs"]
 mod device;
 #[path = "src/lru.rs"]
@@ -78,6 +86,8 @@ mod prot;
 mod quota;
 #[path = "src/reclaim.rs"]
 mod reclaim;
+#[path = "src/registry.rs"]
+mod registry;
 #[path = "src/shmem.rs"]
 mod shmem;
 #[path = "src/shrinker.rs"]
@@ -120,7 +130,7 @@ impl kernel::InPlaceModule for Ashmem {
             // User space can open the device as soon as it is registered, so
             // what it needs comes first.
             _: { shmem::init()? },
-            _device <- Registration::new(Reclaim::register()?),
+            _device <- Registration::new(Shared::new(Reclaim::register()?)?),
             _: { pr_info!("/dev/ashmem is ready\n") },
         })
     }

@@ -25,10 +25,12 @@ use crate::{
         Backing,
         Reclaim, //
     },
+    registry::Registry,
     shmem::{
         self,
         ShmemFile, //
     },
+    task::Opener, //
 };
 
 /// What one open `/dev/ashmem` stands for.
@@ -40,7 +42,7 @@ use crate::{
 /// - Once `backing` is set, neither the name nor the size changes, and the size
 ///   is not 0.
 /// - `backing` is set only under `inner`.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct Area {
     #[pin]
     inner: Mutex<Inner>,
@@ -48,6 +50,8 @@ pub(crate) struct Area {
     size: Atomic<usize>,
     backing: SetOnce<Arc<Backing>>,
     reclaim: Arc<Reclaim>,
+    regions: Arc<Registry<Area>>,
+    opener: Opener,
 }
 
 struct Inner {
@@ -67,7 +71,11 @@ pub(crate) enum State<'a> {
 
 impl Area {
     /// Makes an area without name and size whose mask allows everything.
-    pub(crate) fn new(reclaim: Arc<Reclaim>) -> impl PinInit<Self> {
+    pub(crate) fn new(
+        reclaim: Arc<Reclaim>,
+        regions: Arc<Registry<Area>>,
+        opener: Opener,
+    ) -> impl PinInit<Self> {
         // INVARIANT: There is no backing.
         pin_init!(Self {
             inner <- new_mutex!(Inner {
@@ -77,7 +85,27 @@ impl Area {
             size: Atomic::new(0),
             backing: SetOnce::new(),
             reclaim,
+            regions,
+            opener,
         })
+    }
+
+    /// Returns where all areas are that are open.
+    pub(crate) fn regions(&self) -> &Registry<Area> {
+        &self.regions
+    }
+
+    /// Returns who opened it.
+    pub(crate) fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
+    /// Pins all pages for good: nobody can ask for any. Mappings keep the file, but not
+    /// what was unpinned. Must be called before the area is dropped.
+    pub(crate) fn close(&self) {
+        if let Some(backing) = self.backing() {
+            backing.forget();
+        }
     }
 
     /// Returns what can be purged, of all areas.
@@ -196,15 +224,5 @@ impl Inner {
         }
         file.as_ref().ok_or(ENOMEM)?.map_name(vma);
         Ok(())
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Area {
-    /// Mappings keep the file, but not what was unpinned.
-    fn drop(self: Pin<&mut Self>) {
-        if let Some(backing) = self.backing() {
-            backing.forget();
-        }
     }
 }

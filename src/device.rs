@@ -19,7 +19,10 @@ use kernel::{
         seq_print,
         SeqFile, //
     },
-    sync::Arc,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
     transmute::AsBytes,
     uaccess::{
         UserPtr,
@@ -32,6 +35,7 @@ use crate::{
         Area,
         State, //
     },
+    debug,
     misc::{
         self,
         AddressRequest, //
@@ -48,6 +52,7 @@ use crate::{
         Backing,
         Reclaim, //
     },
+    registry::Registry,
     shmem::{
         self,
         Whence, //
@@ -55,16 +60,46 @@ use crate::{
     shrinker::Registration,
     task,
     trace,
+    tree::Node,
     uapi, //
 };
 
+/// What all areas share.
+pub(crate) struct Shared {
+    // Dropped first: they show the others.
+    _files: debug::Files,
+    reclaim: Registration<Reclaim>,
+    regions: Arc<Registry<Area>>,
+}
+
+impl Shared {
+    /// Shows in debugfs what will be.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(reclaim: Registration<Reclaim>) -> Result<Self> {
+        let regions = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let files = debug::show(debug::Shown {
+            regions: regions.clone(),
+            reclaim: reclaim.state().clone(),
+        })?;
+        Ok(Self {
+            _files: files,
+            reclaim,
+            regions,
+        })
+    }
+}
+
+/// An area, and its place in the registry.
+type Open = Node<Area>;
+
 impl misc::Device for Area {
-    type Context = Registration<Reclaim>;
+    type Context = Shared;
 
     const NAME: &'static CStr = c"ashmem";
     const MODE: u16 = 0o666;
 
-    fn llseek(area: Pin<&Self>, pos: i64, offset: i64, whence: c_int) -> Result<i64> {
+    fn llseek(area: ArcBorrow<'_, Open>, pos: i64, offset: i64, whence: c_int) -> Result<i64> {
         match area.state() {
             State::Empty => Err(EINVAL),
             State::Sized => Err(EBADF),
@@ -83,14 +118,18 @@ impl misc::Device for Area {
 
 #[vtable]
 impl MiscDevice for Area {
-    type Ptr = Pin<KBox<Self>>;
+    type Ptr = Arc<Open>;
 
     fn open(file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        let reclaim = misc::Registration::<Self>::context(file).state().clone();
-        KBox::pin_init(Area::new(reclaim), GFP_KERNEL_ACCOUNT)
+        let shared = misc::Registration::<Self>::context(file);
+        let reclaim = shared.reclaim.state().clone();
+        let area = Area::new(reclaim, shared.regions.clone(), task::opener());
+        let area = Arc::pin_init(Node::pin_init(area), GFP_KERNEL_ACCOUNT)?;
+        shared.regions.add(area.clone());
+        Ok(area)
     }
 
-    fn mmap(area: Pin<&Self>, _file: &File, vma: &VmaNew) -> Result {
+    fn mmap(area: ArcBorrow<'_, Open>, _file: &File, vma: &VmaNew) -> Result {
         area.map(vma)?;
         trace::map(|record| {
             let inode = area.backing().map_or(0, |b| b.file().inode_number());
@@ -105,6 +144,8 @@ impl MiscDevice for Area {
                 record(backing.file().inode_number(), area.size());
             }
         });
+        area.regions().remove(&area);
+        area.close();
     }
 
     /// Reads through the device. The mask is not asked, as in the C driver.
@@ -116,7 +157,7 @@ impl MiscDevice for Area {
         }
     }
 
-    fn ioctl(area: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(area: ArcBorrow<'_, Open>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
             uapi::SET_NAME => set_name(&area, arg),
             uapi::GET_NAME => get_name(&area, arg),
@@ -140,7 +181,7 @@ impl MiscDevice for Area {
     /// Translates the numbers that differ for a 32-bit program; its pointers
     /// need no translation where Rust kernels run.
     #[cfg(CONFIG_COMPAT)]
-    fn compat_ioctl(area: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn compat_ioctl(area: ArcBorrow<'_, Open>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let cmd = match cmd {
             uapi::compat::SET_SIZE => uapi::SET_SIZE,
             uapi::compat::SET_PROT_MASK => uapi::SET_PROT_MASK,
@@ -153,7 +194,7 @@ impl MiscDevice for Area {
         Self::ioctl(area, file, cmd, arg)
     }
 
-    fn show_fdinfo(area: Pin<&Self>, m: &SeqFile, _file: &File) {
+    fn show_fdinfo(area: ArcBorrow<'_, Open>, m: &SeqFile, _file: &File) {
         // In this order: if there is a backing, what is read after it is final.
         let backing = area.backing();
         if let Some(backing) = backing {

@@ -2,6 +2,8 @@
 
 //! The name of an area: up to 255 bytes of any kind but NUL.
 
+use core::fmt;
+
 use kernel::prelude::*;
 
 use crate::uapi::NAME_LEN;
@@ -102,6 +104,42 @@ impl Name {
     }
 }
 
+/// Bytes as printable ASCII: any other byte, and a backslash, as one and three octal
+/// digits.
+pub(crate) struct Escaped<'a> {
+    bytes: &'a [u8],
+    has_spaces: bool,
+}
+
+impl<'a> Escaped<'a> {
+    /// Leaves spaces as they are.
+    pub(crate) fn text(bytes: &'a [u8]) -> Self {
+        let has_spaces = true;
+        Self { bytes, has_spaces }
+    }
+
+    /// Escapes spaces, too.
+    pub(crate) fn word(bytes: &'a [u8]) -> Self {
+        let has_spaces = false;
+        Self { bytes, has_spaces }
+    }
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+
+        for &byte in self.bytes {
+            if byte != b'\\' && (byte.is_ascii_graphic() || self.has_spaces && byte == b' ') {
+                f.write_char(byte.into())?;
+            } else {
+                write!(f, "\\{byte:03o}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Puts the prefix before a name, in a buffer that has room for both and is zero.
 fn full<'a>(text: &[u8], buf: &'a mut [u8]) -> &'a CStr {
     if let Some((start, rest)) = buf.split_at_mut_checked(START.len()) {
@@ -116,6 +154,8 @@ fn full<'a>(text: &[u8], buf: &'a mut [u8]) -> &'a CStr {
 #[kunit_tests(rust_ashmem_name)]
 mod tests {
     use super::*;
+
+    use kernel::str::CString;
 
     /// A name of `len` bytes, of those that are all different from their
     /// neighbours.
@@ -183,6 +223,26 @@ mod tests {
                 full_is(name, &want[..START.len() + len])
             }));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_printed_is_escaped() -> Result {
+        let cases: [(&[u8], &str, &str); 3] = [
+            (b"plain~!", "plain~!", "plain~!"),
+            (b"a b", "a b", r"a\040b"),
+            (
+                b"\x01\n\\\x7f\xff",
+                r"\001\012\134\177\377",
+                r"\001\012\134\177\377",
+            ),
+        ];
+        for (raw, text, word) in cases {
+            let shown = CString::try_from_fmt(format_args!("{}", Escaped::text(raw)))?;
+            assert_eq!(shown.to_bytes(), text.as_bytes());
+            let shown = CString::try_from_fmt(format_args!("{}", Escaped::word(raw)))?;
+            assert_eq!(shown.to_bytes(), word.as_bytes());
+        }
+        Ok(())
     }
 
     #[test]

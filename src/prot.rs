@@ -2,6 +2,8 @@
 
 //! The protection mask of an area, which can only lose bits.
 
+use core::fmt;
+
 use kernel::{
     mm::virt::VmaNew,
     prelude::*, //
@@ -65,6 +67,15 @@ impl ProtMask {
         }
         if self.0 & PROT_EXEC == 0 {
             vma.try_clear_mayexec().map_err(|_| EPERM)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ProtMask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (bit, letter) in [(PROT_READ, "r"), (PROT_WRITE, "w"), (PROT_EXEC, "x")] {
+            f.write_str(if self.0 & bit == 0 { "-" } else { letter })?;
         }
         Ok(())
     }

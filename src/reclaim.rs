@@ -7,6 +7,10 @@ use kernel::{
     prelude::*,
     rbtree::RBTree,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         lock::{
             spinlock::SpinLockBackend,
             Guard, //
@@ -105,6 +109,8 @@ pub(crate) struct Backing {
     /// Whoever waits for the end of a purge.
     #[pin]
     purge_ended: CondVar,
+    /// How many pins found that pages had been purged.
+    found_purged: Atomic<usize>,
 }
 
 /// What is still to be unpinned.
@@ -135,6 +141,7 @@ impl Backing {
                 membership: SetOnce::new(),
                 unpinned <- new_spinlock!(Unpinned::new(), "Backing::unpinned"),
                 purge_ended <- new_condvar!("Backing::purge_ended"),
+                found_purged: Atomic::new(0),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -168,10 +175,15 @@ impl Backing {
                 Err(needed) => spare = Some(self.spare(needed, cgroup_of_caller())?),
             }
         };
-        match pinned.rest {
-            None => Ok(pinned.purged),
-            Some(rest) => Ok(self.pin_rest(rest)? || pinned.purged),
+        let purged = match pinned.rest {
+            None => pinned.purged,
+            Some(rest) => self.pin_rest(rest)? || pinned.purged,
+        };
+        if purged {
+            // OVERFLOW: It would take too long.
+            self.found_purged.add(1, Relaxed);
         }
+        Ok(purged)
     }
 
     /// Pins what is left after a part was pinned. Fails with `ENOMEM` if the caller was
@@ -272,6 +284,21 @@ impl Backing {
         self.unpinned.lock().is_pinned(pages)
     }
 
+    /// Returns whether anybody has it mapped.
+    pub(crate) fn is_mapped(&self) -> bool {
+        let private = self.private_file.as_ref();
+        self.file.is_mapped() || private.is_some_and(ShmemFile::is_mapped)
+    }
+
+    /// Returns what has happened to it so far.
+    fn past(&self) -> Past {
+        Past {
+            unpinned: self.unpinned.lock().so_far(),
+            found_purged: self.found_purged.load(Relaxed),
+            ..Past::default()
+        }
+    }
+
     /// Returns how much is unpinned; that of many ranges is not of one moment.
     pub(crate) fn tally(&self) -> Tally {
         let mut sum = Tally::default();
@@ -291,9 +318,13 @@ impl Backing {
         };
         let mut ranges = self.unpinned.lock().take();
         self.reclaim.lru.discard(ranges.drain());
+        let past = Past {
+            unpinned: ranges.so_far(),
+            ..self.past()
+        };
         // With what was kept, and its charges.
         drop(ranges);
-        self.reclaim.dismiss(membership);
+        self.reclaim.dismiss(membership, past);
     }
 
     /// Makes an object for one more range; charged to the caller, of this memory cgroup.
@@ -382,6 +413,10 @@ impl Backing {
     /// Frees the pages of a range whose purge has begun; returns about how many.
     fn punch(&self, range: PageRange, why: Why) -> usize {
         trace::purge(|record| record(self.file.inode_number(), range, why));
+        // OVERFLOW: It would take too long. CAST: The number of a variant.
+        if let Some(purged) = self.reclaim.purged.get(why as usize) {
+            purged.add(range.len(), Relaxed);
+        }
         let weight = self.file.weight(range);
         if weight > 0 {
             account_reclaimed(self.file.punch(range));
@@ -468,6 +503,37 @@ struct Backings {
     by_number: RBTree<u64, Member>,
     last: u64,
     accounts: Accounts,
+    /// What happened to those that are gone.
+    past: Past,
+    /// What of it [`Reclaim::past()`] has counted already, which is up to this number.
+    counted: Past,
+    counted_to: u64,
+}
+
+/// What has happened so far, in pages.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Past {
+    /// Pages that were unpinned.
+    pub(crate) unpinned: usize,
+    /// Pins that found that pages had been purged.
+    pub(crate) found_purged: usize,
+    /// Ranges that a purge had to leave out.
+    pub(crate) left_out: usize,
+    purged: [usize; Why::ALL.len()],
+}
+
+impl Past {
+    /// Returns how many pages were purged for this reason.
+    pub(crate) fn purged(&self, why: Why) -> usize {
+        // CAST: The number of a variant.
+        self.purged.get(why as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds what is counted for each backing.
+    fn add(&mut self, other: Self) {
+        self.unpinned = self.unpinned.wrapping_add(other.unpinned);
+        self.found_purged = self.found_purged.wrapping_add(other.found_purged);
+    }
 }
 
 struct Member {
@@ -491,10 +557,15 @@ impl Backings {
         Ok(account)
     }
 
-    fn remove(&mut self, number: u64) {
+    fn remove(&mut self, number: u64, past: Past) {
         let Some(member) = self.by_number.remove(&number) else {
             return;
         };
+        if number <= self.counted_to {
+            self.counted.add(past);
+        } else {
+            self.past.add(past);
+        }
         for account in &member.accounts {
             self.accounts.close(account);
         }
@@ -511,6 +582,13 @@ pub(crate) struct Reclaim {
     nodes: SpinLock<KVec<mood::Node>>,
     #[pin]
     backings: Mutex<Backings>,
+    /// Taken by who adds up what has happened.
+    #[pin]
+    counting: Mutex<()>,
+    /// Pages that were purged, by the reason.
+    purged: [Atomic<usize>; Why::ALL.len()],
+    /// Ranges that were left out.
+    left_out: Atomic<usize>,
 }
 
 impl Reclaim {
@@ -532,7 +610,13 @@ impl Reclaim {
                     by_number: RBTree::new(),
                     last: 0,
                     accounts: Accounts::new(),
+                    past: Past::default(),
+                    counted: Past::default(),
+                    counted_to: 0,
                 }, "Reclaim::backings"),
+                counting <- new_mutex!((), "Reclaim::counting"),
+                purged: [const { Atomic::new(0) }; Why::ALL.len()],
+                left_out: Atomic::new(0),
             }),
             GFP_KERNEL,
         )?;
@@ -563,15 +647,50 @@ impl Reclaim {
             .try_create_and_insert(number, member, GFP_KERNEL_ACCOUNT)?;
         let account = backings
             .account(number, task::user())
-            .inspect_err(|_| backings.remove(number))?;
+            .inspect_err(|_| backings.remove(number, Past::default()))?;
         backings.last = number;
         backing.membership.populate(Membership { number, account });
         Ok(())
     }
 
     /// Undoes [`Reclaim::admit()`].
-    fn dismiss(&self, membership: &Membership) {
-        self.backings.lock().remove(membership.number);
+    fn dismiss(&self, membership: &Membership, past: Past) {
+        self.backings.lock().remove(membership.number, past);
+    }
+
+    /// Returns what has happened so far.
+    pub(crate) fn past(&self) -> Past {
+        let _one = self.counting.lock();
+        let mut sum = Past::default();
+        loop {
+            might_sleep();
+            let mut backings = self.backings.lock();
+            let mut is_end = false;
+            for _ in 0..BATCH {
+                let next = backings.counted_to + 1;
+                let Some(cursor) = backings.by_number.cursor_lower_bound(&next) else {
+                    is_end = true;
+                    break;
+                };
+                let (&number, member) = cursor.current();
+                sum.add(member.backing.past());
+                backings.counted_to = number;
+            }
+            if !is_end {
+                continue;
+            }
+            // What went before it was counted is here, and what went after is not.
+            sum.add(backings.past);
+            let counted = core::mem::take(&mut backings.counted);
+            backings.past.add(counted);
+            backings.counted_to = 0;
+            break;
+        }
+        for (to, purged) in sum.purged.iter_mut().zip(&self.purged) {
+            *to = purged.load(Relaxed);
+        }
+        sum.left_out = self.left_out.load(Relaxed);
+        sum
     }
 
     /// Returns a user's account with a backing.
@@ -612,6 +731,9 @@ impl Reclaim {
         }
     }
 }
+
+/// How many backings are looked at under one lock.
+const BATCH: usize = 64;
 
 /// How many ranges of a place are looked at to tell how large they are.
 const SAMPLE: usize = 64;
@@ -724,6 +846,8 @@ impl Reclaim {
                 Some(pages) => freed = pages.saturating_add(freed),
             }
         }
+        // OVERFLOW: It would take too long.
+        self.left_out.add(vain, Relaxed);
         trace::scan_end(|record| record(place.cgroup(), place.node(), freed, vain));
         match freed + empty {
             0 => Scan::Stop,

@@ -384,8 +384,17 @@ impl ShmemFile {
         pages.len().min(self.resident().max(2))
     }
 
+    /// Returns whether anybody has the file mapped.
+    #[doc(alias = "mapping_mapped")]
+    pub(crate) fn is_mapped(&self) -> bool {
+        // SAFETY: The file is valid, and so is its mapping for as long.
+        let root = unsafe { &raw const (*(*self.as_ptr()).f_mapping).i_mmap.rb_root.rb_node };
+        // SAFETY: As above; others may change it, and it is not followed.
+        !unsafe { root.read_volatile() }.is_null()
+    }
+
     /// Returns how many pages of the file are in memory.
-    fn resident(&self) -> usize {
+    pub(crate) fn resident(&self) -> usize {
         // SAFETY: The file is valid, and so is its mapping for as long.
         let pages = unsafe { &raw const (*(*self.as_ptr()).f_mapping).nrpages };
         // SAFETY: As above; others may change it.

@@ -70,6 +70,45 @@ pub(crate) fn user() -> u32 {
     }
 }
 
+/// Who opened something.
+pub(crate) struct Opener {
+    /// Of the process, in the first namespace.
+    pub(crate) pid: i32,
+    /// Its effective user, in the first namespace.
+    pub(crate) uid: u32,
+    /// Its name then, up to a zero.
+    command: [u8; COMMAND],
+}
+
+/// `TASK_COMM_LEN`.
+const COMMAND: usize = 16;
+
+impl Opener {
+    /// Returns what its name was, which may be any bytes.
+    pub(crate) fn command(&self) -> &[u8] {
+        self.command.split(|&byte| byte == 0).next().unwrap_or(&[])
+    }
+}
+
+/// Returns the caller.
+pub(crate) fn opener() -> Opener {
+    let task = current!().as_ptr();
+    // SAFETY: `current` is the running task. Its other threads may be changing its name,
+    // byte by byte.
+    let command = unsafe {
+        (&raw const (*task).comm)
+            .cast::<[u8; COMMAND]>()
+            .read_volatile()
+    };
+    Opener {
+        // SAFETY: As above; this does not change.
+        pid: unsafe { (*task).tgid },
+        // SAFETY: The credentials of the running task, which only that changes.
+        uid: unsafe { (*(*task).cred).euid.val },
+        command,
+    }
+}
+
 /// Returns whether the caller was killed: nobody will see what it answers.
 #[doc(alias = "fatal_signal_pending")]
 pub(crate) fn was_killed() -> bool {

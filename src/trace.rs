@@ -30,6 +30,21 @@ pub(crate) enum Why {
     Everything = 3,
 }
 
+impl Why {
+    /// All, by their numbers.
+    pub(crate) const ALL: [Self; 4] = [Self::Cgroup, Self::Node, Self::Hand, Self::Everything];
+
+    /// Returns its name on the C side.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Node => "node",
+            Self::Hand => "hand",
+            Self::Everything => "everything",
+        }
+    }
+}
+
 /// Returns the number of a mood on the C side.
 fn number(mood: Option<Mood>) -> u8 {
     match mood {

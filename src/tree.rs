@@ -18,14 +18,18 @@ use core::{
 use kernel::{
     bindings,
     ffi::c_ulong,
+    prelude::*,
+    sync::Arc,
     types::Opaque, //
 };
 
 /// What can be in a tree: a value with its key and links.
 #[repr(C)]
+#[pin_data]
 pub(crate) struct Node<V> {
     links: Opaque<bindings::rb_node>,
     key: UnsafeCell<usize>,
+    #[pin]
     value: V,
 }
 
@@ -43,6 +47,15 @@ impl<V> Node<V> {
             key: UnsafeCell::new(0),
             value,
         }
+    }
+
+    /// Makes one of a value that is made where it stays.
+    pub(crate) fn pin_init<E>(value: impl PinInit<V, E>) -> impl PinInit<Self, E> {
+        try_pin_init!(Self {
+            links: Opaque::uninit(),
+            key: UnsafeCell::new(0),
+            value <- value,
+        } ? E)
     }
 
     /// Returns the key.
@@ -361,10 +374,30 @@ impl<B: Boxed> Drop for Drain<B> {
     }
 }
 
+// SAFETY: An `Arc` neither moves what is in it nor gives mutable access to it, and
+// `into_raw()` keeps its reference.
+unsafe impl<V> Boxed for Arc<Node<V>> {
+    type Value = V;
+
+    fn get_mut(&mut self) -> Option<&mut V> {
+        None
+    }
+
+    fn into_raw(self) -> NonNull<Node<V>> {
+        // SAFETY: The pointer is to a value, so it is not null.
+        unsafe { NonNull::new_unchecked(Self::into_raw(self).cast_mut()) }
+    }
+
+    unsafe fn from_raw(raw: NonNull<Node<V>>) -> Self {
+        // SAFETY: By the caller's promise.
+        unsafe { Self::from_raw(raw.as_ptr()) }
+    }
+}
+
 // SAFETY: A box neither moves nor changes what is in it. `KBox::into_raw()` gives up a
 // valid pointer.
 #[cfg(CONFIG_KUNIT)]
-unsafe impl<V> Boxed for kernel::alloc::KBox<Node<V>> {
+unsafe impl<V> Boxed for KBox<Node<V>> {
     type Value = V;
 
     fn get_mut(&mut self) -> Option<&mut V> {
@@ -381,14 +414,9 @@ unsafe impl<V> Boxed for kernel::alloc::KBox<Node<V>> {
     }
 }
 
-#[kernel::macros::kunit_tests(rust_ashmem_tree)]
+#[kunit_tests(rust_ashmem_tree)]
 mod tests {
     use super::*;
-
-    use kernel::{
-        alloc::KBox,
-        prelude::*, //
-    };
 
     type Tested = Tree<KBox<Node<usize>>>;
 

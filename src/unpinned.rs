@@ -332,6 +332,8 @@ pub(crate) struct Unpinned<B: Boxed, const PIECE: usize = 64> {
     tree: Tree<B>,
     /// There can be a million, as only the first 4 GiB can be named.
     ranges: u32,
+    /// How many pages were unpinned so far that had been pinned.
+    so_far: usize,
     purges: Purges,
     /// Whether somebody was told of a purge that is under way since one ended.
     awaited: bool,
@@ -347,6 +349,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         Self {
             tree: Tree::new(),
             ranges: 0,
+            so_far: 0,
             purges: Purges {
                 begun: 0,
                 under_way: 0,
@@ -368,6 +371,11 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// Returns whether none of the pages is unpinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
         self.overlapping(pages).is_none()
+    }
+
+    /// Returns how many pages were unpinned so far.
+    pub(crate) fn so_far(&self) -> usize {
+        self.so_far
     }
 
     /// Adds what is unpinned from a page on; returns from where to go on.
@@ -419,6 +427,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 gap.insert(new);
                 // INVARIANT: One more.
                 self.ranges += 1;
+                self.so_far = self.so_far.wrapping_add(pages.len());
                 Ok(None)
             }
             // No other range overlaps such pages.
@@ -470,6 +479,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         let (mut hull, mut rest) = (pages, None);
         let (mut purged, mut empty) = (0, 0);
         let (mut count, mut end) = (0, pages.first());
+        let mut before = 0;
 
         let mut next = self.tree.lower_bound_mut(pages.first());
         while let Some(cursor) = next {
@@ -488,6 +498,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             next = after;
             count += 1;
             end = found.last();
+            before += found.len();
             hull = hull.hull(found);
             purged |= gone.state.load(Relaxed) & PURGED;
             if gone.is_purgeable() {
@@ -505,6 +516,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 new = Some(gone);
             }
         }
+        self.so_far = self.so_far.wrapping_add(hull.len() - before);
         let purgeable = if empty < hull.len() { PURGEABLE } else { 0 };
         if let Some(new) = new {
             self.insert(new, hull, purged | purgeable, order);
@@ -744,6 +756,7 @@ mod tests {
     struct Model {
         ranges: KVec<Known>,
         clock: usize,
+        so_far: usize,
     }
 
     impl Model {
@@ -774,11 +787,14 @@ mod tests {
                 return Ok(());
             }
             let (mut hull, mut purged, mut empty) = (pages, false, 0);
+            let mut before = 0;
             while let Some(known) = self.take(pages) {
+                before += known.range.len();
                 hull = hull.hull(known.range);
                 purged |= known.purged;
                 empty += known.age.map_or(known.range.len(), |_| 0);
             }
+            self.so_far += hull.len() - before;
             let age = self.tick().filter(|_| empty != hull.len());
             self.add(hull, purged, age)
         }
@@ -889,6 +905,7 @@ mod tests {
                 model: Model {
                     ranges: KVec::new(),
                     clock: 0,
+                    so_far: 0,
                 },
                 next: 0,
                 purging: None,
@@ -1064,6 +1081,7 @@ mod tests {
                 && self.order.0.len() == purgeables
                 && self.is_in_order()
                 && self.tally() == self.model.tally()
+                && self.real.so_far() == self.model.so_far
         }
 
         /// Returns whether every number is of a range of the model, by age.

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What root sees in debugfs of all regions, and of what has happened. */
+#include "kselftest_harness.h"
+#include "reclaim.h"
+
+#include <pthread.h>
+
+#define ROOT	"/sys/kernel/debug/ashmem"
+#define ROOM	(8 << 20)
+
+/* What a line of regions says. */
+struct region {
+	unsigned long long inode;
+	long pid;
+	unsigned long uid;
+	char command[80];
+	unsigned long long size, resident, unpinned, purged, ranges;
+	char mask[8], state[16], name[1100];
+};
+
+FIXTURE(debugfs)
+{
+	int fd;
+	size_t page;
+	char *text;
+};
+
+FIXTURE_SETUP(debugfs)
+{
+	self->page = page_size();
+	self->text = MAP_FAILED;
+	self->fd = area_open_or_skip(O_RDWR);
+	if (self->fd < 0)
+		return;
+	if (access(ROOT, F_OK))
+		SKIP(return, "no %s: %s", ROOT,
+		     geteuid() ? "that takes root" : "no debugfs, or it is not mounted");
+	self->text = mmap(NULL, ROOM, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->text);
+}
+
+FIXTURE_TEARDOWN(debugfs)
+{
+	if (self->text != MAP_FAILED)
+		munmap(self->text, ROOM);
+	if (self->fd >= 0)
+		close(self->fd);
+}
+
+static bool parse(const char *line, struct region *region)
+{
+	const char *name;
+	int end = 0;
+
+	if (sscanf(line, "%llu %ld %lu %79s %llu %llu %llu %llu %llu %7s %15s%n",
+		   &region->inode, &region->pid, &region->uid, region->command, &region->size,
+		   &region->resident, &region->unpinned, &region->purged, &region->ranges,
+		   region->mask, region->state, &end) != 11 || line[end] != ' ')
+		return false;
+	name = line + end + 1;
+	snprintf(region->name, sizeof(region->name), "%.*s", (int)strcspn(name, "\n"), name);
+	return true;
+}
+
+/* How many regions are of this process and size; the last of them. */
+static size_t find(char *text, size_t size, struct region *found)
+{
+	struct region region;
+	size_t count = 0;
+	char *line;
+
+	if (read_text(AT_FDCWD, ROOT "/regions", text, ROOM) < 0)
+		return -1;
+	for (line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
+		if (!parse(line + 1, &region))
+			return -1;
+		if (region.pid != getpid() || region.size != size)
+			continue;
+		*found = region;
+		count++;
+	}
+	return count;
+}
+
+/* A size that nobody else has. */
+#define SIZE	(16 * self->page - 4095 + 1234)
+
+TEST_F(debugfs, files_are_for_root_to_read)
+{
+	struct stat file;
+
+	ASSERT_EQ(0, stat(ROOT "/regions", &file));
+	EXPECT_EQ(S_IFREG | 0400, file.st_mode);
+	EXPECT_EQ(0, file.st_uid);
+	ASSERT_EQ(0, stat(ROOT "/stats", &file));
+	EXPECT_EQ(S_IFREG | 0400, file.st_mode);
+}
+
+TEST_F(debugfs, columns_are_named)
+{
+	ASSERT_LT(0, read_text(AT_FDCWD, ROOT "/regions", self->text, ROOM));
+	self->text[strcspn(self->text, "\n")] = '\0';
+	EXPECT_STREQ("inode pid uid command size resident unpinned purged ranges mask state name",
+		     self->text);
+}
+
+TEST_F(debugfs, region_is_there_while_it_is_open)
+{
+	struct region region;
+
+	EXPECT_EQ(0, find(self->text, SIZE, &region));
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_EQ(0, region.inode);
+	EXPECT_EQ(geteuid(), region.uid);
+	EXPECT_STREQ("rwx", region.mask);
+	EXPECT_STREQ("sized", region.state);
+	EXPECT_STREQ("", region.name);
+	EXPECT_EQ(0, region.resident);
+	ASSERT_EQ(0, close(self->fd));
+	self->fd = -EBADF;
+	EXPECT_EQ(0, find(self->text, SIZE, &region));
+}
+
+TEST_F(debugfs, region_tells_what_it_is)
+{
+	struct region region;
+	unsigned long id;
+	char *map;
+
+	ASSERT_EQ(0, prctl(PR_SET_NAME, "a b\n\\\xff"));
+	close(self->fd);
+	self->fd = area_create(SIZE);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, set_name(self->fd, "my\n\x01 \\area\xfe"));
+	ASSERT_EQ(0, set_mask(self->fd, PROT_READ | PROT_WRITE));
+	map = map_filled(self->fd, 5);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, get_file_id(self->fd, &id));
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_EQ(id, (unsigned long)region.inode);
+	EXPECT_STREQ("a\\040b\\012\\134\\377", region.command);
+	EXPECT_STREQ("my\\012\\001 \\134area\\376", region.name);
+	EXPECT_STREQ("rw-", region.mask);
+	EXPECT_STREQ("mapped", region.state);
+	EXPECT_LE(5, region.resident);
+	EXPECT_EQ(0, region.ranges);
+	ASSERT_EQ(0, munmap(map, 5 * self->page));
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_STREQ("unmapped", region.state);
+	map = area_map(self->fd, self->page, PROT_READ, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_STREQ("mapped", region.state);
+}
+
+TEST_F(debugfs, region_tells_what_is_unpinned_and_purged)
+{
+	struct region region;
+
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
+	ASSERT_EQ(0, unpin(self->fd, 1, 2));
+	ASSERT_EQ(0, unpin(self->fd, 4, 1));
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_EQ(3, region.unpinned);
+	EXPECT_EQ(0, region.purged);
+	EXPECT_EQ(2, region.ranges);
+	if (!purge_or_skip(self->fd))
+		return;
+	ASSERT_EQ(0, unpin(self->fd, 7, 1));
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_EQ(4, region.unpinned);
+	EXPECT_EQ(3, region.purged);
+	EXPECT_EQ(3, region.ranges);
+}
+
+/* So large that their sum is no number. */
+TEST_F(debugfs, huge_regions_do_no_harm)
+{
+	const size_t size = (size_t)-1 / 2 & -self->page;
+	struct region region;
+	int fds[12];
+
+	if (sizeof(size) == 4)
+		SKIP(return, "sizes have 32 bits here");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = area_create(size);
+		ASSERT_LE(0, fds[i]);
+		ASSERT_EQ(0, try_map(fds[i], 1, PROT_READ, MAP_SHARED | MAP_NORESERVE));
+		ASSERT_EQ(0, unpin(fds[i], 0, 0));
+	}
+	ASSERT_EQ(ARRAY_SIZE(fds), find(self->text, size, &region));
+	EXPECT_EQ(size / self->page, region.unpinned);
+	EXPECT_LT(0, read_text(AT_FDCWD, ROOT "/stats", self->text, ROOM));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+static long long stat_of(const char *word)
+{
+	return read_stat(AT_FDCWD, ROOT "/stats", word);
+}
+
+TEST_F(debugfs, stats_sum_up_what_there_is)
+{
+	long long regions = stat_of("regions"), size = stat_of("size"), ranges = stat_of("ranges");
+	long long unpinned = stat_of("unpinned"), purged = stat_of("purged");
+
+	ASSERT_LE(1, regions);
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
+	ASSERT_EQ(0, unpin(self->fd, 0, 3));
+	EXPECT_EQ(regions, stat_of("regions"));
+	EXPECT_EQ(size + SIZE, stat_of("size"));
+	EXPECT_EQ(unpinned + 3, stat_of("unpinned"));
+	EXPECT_EQ(purged, stat_of("purged"));
+	EXPECT_EQ(ranges + 1, stat_of("ranges"));
+	EXPECT_LE(8, stat_of("resident"));
+}
+
+TEST_F(debugfs, stats_tell_what_has_happened)
+{
+	long long unpinned = stat_of("unpinned_so_far"), purged, found, hand;
+
+	ASSERT_LE(0, unpinned);
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
+	if (!purge_or_skip(self->fd))
+		return;
+	purged = stat_of("purged_for_everything");
+	hand = stat_of("purged_for_hand");
+	found = stat_of("pins_of_purged");
+	ASSERT_EQ(0, unpin(self->fd, 0, 3));
+	ASSERT_EQ(0, unpin(self->fd, 0, 3));
+	ASSERT_EQ(0, unpin(self->fd, 2, 2));
+	EXPECT_EQ(unpinned + 4, stat_of("unpinned_so_far"));
+	ASSERT_EQ(4, purge_all(self->fd));
+	EXPECT_EQ(purged + 4, stat_of("purged_for_everything"));
+	EXPECT_EQ(hand, stat_of("purged_for_hand"));
+	ASSERT_EQ(1, pin(self->fd, 0, 1));
+	ASSERT_EQ(0, pin(self->fd, 0, 1));
+	ASSERT_EQ(1, pin(self->fd, 0, 0));
+	EXPECT_EQ(found + 2, stat_of("pins_of_purged"));
+	/* What a region that is gone did is still counted. */
+	ASSERT_EQ(0, close(self->fd));
+	self->fd = -EBADF;
+	EXPECT_EQ(unpinned + 4, stat_of("unpinned_so_far"));
+	EXPECT_EQ(found + 2, stat_of("pins_of_purged"));
+}
+
+TEST_F(debugfs, stats_tell_of_purges_by_hand)
+{
+	long long hand = stat_of("purged_for_hand");
+
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
+	if (!purge_or_skip(self->fd))
+		return;
+	ASSERT_EQ(0, unpin(self->fd, 0, 8));
+	if (write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "2"))
+		SKIP(return, "/proc/sys/vm/drop_caches cannot be written");
+	EXPECT_EQ(hand + 8, stat_of("purged_for_hand"));
+}
+
+#define MANY	1000
+
+TEST_F(debugfs, many_regions_are_all_there)
+{
+	struct region region;
+	int fds[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = area_create(SIZE);
+		if (fds[i] == -EMFILE)
+			SKIP(return, "too few descriptors");
+		ASSERT_LE(0, fds[i]);
+	}
+	EXPECT_EQ(MANY, find(self->text, SIZE, &region));
+	for (int i = 0; i < MANY; i += 2)
+		close(fds[i]);
+	EXPECT_EQ(MANY / 2, find(self->text, SIZE, &region));
+	for (int i = 1; i < MANY; i += 2)
+		close(fds[i]);
+	EXPECT_EQ(0, find(self->text, SIZE, &region));
+}
+
+/* Opens, unpins and closes regions until it is told to stop. */
+static void *churn(void *stop)
+{
+	static int fds[MANY / 4];
+	size_t rounds = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = -1;
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED)) {
+		size_t i = rounds++ % ARRAY_SIZE(fds);
+
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = area_create(page_size());
+		if (fds[i] < 0 || try_map(fds[i], 1, PROT_READ, MAP_SHARED) || unpin(fds[i], 0, 0))
+			return NULL;
+		if (i % 64 == 63)
+			purge_all(fds[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return rounds ? stop : NULL;
+}
+
+TEST_F(debugfs, reading_does_not_mind_what_happens_meanwhile)
+{
+	long long last = stat_of("unpinned_so_far");
+	struct region region;
+	pthread_t thread;
+	bool stop = false;
+	void *ret;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &stop));
+	for (int i = 0; i < 200; i++) {
+		long long now = stat_of("unpinned_so_far");
+
+		/* It only grows, even while regions go. */
+		ASSERT_LE(last, now);
+		last = now;
+		ASSERT_NE((size_t)-1, find(self->text, SIZE, &region));
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(&stop, ret);
+}
+
+TEST_HARNESS_MAIN
