@@ -31,6 +31,7 @@ version:
 
 tools:
 	@$(MAKE) -C tools/ashmem-check
+	@$(MAKE) -C tools/ashmem-top
 
 dkms-install dkms-uninstall:
 	@tools/dkms.sh $(@:dkms-%=%)
@@ -44,6 +45,7 @@ deb test-package:
 clean:
 	rm -rf out out-*
 	@! test -e tools/ashmem-check/Makefile || $(MAKE) -C tools/ashmem-check clean
+	@! test -e tools/ashmem-top/Makefile || $(MAKE) -C tools/ashmem-top clean
 	@! test -e selftests/Makefile || $(MAKE) -C selftests clean KSFT=
 	@! test -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
@@ -136,7 +138,8 @@ help:
 	@echo '  uninstall        unload it and remove all that (root)'
 	@echo '  install-files    install what belongs to it, without the module (root);'
 	@echo '                   uninstall-files removes that'
-	@echo '  tools            build ashmem-check, which says what is wrong; install does'
+	@echo '  tools            build ashmem-check, which says what is wrong, and ashmem-top,'
+	@echo '                   which shows who has what; install does'
 	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
 	@echo '  sign             sign it for Secure Boot (KEY=FILE CERT=FILE; DKMS'\''s, by default)'
 	@echo '  metadata-clean   on Debian: remove what metadata made (root)'

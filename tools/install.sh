@@ -21,6 +21,7 @@ FILES=(
 	"644 packaging/60-rust_ashmem.rules lib/udev/rules.d"
 	"644 packaging/rust_ashmem.conf lib/modules-load.d"
 	"755 tools/ashmem-check/ashmem-check bin"
+	"755 tools/ashmem-top/ashmem-top bin"
 )
 
 usage() {
@@ -36,7 +37,8 @@ usage() {
 		                   uninstall-files
 		  install-files    install a rule for udev, which makes /dev/ashmem<boot_id>
 		                   beside /dev/ashmem and lets everybody open both; a file that
-		                   has the module loaded at boot; ashmem-check, if it is here
+		                   has the module loaded at boot; ashmem-check and ashmem-top,
+		                   if they are here
 		  uninstall-files  remove these, and /dev/ashmem<boot_id>
 
 		  KDIR              the kernel's build directory; that of the running one

@@ -58,13 +58,13 @@ says() {
 	! installs "$@" && grep -qE -e "$words" "$TMP/said"
 }
 
-# has DIRECTORY FILE...: whether these are all the files there, but for ashmem-check,
+# has DIRECTORY FILE...: whether these are all the files there, but for the programs,
 # which is there if it is built.
 has() {
 	local dir=$1
 	shift
 	diff <(printf '%s\n' "$@" | sort) \
-		<(find "$dir" -type f ! -name ashmem-check -printf '%P\n' | sort) >>"$TMP/said"
+		<(find "$dir" -type f ! -name 'ashmem-*' -printf '%P\n' | sort) >>"$TMP/said"
 }
 
 modes() {

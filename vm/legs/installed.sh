@@ -94,7 +94,7 @@ make_guest() {
 	add_kernel "$root"
 	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
 	# It has no compiler to build it anew.
-	rm -r "$root/src/tools/ashmem-check"
+	rm -r "$root"/src/tools/ashmem-{check,top}
 	mkdir "$root/selftests"
 	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
 	cp "$TOP"/vm/guest/{files,installed,suites} "$root"

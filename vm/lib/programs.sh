@@ -122,31 +122,35 @@ make_programs() {
 		OUTPUT="$(programs_of "$@")" CC="$(compiler_of "$2" "$3")"
 }
 
-# build_tool VM BITS: builds ashmem-check of this width.
+# build_tool VM BITS: builds ashmem-check and ashmem-top of this width.
 build_tool() {
 	one_by_one "$(tool_of "$1" "$2")" make_tool "$@"
 }
 
 make_tool() {
-	make -C "$TOP/tools/ashmem-check" OUTPUT="$(tool_of "$1" "$2")" CC="$(compiler_of "$1" "$2")" \
-		CFLAGS="-O2 -Werror" LDFLAGS=-static
+	local tool
+	for tool in ashmem-{check,top}; do
+		make -C "$TOP/tools/$tool" OUTPUT="$(tool_of "$1" "$2")" CC="$(compiler_of "$1" "$2")" \
+			CFLAGS="-O2 -Werror" LDFLAGS=-static || return 1
+	done
 }
 
-# tool_of VM BITS: prints where ashmem-check is built.
+# tool_of VM BITS: prints where these are built.
 tool_of() {
 	echo "$OUT/tools-$(processor_of "$1")-$2"
 }
 
-# build_tools VM BITS...: builds ashmem-check of these widths, and adds it and its
-# suite to PROGRAMS and SUITES.
+# build_tools VM BITS...: builds the tools of these widths, and adds them and their
+# suites to PROGRAMS and SUITES.
 build_tools() {
 	local vm=$1 bits dir
 	shift
 	for bits in "$@"; do
 		dir=$(tool_of "$vm" "$bits")
-		step "Building the $bits-bit ashmem-check" "5 s" "$dir.log" build_tool "$vm" "$bits"
+		step "Building the $bits-bit tools" "5 s" "$dir.log" build_tool "$vm" "$bits"
 		PROGRAMS+=("$dir:/tools-$bits")
-		SUITES+=("ashmem_check_test.sh ($bits-bit)")
+		SUITES+=("ashmem_check_test.sh ($bits-bit)" "ashmem_top_test.sh ($bits-bit)")
 	done
-	PROGRAMS+=("$TOP/vm/guest/ashmem_check_test.sh:/ashmem_check_test.sh")
+	PROGRAMS+=("$TOP/vm/guest/ashmem_check_test.sh:/ashmem_check_test.sh"
+		"$TOP/vm/guest/ashmem_top_test.sh:/ashmem_top_test.sh")
 }

@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shows the regions of ashmem, as slabtop shows slabs: who has them, how large they are,
+ * and what of them is unpinned or purged; see --help.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define UNKNOWN	(-1LL)
+
+/* Sizes are in bytes. */
+struct region {
+	unsigned long long inode;
+	long pid;
+	unsigned long uid;
+	long long size, resident, unpinned, purged, ranges;
+	char command[80];	/* printable, as the name is */
+	char mask[8], state[16];
+	char name[1100];
+};
+
+static struct region *regions;
+static size_t count;
+
+enum source { DEBUGFS, PROC };
+
+static const char *root = "";
+static volatile sig_atomic_t was_told_to_end;
+
+static void fail(const char *what, const char *advice)
+{
+	fprintf(stderr, "ashmem-top: %s\n%s%s", what, advice, *advice ? "\n" : "");
+	exit(1);
+}
+
+static struct region *add_region(void)
+{
+	static size_t room;
+
+	if (count == room) {
+		room = room ? 2 * room : 64;
+		regions = realloc(regions, room * sizeof(*regions));
+		if (!regions)
+			fail("out of memory", "");
+	}
+	memset(&regions[count], 0, sizeof(*regions));
+	return &regions[count++];
+}
+
+/* As the driver does in debugfs: any other byte, and a backslash, in octal. */
+static void escape(char *to, size_t room, const char *from)
+{
+	for (; *from && room > 4; from++) {
+		unsigned char byte = *from;
+		int len = byte >= ' ' && byte <= '~' && byte != '\\' ?
+			snprintf(to, room, "%c", byte) : snprintf(to, room, "\\%03o", byte);
+
+		to += len;
+		room -= len;
+	}
+	*to = '\0';
+}
+
+/* A region may have any size, whether there is memory for it or not. */
+static long long times(long long number, long unit)
+{
+	long long product;
+
+	return __builtin_mul_overflow(number, unit, &product) ? LLONG_MAX : product;
+}
+
+static long long plus(long long a, long long b)
+{
+	long long sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? LLONG_MAX : sum;
+}
+
+static FILE *open_file(const char *path)
+{
+	char whole[4096];
+
+	snprintf(whole, sizeof(whole), "%s%s", root, path);
+	return fopen(whole, "re");
+}
+
+/* Reads what root sees; false if it is not there or may not be read. */
+static bool read_debugfs(void)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	FILE *file = open_file("/sys/kernel/debug/ashmem/regions");
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!file)
+		return false;
+	while (getline(&line, &room, file) > 0) {
+		struct region region = { 0 };
+		int end = 0;
+
+		if (sscanf(line, "%llu %ld %lu %79s %lld %lld %lld %lld %lld %7s %15s%n",
+			   &region.inode, &region.pid, &region.uid, region.command, &region.size,
+			   &region.resident, &region.unpinned, &region.purged, &region.ranges,
+			   region.mask, region.state, &end) != 11)
+			continue;	/* the names of the columns */
+		region.resident = times(region.resident, page);
+		region.unpinned = times(region.unpinned, page);
+		region.purged = times(region.purged, page);
+		if (line[end] == ' ')
+			end++;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(region.name, sizeof(region.name), "%s", line + end);
+		*add_region() = region;
+	}
+	free(line);
+	fclose(file);
+	return true;
+}
+
+static bool is_known(unsigned long long inode)
+{
+	for (size_t i = 0; i < count; i++)
+		if (inode && regions[i].inode == inode)
+			return true;
+	return false;
+}
+
+/* Adds the region of a descriptor, unless another descriptor had it already. */
+static void add_descriptor(const char *pid, const char *fd, unsigned long uid)
+{
+	struct region region = {
+		.pid = atol(pid),
+		.uid = uid,
+		.resident = UNKNOWN,
+		.ranges = UNKNOWN,
+	};
+	char path[600], *line = NULL;
+	size_t room = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid, fd);
+	file = open_file(path);
+	if (!file)
+		return;
+	while (getline(&line, &room, file) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		sscanf(line, "inode: %llu", &region.inode);
+		sscanf(line, "size: %lld", &region.size);
+		if (sscanf(line, "unpinned: %lld kB", &region.unpinned) == 1)
+			region.unpinned = times(region.unpinned, 1024);
+		if (sscanf(line, "purged: %lld kB", &region.purged) == 1)
+			region.purged = times(region.purged, 1024);
+		if (!strncmp(line, "name:\t", 6))
+			escape(region.name, sizeof(region.name), line + 6);
+	}
+	free(line);
+	fclose(file);
+	if (is_known(region.inode))
+		return;
+	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	file = open_file(path);
+	if (file) {
+		char command[64] = "";
+
+		if (fgets(command, sizeof(command), file))
+			command[strcspn(command, "\n")] = '\0';
+		escape(region.command, sizeof(region.command), command);
+		fclose(file);
+	}
+	*add_region() = region;
+}
+
+static bool is_ashmem(const char *path)
+{
+	char target[64];
+	ssize_t len = readlink(path, target, sizeof(target) - 1);
+
+	if (len < 0)
+		return false;
+	target[len] = '\0';
+	/* Android's second node has the number of the boot behind its name. */
+	return !strcmp(target, "/dev/ashmem") ||
+	       (!strncmp(target, "/dev/ashmem", 11) && isxdigit((unsigned char)target[11]));
+}
+
+/* Reads what the caller may see of the descriptors of all processes. */
+static void read_proc(void)
+{
+	struct dirent *process, *fd;
+	char path[4600];
+	DIR *processes, *fds;
+	struct stat status;
+
+	snprintf(path, sizeof(path), "%s/proc", root);
+	processes = opendir(path);
+	if (!processes)
+		fail("/proc is not mounted", "");
+	while ((process = readdir(processes))) {
+		/* What it was started with is not its own. */
+		if (!isdigit((unsigned char)*process->d_name) || atol(process->d_name) == getpid())
+			continue;
+		snprintf(path, sizeof(path), "%s/proc/%s/fd", root, process->d_name);
+		fds = opendir(path);
+		if (!fds)
+			continue;
+		if (stat(path, &status))
+			status.st_uid = -1;
+		while ((fd = readdir(fds))) {
+			snprintf(path, sizeof(path), "%s/proc/%s/fd/%s", root, process->d_name,
+				 fd->d_name);
+			if (is_ashmem(path))
+				add_descriptor(process->d_name, fd->d_name, status.st_uid);
+		}
+		closedir(fds);
+	}
+	closedir(processes);
+}
+
+static enum source read_regions(void)
+{
+	count = 0;
+	if (read_debugfs())
+		return DEBUGFS;
+	read_proc();
+	return PROC;
+}
+
+static const char *const keys[] = {
+	"resident", "size", "unpinned", "purged", "ranges",
+	"pid", "uid", "inode", "command", "name", NULL,
+};
+
+static const char *key = keys[0];
+
+static long long number_of(const struct region *region)
+{
+	if (!strcmp(key, "size"))
+		return region->size;
+	if (!strcmp(key, "unpinned"))
+		return region->unpinned;
+	if (!strcmp(key, "purged"))
+		return region->purged;
+	if (!strcmp(key, "ranges"))
+		return region->ranges;
+	if (!strcmp(key, "pid"))
+		return -region->pid;
+	if (!strcmp(key, "uid"))
+		return -(long long)region->uid;
+	if (!strcmp(key, "inode"))
+		return -(long long)region->inode;
+	return region->resident;
+}
+
+/* Large sizes first, small numbers and texts first; then by size and inode. */
+static int compare(const void *left, const void *right)
+{
+	const struct region *a = left, *b = right;
+	long long x, y;
+	int texts = 0;
+
+	if (!strcmp(key, "command"))
+		texts = strcmp(a->command, b->command);
+	else if (!strcmp(key, "name"))
+		texts = strcmp(a->name, b->name);
+	if (texts)
+		return texts;
+	x = number_of(a);
+	y = number_of(b);
+	if (x == y) {
+		x = a->size;
+		y = b->size;
+	}
+	if (x == y) {
+		x = -(long long)a->inode;
+		y = -(long long)b->inode;
+	}
+	return (x < y) - (x > y);
+}
+
+/* A size in at most five characters. */
+static const char *human(long long bytes)
+{
+	static char texts[8][16];
+	static size_t next;
+	const char *unit = "BKMGTPE";
+	double size = bytes;
+	char *text = texts[next++ % 8];
+
+	if (bytes == UNKNOWN)
+		return "-";
+	while (size >= 1000 && unit[1]) {
+		size /= 1024;
+		unit++;
+	}
+	snprintf(text, sizeof(texts[0]), "%.*f%c", *unit != 'B' && size < 9.95, size, *unit);
+	return text;
+}
+
+/* The name of a user, if it is a local one; that takes no library of the system's. */
+static const char *user_of(unsigned long uid)
+{
+	FILE *users = open_file("/etc/passwd");
+	const struct passwd *user;
+	static char text[33];
+
+	snprintf(text, sizeof(text), "%lu", uid);
+	while (users && (user = fgetpwent(users)))
+		if (user->pw_uid == uid)
+			escape(text, sizeof(text), user->pw_name);
+	if (users)
+		fclose(users);
+	return text;
+}
+
+static void print_table(enum source source, int lines, int columns)
+{
+	long long size = 0, unpinned = 0, purged = 0;
+	long long resident = source == PROC ? UNKNOWN : 0;
+	int shown = 0, used;
+
+	for (size_t i = 0; i < count; i++) {
+		size = plus(size, regions[i].size);
+		unpinned = plus(unpinned, regions[i].unpinned);
+		purged = plus(purged, regions[i].purged);
+		if (source != PROC)
+			resident = plus(resident, regions[i].resident);
+	}
+	printf("%zu region%s: size %s, resident %s, unpinned %s, purged %s; by %s\n", count,
+	       count == 1 ? "" : "s", human(size), human(resident), human(unpinned), human(purged),
+	       key);
+	used = 3;
+	if (source == PROC) {
+		puts(geteuid() ? "Not root: only regions that processes of yours have open."
+			       : "No debugfs: what /proc/*/fdinfo tells, by the first process.");
+		used++;
+	}
+	printf("%7s %-8s %-15s %5s %5s %5s %5s %5s %s\n", "PID", "USER", "COMMAND", "SIZE", "RES",
+	       "UNPIN", "PURGE", "RANGE", "NAME");
+	for (size_t i = 0; i < count && (!lines || used + shown < lines); i++, shown++) {
+		const struct region *region = &regions[i];
+		char ranges[24] = "-", *line, *to;
+
+		if (region->ranges != UNKNOWN)
+			snprintf(ranges, sizeof(ranges), "%lld", region->ranges);
+		if (asprintf(&line, "%7ld %-8.8s %-15.15s %5s %5s %5s %5s %5s %s", region->pid,
+			     user_of(region->uid), region->command, human(region->size),
+			     human(region->resident), human(region->unpinned),
+			     human(region->purged), ranges, region->name) < 0)
+			fail("out of memory", "");
+		if (columns && strlen(line) > (size_t)columns)
+			line[columns] = '\0';
+		for (to = line + strlen(line); to > line && to[-1] == ' '; to--)
+			to[-1] = '\0';
+		puts(line);
+		free(line);
+	}
+}
+
+static void print_text(const char *name, const char *text)
+{
+	printf("\"%s\":\"", name);
+	for (; *text; text++)
+		printf(strchr("\"\\", *text) ? "\\%c" : "%c", *text);
+	putchar('"');
+}
+
+static void print_number(const char *name, long long number)
+{
+	if (number == UNKNOWN)
+		printf("\"%s\":null,", name);
+	else
+		printf("\"%s\":%lld,", name, number);
+}
+
+static void print_json(enum source source)
+{
+	printf("{\"source\":\"%s\",\"regions\":[", source == DEBUGFS ? "debugfs" : "proc");
+	for (size_t i = 0; i < count; i++) {
+		const struct region *region = &regions[i];
+
+		printf("%s\n{", i ? "," : "");
+		printf("\"inode\":%llu,\"pid\":%ld,\"uid\":%lu,", region->inode, region->pid,
+		       region->uid);
+		print_text("command", region->command);
+		putchar(',');
+		print_number("size", region->size);
+		print_number("resident", region->resident);
+		print_number("unpinned", region->unpinned);
+		print_number("purged", region->purged);
+		print_number("ranges", region->ranges);
+		if (source == DEBUGFS) {
+			print_text("mask", region->mask);
+			putchar(',');
+			print_text("state", region->state);
+			putchar(',');
+		}
+		print_text("name", region->name);
+		putchar('}');
+	}
+	puts("\n]}");
+}
+
+static void end(int signal)
+{
+	(void)signal;
+	was_told_to_end = true;
+}
+
+/* Shows the table until q is typed or a signal comes. */
+static void watch(int seconds)
+{
+	bool is_plain = !getenv("TERM") || !strcmp(getenv("TERM"), "dumb");
+	struct termios before, raw;
+	bool has_keys = !tcgetattr(STDIN_FILENO, &before);
+	struct sigaction action = { .sa_handler = end };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	if (has_keys) {
+		raw = before;
+		raw.c_lflag &= ~(ICANON | ECHO);
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	while (!was_told_to_end) {
+		struct pollfd keyboard = { .fd = has_keys ? STDIN_FILENO : -1, .events = POLLIN };
+		struct winsize window = { 0 };
+		enum source source = read_regions();
+		char typed;
+
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
+		qsort(regions, count, sizeof(*regions), compare);
+		if (!is_plain)
+			fputs("\033[H\033[2J", stdout);
+		print_table(source, window.ws_row ?: 24, window.ws_col ?: 80);
+		if (is_plain)
+			puts("");
+		if (fflush(stdout))
+			break;
+		if (poll(&keyboard, 1, seconds * 1000) > 0 &&
+		    (read(STDIN_FILENO, &typed, 1) != 1 || typed == 'q'))
+			break;
+	}
+	if (has_keys)
+		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+static void usage(FILE *to)
+{
+	fputs("Usage: ashmem-top [-o] [-s KEY] [-d SECONDS] [--json]\n"
+	      "\n"
+	      "Shows the regions of Android shared memory (ashmem): who has opened each, its\n"
+	      "size, and what of it is in memory (RES), unpinned (UNPIN) and purged (PURGE),\n"
+	      "in how many ranges.\n"
+	      "\n"
+	      "Root sees all regions, in debugfs. Others see those that their own processes\n"
+	      "have open, in /proc/*/fdinfo, which does not tell what is in memory.\n"
+	      "\n"
+	      "  -o, --once           print all regions once; so does a pipe or a file\n"
+	      "  -s, --sort=KEY       sort by resident (the default), size, unpinned, purged,\n"
+	      "                       ranges, pid, uid, inode, command or name\n"
+	      "  -d, --delay=SECONDS  wait so long between two pictures (2)\n"
+	      "      --json           print an object once, with sizes in bytes\n"
+	      "      --help, --version\n"
+	      "\n"
+	      "q ends it. Bytes of names that cannot be printed are shown in octal: \\012.\n", to);
+}
+
+static int refuse(const char *text, const char *what)
+{
+	fprintf(stderr, "ashmem-top: '%s' is %s.\n", text, what);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "once", no_argument, NULL, 'o' },
+		{ "sort", required_argument, NULL, 's' },
+		{ "delay", required_argument, NULL, 'd' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool once = !isatty(STDOUT_FILENO), json = false;
+	int option, delay = 2;
+	enum source source;
+	size_t i;
+
+	while ((option = getopt_long(argc, argv, "os:d:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			once = true;
+			break;
+		case 's':
+			for (i = 0; keys[i] && strcmp(keys[i], optarg); i++)
+				;
+			key = keys[i];
+			if (!key)
+				return refuse(optarg, "no key; --help lists them");
+			break;
+		case 'd':
+			delay = atoi(optarg);
+			if (delay < 1 || delay > 3600)
+				return refuse(optarg, "no delay of 1 to 3600 seconds");
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'v':
+			puts("ashmem-top " VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		return 2;
+	}
+	if (getenv("ASHMEM_TOP_ROOT"))
+		root = getenv("ASHMEM_TOP_ROOT");
+	if (!*root && access("/sys/class/misc/ashmem", F_OK))
+		fail("no driver for /dev/ashmem is loaded.",
+		     "Load it: modprobe rust_ashmem. ashmem-check says more.");
+	if (!once && !json) {
+		watch(delay);
+		return 0;
+	}
+	source = read_regions();
+	qsort(regions, count, sizeof(*regions), compare);
+	if (json)
+		print_json(source);
+	else
+		print_table(source, 0, 0);
+	if (fflush(stdout) || ferror(stdout))
+		fail("cannot write to the standard output.", "");
+	return 0;
+}
