@@ -13,7 +13,7 @@ cd "$TOP" || exit
 NAME=rust-ashmem
 # What building the module and its metadata takes.
 FILES=(Kbuild Makefile rust_ashmem.rs src/*.{rs,c,S} include/trace/events/ashmem.h
-	tools/{dkms,doctor,lib,metadata}.sh tools/lib/*.sh)
+	tools/{dkms,doctor,lib,metadata}.sh tools/lib/*.sh tools/tables/*)
 
 usage() {
 	cat <<-EOF
@@ -174,7 +174,7 @@ copy_source() {
 	rm -rf "$to" "$to.new"
 	mkdir "$to.new"
 	(cd "$TOP" && cp --parents "${FILES[@]}" "$to.new")
-	sed "s/#MODULE_VERSION#/$VERSION/" "$TOP/dkms.conf" >"$to.new/dkms.conf"
+	sed "s/#MODULE_VERSION#/$VERSION/; s/#OLDEST_KERNEL#/$OLDEST_KERNEL/" "$TOP/dkms.conf" >"$to.new/dkms.conf"
 	mv "$to.new" "$to"
 }
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
 # Usage: tools/doctor.sh [--build]     (or: make doctor)
@@ -22,6 +22,8 @@ R=${DOCTOR_ROOT-}
 KREL=${KREL:-$(uname -r)}
 MAKEVARS=${KDIR:+ KDIR=$KDIR}	# what the make command line will need
 KDIR=${KDIR:-$R/lib/modules/$KREL/build}
+. "$(dirname "$0")/lib/kernels.sh"
+. "$(dirname "$0")/lib/tables.sh"
 KO=${KO:-$(dirname "$0")/../rust_ashmem.ko}
 ASKED=both		# or build
 BUILD=yes LOAD=yes	# the verdict; missing() turns them to no
@@ -42,47 +44,62 @@ cfg() { sed -n "s/^CONFIG_$1=\"\{0,1\}\(.*[^\"]\)\"\{0,1\}\$/\1/p" <<<"$CONFIG";
 
 is() { [ "$(cfg "$1")" = y ]; }
 
-os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$R/etc/os-release" 2>/dev/null; }
+is_container() {
+	[ -e "$R/.dockerenv" ] || [ -e "$R/run/.containerenv" ] || [ -s "$R/run/systemd/container" ]
+}
 
-# Sets where headers, Rust metadata and the compiler come from on this distribution.
+# Says where headers, Rust metadata and the compiler come from on this system.
 check_distro() {
-	local like name
-	[ -e "$R/etc/armbian-release" ] && name=armbian
-	for like in "${name-}" "$(os_release ID)" $(os_release ID_LIKE) other; do
-		case $like in debian | ubuntu | arch | fedora | nixos | armbian | other) break ;; esac
-	done
-	HEADERS="sudo apt install linux-headers-$KREL"
-	# VERSION and SERIES are those of the kernel's rustc.
-	RUSTPKG='sudo apt install rustc'
-	case $like in
-	debian)	META='linux-headers packages carry none; for kernels from 7.2 on, make metadata makes it' ;;
-	ubuntu)	META="package linux-lib-rust-$KREL carries it"
-		HEADERS="$HEADERS linux-lib-rust-$KREL"
-		RUSTPKG='sudo apt install rustc-SERIES' ;;
-	arch)	META='package linux-headers (linux-lts-headers, linux-zen-headers) carries it'
-		HEADERS='sudo pacman -S linux-headers (linux-lts-headers, linux-zen-headers)'
-		RUSTPKG='sudo pacman -S rust' ;;
-	fedora)	META='package kernel-devel carries none, the kernel source can make it'
-		HEADERS="sudo dnf install kernel-devel-$KREL"
-		RUSTPKG='sudo dnf install rust-VERSION rust-src' ;;
-	nixos)	META="the kernel's dev output carries it"
-		HEADERS="set KDIR to the kernel's dev output, <kernel.dev>/lib/modules/$KREL/build"
-		RUSTPKG="take the kernel's moduleBuildDependencies, which have it" ;;
-	armbian) META='linux-headers of kernels built with the kernel-rust extension carry it'
-		HEADERS='install the linux-headers package of this board and branch'
-		RUSTPKG="install the one of the image's Debian or Ubuntu release" ;;
-	*)	META='where to get it here is not known'
-		HEADERS="install the headers (devel) package of kernel $KREL"
-		RUSTPKG='install the package of rustc' ;;
-	esac
-	name=$(os_release PRETTY_NAME)
-	[ "$like" = debian ] || name="${name:-distribution unknown}, expected rather than tried"
+	local name
+	META=$(system_says metadata)
+	HEADERS=$(system_says headers)
+	name=$(system_name)
+	entry systems "$SYSTEM" tried
+	[ "$ENTRY" = yes ] || name="$name, expected rather than tried"
 	note "$name (from $R/etc/os-release): Rust metadata: $META"
+	[ -z "$(system_says sealed)" ] || note "/usr is not written to here: $(system_says sealed)"
+}
+
+# is_older RELEASE: whether it is too old; of a name that is none it is not known.
+is_older() {
+	local major minor old_major old_minor
+	IFS=.-+ read -r major minor _ <<<"$1"
+	IFS=. read -r old_major old_minor <<<"$OLDEST_KERNEL"
+	case $major$minor in *[!0-9]* | '') return 1 ;; esac
+	[ $((major * 1000 + ${minor:-0})) -lt $((old_major * 1000 + old_minor)) ]
+}
+
+# Where the kernel is too old nothing else matters, so nothing else is asked for.
+check_age() {
+	is_older "$KREL" || return
+	if is_container; then
+		missing both "kernel $KREL is too old, rust_ashmem needs Linux $OLDEST_KERNEL or newer" 'it is the host that has to boot a newer one'
+	else
+		missing both "kernel $KREL is too old, rust_ashmem needs Linux $OLDEST_KERNEL or newer" "on $(system_name): $(system_says kernel); then boot that"
+	fi
+	conclude
+}
+
+# Prints the verdict, and ends.
+conclude() {
+	if [ $ASKED = build ]; then
+		printf 'build: %s\n' $BUILD
+		[ $BUILD = yes ] || exit 1
+		echo "next: make$MAKEVARS"
+		exit
+	fi
+	printf 'build: %s\nload: %s\n' $BUILD $LOAD
+	if [ $BUILD$LOAD = yesyes ]; then
+		echo "next: make$MAKEVARS && ${RMMOD}sudo insmod rust_ashmem.ko"
+		exit
+	fi
+	echo 'otherwise: make demo (works in a virtual machine, on any Debian 12 or 13)'
+	exit 1
 }
 
 # The files that docker, podman and systemd-nspawn put there.
 check_container() {
-	if [ -e "$R/.dockerenv" ] || [ -e "$R/run/.containerenv" ] || [ -s "$R/run/systemd/container" ]; then
+	if is_container; then
 		note "this is a container: kernel $(uname -r) is its host's, where the headers are found and the module is loaded"
 	fi
 }
@@ -100,13 +117,12 @@ check_series() {
 	fi
 	IFS=.-+ read -r major minor _ <<<"$rel"
 	case $major$minor in
-	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; 7.2 and 7.3 are tested"; return ;;
+	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; tested are $TESTED_KERNELS"; return ;;
 	esac
-	case $((major * 1000 + ${minor:-0})) in
-	7002 | 7003) ok "kernel $rel: series $major.$minor is tested (from $from)" ;;
-	[0-6]??? | 700[01]) missing both "kernel $rel is older than 7.2, too old for the Rust APIs used (from $from)" "boot a 7.3 kernel" ;;
-	*) note "kernel $rel is newer than 7.3: untested (from $from)" ;;
-	esac
+	if is_older "$rel"; then
+		missing both "kernel $rel is older than $OLDEST_KERNEL, too old for the Rust APIs used (from $from)" "take the headers of a newer kernel, and boot that"
+	elif [[ " $TESTED_KERNELS " == *" $major.$minor "* ]]; then ok "kernel $rel: series $major.$minor is tested (from $from)"
+	else note "kernel $rel is untested; $TESTED_KERNELS are tested (from $from)"; fi
 }
 
 find_config() {
@@ -222,13 +238,24 @@ check_rustc() {
 	done
 	c=${want#rustc }
 	v=${c%% *}
-	get=${RUSTPKG//VERSION/$v}
+	get=$(system_says rustc "$v")
 	# rustup's text ends after commit and date; those of distributions go on.
 	case $want in
-	*\)*\)*) get="install the distribution's own rustc $v (${get//SERIES/${v%.*}}), rustup's differs" ;;
+	*\)*\)*) get="install the distribution's own rustc $v ($get), rustup's differs" ;;
 	*) get="install that one, for instance: rustup toolchain install ${c%% *}" ;;
 	esac
 	missing build "rustc equal to CONFIG_RUSTC_VERSION_TEXT, '$want'${seen:-, no rustc at all}" "$get"
+}
+
+# compiler_packages WANT VERSION: prints what has a C compiler like that.
+compiler_packages() {
+	entry systems "$SYSTEM" compilers
+	case $1$ENTRY in
+	*clang*numbered) echo "clang-$2, lld-$2 and llvm-$2" ;;
+	*clang*) echo "clang, lld and llvm of version $2" ;;
+	*numbered) echo "gcc-$2" ;;
+	*) echo "gcc of version $2" ;;
+	esac
 }
 
 # Another version of the C compiler will do: the kernel's Makefile only warns.
@@ -257,7 +284,7 @@ check_tools() {
 	done
 	case $best in
 	3) ok "C compiler: $c equals CONFIG_CC_VERSION_TEXT, '$want'${var:+; pass $var to make}" ;;
-	0) missing build "C compiler like '$want' (CONFIG_CC_VERSION_TEXT)" "install $(case $want in *clang*) echo "clang-$ver, lld-$ver and llvm-$ver" ;; *) echo "gcc-$ver" ;; esac)" ;;
+	0) missing build "C compiler like '$want' (CONFIG_CC_VERSION_TEXT)" "install $(compiler_packages "$want" "$ver")" ;;
 	*) note "C compiler: $c differs from CONFIG_CC_VERSION_TEXT, '$want'; the build will say so${var:+; pass $var to make}" ;;
 	esac
 	MAKEVARS="$MAKEVARS${var:+ $var}"
@@ -313,6 +340,8 @@ case $#${1-} in
 *) usage >&2; exit 2 ;;
 esac
 
+find_system
+check_age
 check_distro
 [ $ASKED = build ] || check_container
 check_series
@@ -321,19 +350,7 @@ if find_config; then check_config; fi
 if check_headers && is RUST; then check_metadata; fi
 if is RUST; then check_rustc; fi
 check_tools
-if [ $ASKED = build ]; then
-	printf 'build: %s\n' $BUILD
-	[ $BUILD = yes ] || exit 1
-	echo "next: make$MAKEVARS"
-	exit
-fi
+[ $ASKED != build ] || conclude
 check_enforcement
 check_rights
-
-printf 'build: %s\nload: %s\n' $BUILD $LOAD
-if [ $BUILD$LOAD = yesyes ]; then
-	echo "next: make$MAKEVARS && ${RMMOD}sudo insmod rust_ashmem.ko"
-else
-	echo 'otherwise: make demo (works in a virtual machine, on any Debian 12 or 13)'
-	exit 1
-fi
+conclude

@@ -68,7 +68,7 @@ need_same_rustc() {
 	want=$(configured RUSTC_VERSION_TEXT)
 	have=$(here "$RUSTC" --version 2>/dev/null || echo "not there")
 	[[ -n $want ]] ||
-		die "Linux $RELEASE was built without Rust." "Boot one of Debian's kernels from 7.2 on."
+		die "Linux $RELEASE was built without Rust." "Boot one of Debian's kernels from $OLDEST_KERNEL on."
 	[[ $have == "$want" ]] ||
 		die "$RUSTC is '$have', but Linux $RELEASE was built by '$want'." \
 			"Another rustc has other names for every Rust symbol; install the rustc of the Debian release that the kernel is for."

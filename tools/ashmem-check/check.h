@@ -16,12 +16,26 @@ FORMAT(2, 3) void ok(const char *id, const char *format, ...);
 FORMAT(2, 3) void note(const char *id, const char *format, ...);
 FORMAT(2, 3) void broken(const char *id, const char *format, ...);
 
+/* A note that something was not looked at, which it names: then nothing is called good. */
+FORMAT(2, 3) void unseen(const char *id, const char *format, ...);
+
 /* Says what to do about the last finding. More of it may be added by another call. */
 FORMAT(1, 2) void advise(const char *format, ...);
 
-void report_begin(bool json);
+/* The same as a command of the shell, as root. Each call is a line. */
+FORMAT(1, 2) void mend(const char *format, ...);
 
-/* Prints the verdict; returns how many findings are broken, or -1 if not all were printed. */
+/* A word as the shell is to read it. */
+const char *quoted(const char *word);
+
+/* A text with a name for each %s in it. */
+const char *with_name(const char *format, const char *name);
+
+enum form { LINES, JSON, SCRIPT };
+
+void report_begin(enum form wanted);
+
+/* Prints the verdict; returns the exit status, which is 2 if not all was printed. */
 int report_end(void);
 
 /* A text made as printf() makes it, which stays. */
@@ -52,6 +66,18 @@ char *next_line(char **rest);
 /* The value of KEY=VALUE or KEY = VALUE, the last of several, or NULL. */
 char *setting(const char *file_text, const char *key);
 
+/* table.c: what tools/tables has about this system. Each is NULL where it says nothing. */
+
+/* Whether a value fits one of the patterns, which blanks separate. */
+bool matches_any(const char *patterns, const char *value);
+
+const char *system_name(void);
+const char *system_says(const char *key);
+const char *init_says(const char *key);
+
+/* NULL for whatever key where it is not known what makes the nodes below /dev. */
+const char *manager_says(const char *key);
+
 /* machine.c: the kernel, its ashmem driver and what this runs in. */
 
 /* Values of machine.minor besides minor numbers. */
@@ -61,6 +87,8 @@ char *setting(const char *file_text, const char *key);
 struct machine {
 	/* As uname -r has it. */
 	const char *release;
+	/* As uname -m has it. */
+	const char *processor;
 	/* The minor number of the device called ashmem. */
 	int minor;
 	/* The kind of container that this runs in, or NULL. */
@@ -71,7 +99,43 @@ struct machine {
 
 extern struct machine machine;
 
+#define MODULE	"rust_ashmem"
+
+/* The modules that register a device called ashmem, ours first. */
+#define DRIVERS	4
+extern const char * const drivers[DRIVERS];
+
+/* The first of them that is loaded, or NULL. */
+const char *loaded_driver(void);
+
 void check_machine(void);
+
+/* module.c: where there is no driver, whether its module is installed. */
+
+/* Whether one of them is, for the kernel that runs. */
+bool is_any_installed(void);
+
+void report_no_driver(void);
+
+/* modprobe.c: what keeps an installed module from being loaded. */
+
+struct obstacle {
+	/* In words. */
+	const char *what;
+	/* The file and the line in it, or the word of the kernel's command line. */
+	const char *file, *line, *word;
+	/* Whether not even root's modprobe can load it. */
+	bool is_final;
+};
+
+bool find_obstacle(const char *module, struct obstacle *obstacle);
+
+/* manager.c: what makes the nodes. */
+
+void check_manager(void);
+
+/* What makes the second node, in words. */
+const char *node_maker(void);
 
 /* node.c: the device's nodes. */
 
@@ -87,10 +151,50 @@ void check_region(bool purge);
 void check_compat(void);
 void check_memfd(void);
 
-/* android.c: what uses it. */
+/* places.c: files that are found by patterns, in which each * is one name. */
+
+/* A path on the way to some of them that may not be looked at, or NULL. */
+extern const char *refused;
+
+/* Calls for each, or with NULL only says whether there is one. */
+bool for_each(const char *pattern, void (*call)(const char *path));
+
+/*
+ * Where the files of a pattern are: up to its first part with a wildcard, or with that if
+ * it is more than one, as no engine is without such a directory.
+ */
+const char *place_of(const char *pattern);
+
+/* Calls for a path, or for that of each user whose home its ~ stands for. */
+void for_homes(const char *path, void (*call)(const char *path));
+
+/* The path that a key has in JSON, TOML, or among the arguments of a daemon, or NULL. */
+char *value_of(const char *file, const char *key);
+
+/* JSON without blanks between its words, so that a word and its value can be searched for. */
+char *compact(const char *json);
+
+/* lxc.c: lines of LXC's configuration that pass nodes. */
+
+struct lxc_entry {
+	/* As it is in the file, and its first two fields. */
+	const char *line, *source, *target;
+	bool binds, is_comment;
+};
+
+/* The better one of several lines is the later of these. */
+enum lxc_state { LXC_NONE, LXC_COMMENT, LXC_WRONG, LXC_STALE, LXC_GOOD };
+
+/* Looks for the line that binds a node to @target, which has no slash in front. */
+enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_entry *entry);
+
+/* The first line that is for the node of another boot, or NULL. */
+const char *stale_lxc_line(const char *file, const char *boot_id);
+
+/* security.c, waydroid.c, containers.c: what uses it, or keeps others from it. */
 
 void check_security(void);
 void check_waydroid(bool works);
-void check_redroid(void);
+void check_containers(void);
 
 #endif /* _ASHMEM_CHECK_H */

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The kernel, its ashmem driver, and the container that this may run in. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+/* The kernel, the ashmem driver that it has, and the container that this may run in. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "check.h"
 
-#define MODULE		"rust_ashmem"
-#define SIGNATURE	"~Module signature appended~\n"
-
 struct machine machine = { .minor = NOT_KNOWN };
 
-/* The modules that register a device called ashmem, ours first. */
-static const char * const drivers[] = { MODULE, "ashmem_linux", "ashmem_rust", "ashmem" };
+const char * const drivers[DRIVERS] = { MODULE, "ashmem_linux", "ashmem_rust", "ashmem" };
 
 static void find_kernel(void)
 {
@@ -28,7 +19,7 @@ static void find_kernel(void)
 	if (!machine.release)
 		machine.release = uts.release;
 	machine.boot_id = read_line("proc/sys/kernel/random/boot_id");
-	ok("kernel", "kernel %s on %s", machine.release, uts.machine);
+	machine.processor = uts.machine;
 }
 
 static const char *container_kind(void)
@@ -44,14 +35,6 @@ static const char *container_kind(void)
 		return kind;
 	environment = read_file("proc/1/environ");
 	return environment ? setting(environment, "container") : NULL;
-}
-
-static void find_container(void)
-{
-	machine.container = container_kind();
-	if (machine.container)
-		note("container", "this is a container (%s); driver and nodes come from its host",
-		     machine.container);
 }
 
 /* Sets the minor number from lines like " 58 ashmem". */
@@ -80,10 +63,9 @@ static bool is_loaded(const char *name)
 	return false;
 }
 
-/* The first of the drivers that is loaded as a module, or NULL. */
-static const char *loaded_driver(void)
+const char *loaded_driver(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+	for (size_t i = 0; i < DRIVERS; i++)
 		if (is_loaded(drivers[i]))
 			return drivers[i];
 	return NULL;
@@ -104,6 +86,7 @@ static void report_driver(void)
 {
 	char *version = read_line("sys/module/" MODULE "/version");
 	const char *name = loaded_driver();
+	struct obstacle obstacle;
 
 	if (!name) {
 		note("driver", "an ashmem driver is built into the kernel, its device is 10:%d",
@@ -115,180 +98,46 @@ static void report_driver(void)
 		ok("driver", "the module " MODULE "%s%s is loaded, its device is 10:%d",
 		   version ? " " : "", version ?: "", machine.minor);
 		report_version();
-	}
-}
-
-/* Whether this file, without its directories, is that of the module, compressed or not. */
-static bool is_module_file(const char *file, const char *name)
-{
-	const char *slash = strrchr(file, '/');
-	size_t len = strlen(name);
-
-	file = slash ? slash + 1 : file;
-	return !strncmp(file, name, len) && !strncmp(file + len, ".ko", 3);
-}
-
-/* The file of the module that modprobe would load on this kernel, or NULL. */
-static const char *indexed_file(const char *release, const char *name)
-{
-	char *rest = read_file(text("lib/modules/%s/modules.dep", release)), *line;
-
-	while ((line = next_line(&rest))) {
-		line[strcspn(line, ":")] = '\0';
-		if (is_module_file(line, name))
-			return text("lib/modules/%s/%s", release, line);
-	}
-	return NULL;
-}
-
-/* The same where nobody ran depmod, in the places that are for modules from elsewhere. */
-static const char *unindexed_file(const char *release, const char *name)
-{
-	static const char * const places[] = { "updates", "updates/dkms", "extra" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		const char *path = text("lib/modules/%s/%s", release, places[i]);
-		int fd = root_open(path);
-		DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-		struct dirent *entry;
-
-		while (dir && (entry = readdir(dir)))
-			if (is_module_file(entry->d_name, name))
-				return text("%s/%s", path, entry->d_name);
-		if (dir)
-			closedir(dir);
-	}
-	return NULL;
-}
-
-/* Another kernel that has the module, or NULL. */
-static const char *other_kernel(void)
-{
-	int fd = root_open("lib/modules");
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	const char *found = NULL;
-
-	while (dir && !found && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' &&
-		    (indexed_file(entry->d_name, MODULE) || unindexed_file(entry->d_name, MODULE)))
-			found = text("%s", entry->d_name);
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-/* Why the kernel wants modules signed, or NULL. */
-static const char *enforcement(void)
-{
-	char *lockdown = read_line("sys/kernel/security/lockdown");
-	char *enforce = read_line("sys/module/module/parameters/sig_enforce");
-
-	if (lockdown && (strstr(lockdown, "[integrity]") || strstr(lockdown, "[confidentiality]")))
-		return "it is locked down, as with Secure Boot";
-	if (enforce && *enforce == 'Y')
-		return "module.sig_enforce is on";
-	return NULL;
-}
-
-/* Whether a signature is seen at the end of the file, which takes one that is not compressed. */
-static bool is_signed(const char *path)
-{
-	char end[sizeof(SIGNATURE)] = "";
-	int fd = root_open(path);
-	ssize_t got = -1;
-
-	if (fd >= 0 && lseek(fd, -(off_t)strlen(SIGNATURE), SEEK_END) >= 0)
-		got = read(fd, end, strlen(SIGNATURE));
-	if (fd >= 0)
-		close(fd);
-	return got > 0 && !strcmp(end, SIGNATURE);
-}
-
-static bool are_modules_disabled(void)
-{
-	char *disabled = read_line("proc/sys/kernel/modules_disabled");
-
-	return disabled && *disabled == '1';
-}
-
-/* A module is there and not loaded: says what keeps it, and what loads it. */
-static void report_unloaded(const char *name, const char *file, bool is_indexed)
-{
-	const char *why = enforcement();
-
-	broken("driver", "the module %s is installed (%s) but not loaded%s%s%s", name,
-	       root_path(file), why ? ", and the kernel takes signed ones only (" : "", why ?: "",
-	       why ? ")" : "");
-	if (are_modules_disabled()) {
-		advise("reboot, as no module can be loaded any more (%s is 1), ",
-		       root_path("proc/sys/kernel/modules_disabled"));
-		advise("and have it loaded early: a file in /etc/modules-load.d names it");
-		return;
-	}
-	if (why && is_signed(file))
-		advise("it is signed; enrol the key unless that is done (mokutil --import), then ");
-	else if (why)
-		advise("sign it with a key that mokutil --list-enrolled shows, then ");
-	advise("sudo %smodprobe %s, and if that fails, dmesg says why",
-	       is_indexed ? "" : "depmod && sudo ", name);
-}
-
-/* The package's directory of DKMS, or NULL. */
-static const char *dkms_place(void)
-{
-	static const char * const places[] = { "var/lib/dkms/" MODULE, "var/lib/dkms/rust-ashmem" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		if (exists(places[i]))
-			return places[i];
-	return NULL;
-}
-
-/* No module is there: says where it comes from. */
-static void report_uninstalled(void)
-{
-	const char *dkms = dkms_place(), *other = other_kernel();
-
-	broken("driver", "no ashmem driver is installed for the running kernel %s%s%s",
-	       machine.release, other ? ", only for " : "", other ?: "");
-	if (dkms) {
-		advise("sudo dkms autoinstall -k %s, and if that fails, ", machine.release);
-		advise("the make.log below %s says what is missing", root_path(dkms));
-		return;
-	}
-	advise("build and install " MODULE " ('make doctor' there says whether it can be)");
-	if (other)
-		advise(", or boot %s", other);
-}
-
-static void report_no_driver(void)
-{
-	const char *name = loaded_driver(), *file;
-
-	if (name) {
-		broken("driver", "the module %s is loaded, and no device is called ashmem", name);
-		advise("look at the end of what dmesg says; it may be about to be unloaded");
-		return;
-	}
-	if (machine.container) {
-		broken("driver", "no ashmem driver is loaded in the host's kernel");
-		advise("on the host, sudo modprobe " MODULE " (ashmem-check there says more), ");
-		advise("then start the container anew");
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
-		file = indexed_file(machine.release, drivers[i]);
-		if (file) {
-			report_unloaded(drivers[i], file, true);
-			return;
+		if (find_obstacle(MODULE, &obstacle)) {
+			note("boot", "the module is loaded, and may not be after the next boot: %s",
+			     obstacle.what);
+			advise("take that out");
 		}
 	}
-	file = unindexed_file(machine.release, MODULE);
-	if (file)
-		report_unloaded(MODULE, file, false);
+}
+
+/* Whether the driver cannot be built for this kernel. Of an unknown name it is not known. */
+static bool is_too_old(void)
+{
+	int wanted[2], is[2];
+
+	return sscanf(OLDEST, "%d.%d", &wanted[0], &wanted[1]) == 2 &&
+		sscanf(machine.release, "%d.%d", &is[0], &is[1]) == 2 &&
+		(is[0] < wanted[0] || (is[0] == wanted[0] && is[1] < wanted[1]));
+}
+
+/* A kernel that has a driver of its own may be as old as it likes. */
+static bool needs_newer_kernel(void)
+{
+	if (machine.minor >= 0 || loaded_driver() || !is_too_old())
+		return false;
+	return !is_any_installed();
+}
+
+/* Returns whether nothing else needs to be said about the driver. */
+static bool report_kernel(void)
+{
+	if (!needs_newer_kernel()) {
+		ok("kernel", "kernel %s on %s", machine.release, machine.processor);
+		return false;
+	}
+	broken("kernel", "kernel %s is too old: " MODULE " needs Linux " OLDEST " or newer",
+	       machine.release);
+	if (machine.container)
+		advise("on the host, install a newer kernel and boot that");
 	else
-		report_uninstalled();
+		advise("on %s, %s; then boot that", system_name(), system_says("kernel"));
+	return true;
 }
 
 /* Whether a word of the kernel's command line has this among its values. */
@@ -314,10 +163,18 @@ static void report_limits(void)
 
 void check_machine(void)
 {
+	bool is_said;
+
 	find_kernel();
-	find_container();
 	find_minor();
-	if (machine.minor == NOT_KNOWN)
+	machine.container = container_kind();
+	is_said = report_kernel();
+	if (machine.container)
+		note("container", "this is a container (%s); driver and nodes come from its host",
+		     machine.container);
+	if (is_said)
+		;
+	else if (machine.minor == NOT_KNOWN)
 		note("driver", "whether there is a driver is not known, as %s cannot be read",
 		     root_path("proc/misc"));
 	else if (machine.minor == NO_DRIVER)

@@ -61,11 +61,13 @@ static void advise_to_make(const struct node *node, const char *remove)
 	else if (node->may_be_link)
 		advise("devtmpfs makes it when the driver is loaded; here, ");
 	else
-		advise("the udev rule of rust_ashmem makes it beside the first; until then, ");
-	if (machine.minor >= 0)
-		advise("sudo mknod -m 0666 %s c %d %d", path, MISC_MAJOR, machine.minor);
-	else
+		advise("%s makes it beside the first; until then, ", node_maker());
+	if (machine.minor < 0) {
 		advise("have the driver loaded anew");
+		return;
+	}
+	advise("sudo mknod -m 0666 %s c %d %d", path, MISC_MAJOR, machine.minor);
+	mend("make_node %s", quoted(path));
 }
 
 static const char *kind_of(mode_t mode)
@@ -147,7 +149,8 @@ static bool check_mode(const struct node *node, const struct stat *info)
 		note(id, "%s, which is enough for this user and not for Android's programs", is);
 	else
 		broken(id, "%s, so %s cannot open it", is, geteuid() ? "this user" : "other users");
-	advise("sudo chmod 0666 %s; the udev rule of rust_ashmem keeps it so", path);
+	advise("sudo chmod 0666 %s; %s keeps it so", path, node_maker());
+	mend("chmod 0666 %s", quoted(path));
 	return false;
 }
 
@@ -203,10 +206,12 @@ static void report_no_access(const struct node *node, const char *what)
 {
 	if (is_mounted_nodev()) {
 		broken("open", "%s, as its file system is mounted nodev", what);
-		if (machine.container)
+		if (machine.container) {
 			advise_to_pass(node);
-		else
+		} else {
 			advise("sudo mount -o remount,dev %s", root_path("dev"));
+			mend("mount -o remount,dev %s", quoted(root_path("dev")));
+		}
 	} else if (faccessat(root_fd(), MAIN_NODE, R_OK | W_OK, AT_EACCESS)) {
 		note("open", "%s, because of its mode", what);
 	} else {
@@ -236,6 +241,7 @@ static void report_open(const struct node *node, int error)
 	case ENXIO:
 		broken("open", "%s, so no driver has its number any more", what);
 		advise("load the driver anew (sudo modprobe rust_ashmem), and look at dmesg");
+		mend("modprobe rust_ashmem");
 		break;
 	default:
 		broken("open", "%s", what);

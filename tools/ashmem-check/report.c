@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Prints findings, for people or as JSON, and counts them. */
+/*
+ * Prints findings, for people, as JSON, or as a script that mends what is broken, and
+ * counts them.
+ */
 #include <err.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,11 +16,13 @@ enum status { OK, NOTE, BROKEN };
 /* What is printed when it is known that no more advice will come. */
 static struct {
 	enum status status;
-	const char *id, *text, *advice;
+	/* Whether it says that something was not looked at. */
+	bool is_unknown;
+	const char *id, *text, *advice, *mending;
 } last;
 
-static bool as_json;
-static int findings, problems;
+static enum form form;
+static int findings, problems, unknowns;
 
 static const char *vtext(const char *format, va_list args)
 {
@@ -72,8 +77,8 @@ static void print(const char *s)
 		size_t len = character((const unsigned char *)s);
 
 		if (!len)
-			printf(as_json ? "\\\\x%02x" : "\\x%02x", (unsigned char)*s);
-		else if (as_json && (*s == '"' || *s == '\\'))
+			printf(form == JSON ? "\\\\x%02x" : "\\x%02x", (unsigned char)*s);
+		else if (form == JSON && (*s == '"' || *s == '\\'))
 			printf("\\%c", *s);
 		else
 			printf("%.*s", (int)len, s);
@@ -117,14 +122,60 @@ static void print_line(void)
 	putchar('\n');
 }
 
+/* Paths are below the root of tests, as are the files that these are for. */
+static void print_functions(void)
+{
+	printf("#!/bin/sh\n"
+	       "#\n"
+	       "# Mends what ashmem-check %s found on this machine. Made for the boot that it was\n"
+	       "# run in; read it, then run it as root. What it cannot mend is a comment.\n"
+	       "set -e\n"
+	       "[ \"$(id -u)\" = 0 ] || { echo 'Run this as root.' >&2; exit 1; }\n\n"
+	       "drop_line() {	# FILE LINE\n"
+	       "	grep -vxF -e \"$2\" \"$1\" >\"$1.new\" || :\n"
+	       "	cat \"$1.new\" >\"$1\"\n"
+	       "	rm \"$1.new\"\n"
+	       "}\n\n"
+	       "add_line() {	# FILE LINE\n"
+	       "	grep -qxF -e \"$2\" \"$1\" || printf '%%s\\n' \"$2\" >>\"$1\"\n"
+	       "}\n\n"
+	       "make_node() {	# PATH\n"
+	       "	minor=$(sed -n 's/^ *\\([0-9]*\\) ashmem$/\\1/p' %s)\n"
+	       "	[ -n \"$minor\" ] || { echo 'No driver is called ashmem yet.' >&2; exit 1; }\n"
+	       "	is=$(stat -c %%t:%%T \"$1\" 2>/dev/null) || :\n"
+	       "	if [ -L \"$1\" ] || [ \"$is\" != \"a:$(printf %%x \"$minor\")\" ]; then\n"
+	       "		if [ -d \"$1\" ] && [ ! -L \"$1\" ]; then rmdir \"$1\"; fi\n"
+	       "		rm -f \"$1\"\n"
+	       "		mknod \"$1\" c 10 \"$minor\"\n"
+	       "	fi\n"
+	       "	chmod 0666 \"$1\"\n"
+	       "}\n",
+	       VERSION, quoted(root_path("proc/misc")));
+}
+
+static void print_mending(void)
+{
+	if (last.status != BROKEN && !last.is_unknown)
+		return;
+	printf("\n# ");
+	print(last.text);
+	putchar('\n');
+	if (last.mending) {
+		printf("%s", last.mending);
+	} else if (last.advice) {
+		printf("# By hand: ");
+		print(last.advice);
+		putchar('\n');
+	}
+}
+
 static void print_last(void)
 {
+	static void (* const print_as[])(void) = { print_line, print_json, print_mending };
+
 	if (!findings)
 		return;
-	if (as_json)
-		print_json();
-	else
-		print_line();
+	print_as[form]();
 	/* Children print nothing, and must not repeat this. */
 	fflush(stdout);
 }
@@ -136,6 +187,8 @@ static void report(enum status status, const char *id, const char *format, va_li
 	last.id = id;
 	last.text = vtext(format, args);
 	last.advice = NULL;
+	last.mending = NULL;
+	last.is_unknown = false;
 	findings++;
 	problems += status == BROKEN;
 }
@@ -178,26 +231,92 @@ void advise(const char *format, ...)
 	last.advice = last.advice ? text("%s%s", last.advice, more) : more;
 }
 
-void report_begin(bool json)
+void unseen(const char *id, const char *format, ...)
 {
-	as_json = json;
-	if (json)
+	va_list args;
+
+	va_start(args, format);
+	report(NOTE, id, format, args);
+	va_end(args);
+	last.text = text("not looked at: %s", last.text);
+	last.is_unknown = true;
+	unknowns++;
+}
+
+void mend(const char *format, ...)
+{
+	const char *more;
+	va_list args;
+
+	va_start(args, format);
+	more = vtext(format, args);
+	va_end(args);
+	last.mending = text("%s%s\n", last.mending ?: "", more);
+}
+
+const char *quoted(const char *word)
+{
+	const char *made = "'", *end;
+
+	while ((end = strchr(word, '\''))) {
+		made = text("%s%.*s'\\''", made, (int)(end - word), word);
+		word = end + 1;
+	}
+	return text("%s%s'", made, word);
+}
+
+const char *with_name(const char *format, const char *name)
+{
+	const char *made = "", *at;
+
+	while ((at = strstr(format, "%s"))) {
+		made = text("%s%.*s%s", made, (int)(at - format), format, name);
+		format = at + 2;
+	}
+	return text("%s%s", made, format);
+}
+
+void report_begin(enum form wanted)
+{
+	form = wanted;
+	if (form == JSON)
 		printf("{\"version\": \"%s\", \"findings\": [", VERSION);
+	else if (form == SCRIPT)
+		print_functions();
+}
+
+static const char *verdict(void)
+{
+	return problems ? "broken" : unknowns ? "unknown" : "good";
+}
+
+static void print_verdict(void)
+{
+	if (problems == 1)
+		printf("verdict: BROKEN, 1 problem; it is above, with what to do\n");
+	else if (problems)
+		printf("verdict: BROKEN, %d problems; begin with the first\n", problems);
+	else if (unknowns)
+		printf("verdict: unknown, as not all could be looked at, see above\n");
+	else
+		printf("verdict: good, /dev/ashmem serves this user\n");
+}
+
+static void print_end(void)
+{
+	if (form == JSON)
+		printf("\n], \"problems\": %d, \"verdict\": \"%s\"}\n", problems, verdict());
+	else if (form == SCRIPT)
+		printf("\n# verdict: %s\n", verdict());
+	else
+		print_verdict();
 }
 
 int report_end(void)
 {
 	print_last();
-	if (as_json)
-		printf("\n], \"problems\": %d, \"verdict\": \"%s\"}\n", problems,
-		       problems ? "broken" : "good");
-	else if (!problems)
-		printf("verdict: good, /dev/ashmem serves this user\n");
-	else if (problems == 1)
-		printf("verdict: BROKEN, 1 problem; it is above, with what to do\n");
-	else
-		printf("verdict: BROKEN, %d problems; begin with the first\n", problems);
+	print_end();
 	if (fflush(stdout) || ferror(stdout))
-		return -1;
-	return problems;
+		return 2;
+	return problems ? 1 : unknowns ? 3 : 0;
 }

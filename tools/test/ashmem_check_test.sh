@@ -78,11 +78,11 @@ prints_nowhere() {
 
 # builds FLAGS: whether all of it can be built so, without a warning.
 builds() {
-	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 	rm -rf "$TMP/other"
+	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..61"
+echo "1..129"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -140,6 +140,75 @@ result "a kernel that loads no more is told" says 1 '^BROKEN .*but not loaded.*:
 unloaded; echo 'kernel/drivers/staging/android/ashmem_linux.ko.xz:' >"$M/lib/modules/$RELEASE/modules.dep"
 result "the C driver's module is told" says 1 '^BROKEN .*the module ashmem_linux is installed'
 
+# What keeps an installed module from being loaded.
+unloaded; mkdir -p "$M/etc/modprobe.d" "$M/usr/lib/modprobe.d"; echo 'updates/rust_ashmem.ko:' >"$M/lib/modules/$RELEASE/modules.dep"
+echo 'install rust_ashmem /bin/false' >"$M/etc/modprobe.d/no.conf"
+result "an install line is told" says 1 \
+	"^BROKEN .*but not loaded, and a line of .*/etc/modprobe\\.d/no\\.conf, \"install rust_ashmem /bin/false\", runs '/bin/false' instead of loading it: take that line out"
+mv "$M/etc/modprobe.d/no.conf" "$M/usr/lib/modprobe.d"; ln -s /dev/null "$M/etc/modprobe.d/no.conf"
+result "one that is masked is not" says_nothing_of 'install rust_ashmem'
+rm "$M/etc/modprobe.d/no.conf"; printf 'blacklist \\\nrust-ashmem\n' >"$M/usr/lib/modprobe.d/no.conf"
+result "a blacklist line is told" says 1 '^BROKEN .*/usr/lib/modprobe\.d/no\.conf, "blacklist +rust-ashmem", keeps it from being loaded at boot'
+echo 'alias ashmem_linux off' >"$M/usr/lib/modprobe.d/no.conf"
+result "an alias of its alias is told" says 1 "^BROKEN .*\"alias ashmem_linux off\", makes its name mean 'off'"
+echo 'install rust_ashmem /sbin/modprobe --ignore-install rust_ashmem' >"$M/usr/lib/modprobe.d/no.conf"
+result "a line that loads it is none" says_nothing_of 'instead of loading'
+rm "$M/usr/lib/modprobe.d/no.conf"; echo 'quiet modprobe.blacklist=nouveau,rust_ashmem' >"$M/proc/cmdline"
+result "modprobe.blacklist is told" says 1 \
+	"^BROKEN .*, and modprobe\\.blacklist=rust_ashmem on the kernel's command line forbids it: take .*; sudo modprobe"
+echo 'module_blacklist=rust_ashmem' >"$M/proc/cmdline"
+result "module_blacklist takes a reboot" says 1 '^BROKEN .*module_blacklist=rust_ashmem .*: take module_blacklist= off .* and reboot$'
+machine; mkdir -p "$M/etc/modprobe.d"; echo 'blacklist rust_ashmem' >"$M/etc/modprobe.d/no.conf"
+result "and so is that at the next boot it will not be" says 1 '^note +the module is loaded, and may not be after the next boot: a line of'
+
+# Kernels that are too old: that comes first, and nothing else is asked for.
+too_old() {
+	says 1 "^BROKEN +kernel [^ ]+ is too old: rust_ashmem needs Linux [0-9.]+ or newer: $1; then boot that$" \
+		'^verdict: BROKEN, 1 problem;' && head -n 1 "$TMP/said" | grep -q '^BROKEN'
+}
+unloaded; echo 6.12.63+deb13-amd64 >"$M/proc/sys/kernel/osrelease"; mkdir -p "$M/etc" "$M/var/lib/dkms/rust-ashmem"
+printf 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian"\n' >"$M/etc/os-release"
+result "a kernel that is too old is told, with what brings another" too_old \
+	'on Debian, sudo apt install -t trixie-backports linux-image-amd64 linux-headers-amd64 .*'
+result "DKMS, which passes it over, is not asked" says_nothing_of 'sudo dkms'
+printf 'ID=ubuntu\nVERSION_ID="24.04"\n' >"$M/etc/os-release"
+result "on Ubuntu, too" too_old 'on this system, sudo apt install linux-generic-hwe-24\.04.*'
+rm "$M/etc/os-release"
+result "and where nobody knows what brings one" too_old 'on this system, where to get .* is not known.*'
+: >"$M/.dockerenv"
+result "in a container it is the host's" says 1 '^BROKEN +kernel .* is too old: .*: on the host, install a newer kernel'
+unloaded; echo 5.10.0 >"$M/proc/sys/kernel/osrelease"; mkdir "$M/lib/modules/5.10.0"; echo 'kernel/ashmem_linux.ko:' >"$M/lib/modules/5.10.0/modules.dep"
+result "one that has a driver of its own is not" says 1 '^BROKEN +the module ashmem_linux is installed'
+
+# Where modules are elsewhere, or cannot be put.
+unloaded; mkdir -p "$M/run/booted-system/kernel-modules/lib/modules/$RELEASE"
+echo 'extra/rust_ashmem.ko.xz:' >"$M/run/booted-system/kernel-modules/lib/modules/$RELEASE/modules.dep"
+result "modules of NixOS are found" says 1 '^BROKEN +the module rust_ashmem is installed \(.*/run/booted-system/kernel-modules/.*\) but not loaded: sudo modprobe'
+unloaded; mkdir -p "$M/run" "$M/etc"; : >"$M/run/ostree-booted"; echo 'ID=fedora' >"$M/etc/os-release"
+result "a system that is not written to is told" says 1 \
+	'^BROKEN +no ashmem driver is installed .*; modules cannot be put beside .*: build the module in a toolbox, then sudo make install-writable'
+mkdir -p "$M/var/lib/rust_ashmem/$RELEASE"; : >"$M/var/lib/rust_ashmem/$RELEASE/rust_ashmem.ko"
+result "a module that was put elsewhere is found" says 1 '^BROKEN +the module rust_ashmem is installed .*: sudo insmod .*/var/lib/rust_ashmem/'
+
+# What makes the nodes.
+machine; mkdir -p "$M/run/udev" "$M/run/systemd/system" "$M/usr/local/lib/udev/rules.d"; : >"$M/run/udev/control"
+result "udev without the rule is told" says 1 '^note +udev makes the nodes, and has no rule of rust_ashmem: ' \
+	'^BROKEN .*ashmem0.*: the udev rule of rust_ashmem makes it'
+: >"$M/usr/local/lib/udev/rules.d/60-rust_ashmem.rules"
+result "udev with it is fine" says 1 '^ok +udev makes the nodes, by the rule in .*/usr/local/lib/udev/rules\.d'
+rm -r "$M/run/systemd"; mkdir "$M/run/openrc"
+result "a rule where eudev does not look is told" says 1 '^note +udev makes the nodes, and the rule of rust_ashmem is where it does not look without systemd'
+rm -r "$M/run/udev"
+result "no device manager is told" says 1 '^note +no device manager runs here under OpenRC, .*run rust_ashmem-nodes' '^BROKEN .*ashmem0.*: rust_ashmem-nodes, to be run'
+result "which no udev rule can help" says_nothing_of 'udev rule'
+mkdir -p "$M/etc"; echo 'console root:tty 0600' >"$M/etc/mdev.conf"
+result "mdev without a line is told" says 1 '^note +mdev makes the nodes, and .*/etc/mdev\.conf has no line for ashmem' \
+	'^BROKEN .*ashmem0.*: the line of rust_ashmem in /etc/mdev.conf makes it'
+echo 'ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes' >>"$M/etc/mdev.conf"
+result "mdev with it is fine" says 1 '^ok +mdev makes the nodes, by a line of'
+rm "$M/etc/mdev.conf"; mkdir "$M/proc/5"; echo mdevd >"$M/proc/5/comm"
+result "mdevd is told by its process" says 1 '^note +mdevd makes the nodes'
+
 # Nodes.
 machine
 result "a missing node is told" says 1 '^BROKEN +there is no .*/dev/ashmem, which .*: .*sudo mknod -m 0666 .*/dev/ashmem c 10 3$'
@@ -174,7 +243,7 @@ result "in podman, the host is to load the driver" says 1 "^BROKEN +no ashmem dr
 
 # Waydroid and redroid.
 unloaded; mkdir -p "$M/var/lib/waydroid"
-result "Waydroid without settings is told" says 1 '^note +Waydroid.s settings in .* cannot be read: run'
+result "Waydroid without settings is told" says 1 '^note +not looked at: Waydroid.s settings in .*, which cannot be read: run'
 printf 'ro.x=1\nsys.use_memfd=true\n' >"$M/var/lib/waydroid/waydroid_base.prop"
 result "Waydroid with memfds is told" says 1 '^note +Waydroid has Android use memfds, as .*/waydroid_base\.prop says: that serves'
 echo 'sys.use_memfd=false' >>"$M/var/lib/waydroid/waydroid_base.prop"
@@ -191,7 +260,116 @@ result "redroid that was started before is told" says 1 '^BROKEN +there is no /d
 mkdir -p "$M/proc/77/root/dev"; ln -s /dev/full "$M/proc/77/root/dev/ashmem"
 result "redroid with a stale node is told" says 1 "^BROKEN +/dev/ashmem in the redroid container 0123456789ab is stale: start it anew"
 sed -i 's/redroid/other/' "$D/config.v2.json"
-result "other containers are left alone" says_nothing_of redroid
+result "an image of another name is told by its arguments" says 1 '^BROKEN +/dev/ashmem in the Android container 0123456789ab is stale'
+sed -i 's/androidboot/something/g' "$D/config.v2.json"
+result "other containers are left alone" says_nothing_of 'the (redroid|Android) container'
+
+# Container engines. Each is given one container without the device, then one with it.
+ID=$(printf 'c%.0s' {1..64})
+
+# oci DIRECTORY [DEVICE]: what an OCI runtime is given for a container of Android.
+oci() {
+	local device=${2:+"{ \"path\": \"$2\", \"type\": \"c\" }"}
+	mkdir -p "$M/$1"
+	cat >"$M/$1/config.json" <<-EOF
+		{
+		  "process": { "args": [ "/init", "androidboot.hardware=own" ],
+		    "capabilities": { "bounding": [ "${CAPABILITY:-CAP_CHOWN}" ] } },
+		  "mounts": [ { "destination": "/dev", "type": "tmpfs" } ${MOUNT:-} ],
+		  "linux": { "devices": [ $device ] }
+		}
+	EOF
+}
+
+# docker DIRECTORY [DEVICE]: what Docker keeps of one.
+docker() {
+	local device=${2:+"{ \"PathInContainer\": \"$2\" }"}
+	mkdir -p "$M/$1/containers/$ID"
+	echo '{ "State": { "Pid": 0 }, "Args": [ "androidboot.hardware=own" ] }' >"$M/$1/containers/$ID/config.v2.json"
+	echo "{ \"Privileged\" : false, \"Devices\": [ $device ] }" >"$M/$1/containers/$ID/hostconfig.json"
+}
+
+# engine NAME MAKE DIRECTORY [SIGN]: whether those that this makes are judged.
+engine() {
+	machine
+	[[ -z ${4:-} ]] || mkdir -p "$M/$4"
+	"$2" "$3"
+	says 1 "^BROKEN +the Android container cccccccccccc${1:+ of $1} gets no /dev/ashmem: .+" || return
+	"$2" "$3" /dev/ashmem
+	says 1 "^ok +the Android container cccccccccccc${1:+ of $1} gets /dev/ashmem" &&
+		says_nothing_of '^BROKEN.*container|not looked at'
+}
+
+moved() {
+	machine
+	mkdir -p "$M/etc/docker"
+	echo '{ "log-driver": "local", "data-root": "/srv/docker" }' >"$M/etc/docker/daemon.json"
+	docker var/lib/docker
+	docker srv/docker /dev/ashmem
+	says 1 '^ok +the Android container cccccccccccc gets' && says_nothing_of '^BROKEN.*container'
+}
+
+TASK=io.containerd.runtime.v2.task
+result "Docker" engine "" docker var/lib/docker
+result "Docker with userns-remap" engine "" docker var/lib/docker/231072.231072
+result "Docker with another data-root, and what it left behind" moved
+result "Docker from snap" engine "docker from snap" docker var/snap/docker/common/var-lib-docker
+result "rootless Docker" engine "rootless docker" docker home/joe/.local/share/docker
+result "podman" engine podman oci "var/lib/containers/storage/overlay-containers/$ID/userdata"
+result "podman with another driver" engine podman oci "var/lib/containers/storage/vfs-containers/$ID/userdata"
+result "rootless podman" engine "rootless podman" oci "home/joe/.local/share/containers/storage/overlay-containers/$ID/userdata"
+result "rootless podman on an ostree system" engine "rootless podman" oci "var/home/joe/.local/share/containers/storage/overlay-containers/$ID/userdata"
+result "CRI-O" engine CRI-O oci "var/lib/containers/storage/overlay-containers/$ID/userdata" run/crio
+result "containerd, as by nerdctl" engine containerd oci "run/containerd/$TASK/default/$ID" var/lib/containerd
+result "k3s" engine k3s oci "run/k3s/containerd/$TASK/k8s.io/$ID"
+result "k0s" engine k0s oci "run/k0s/containerd/$TASK/k8s.io/$ID"
+result "MicroK8s" engine MicroK8s oci "var/snap/microk8s/common/run/containerd/$TASK/k8s.io/$ID"
+K3S=run/k3s/containerd/$TASK/k8s.io/$ID
+machine; MOUNT=', { "destination": "/dev/ashmem", "source": "/dev/ashmem", "type": "bind" }' oci "$K3S"
+result "a hostPath volume alone is no right to open it" says 1 '^BROKEN .* of k3s has /dev/ashmem mounted, and no right to open it: run its pod with'
+machine; CAPABILITY=CAP_SYS_MODULE oci "$K3S"; echo 77 >"$M/$K3S/init.pid"; mkdir -p "$M/proc/77/root/dev"
+result "a privileged one without it was started before" says 1 '^BROKEN +there is no /dev/ashmem in the Android container cccccccccccc of k3s: start it anew'
+machine; mkdir -p "$M/run/k3s/containerd"
+result "an engine that shows nothing is not called looked at" says 1 '^note +not looked at: containers of k3s, which is here'
+DATA=$M/var/lib/rancher/k3s/agent/containerd/io.containerd.metadata.v1.bolt/meta.db
+machine; mkdir -p "${DATA%/*}"; printf 'x\0"args":["/init","androidboot.hardware=own"]' >"$DATA"
+result "one that does not run is seen in the database" says 1 '^note +not looked at: Android.s containers of k3s that do not run, which .*/meta\.db mentions'
+echo other >"$DATA"
+result "where there is none, nothing is said" says_nothing_of k3s
+machine; mkdir -p "$M/proc/88/root/dev"; printf '/init\0androidboot.hardware=own\0' >"$M/proc/88/cmdline"
+result "one that no engine wrote down is seen by its process" says 1 '^BROKEN +there is no /dev/ashmem in the Android container with process 88'
+machine; mkdir -p "$M/var/lib/lxc/android"
+printf 'lxc.mount.entry = /dev/binder dev/binder none bind\n#lxc.mount.entry = /dev/ashmem dev/ashmem none bind\n' >"$M/var/lib/lxc/android/config"
+result "LXC with a line that is commented out" says 1 '^BROKEN +the Android container android of LXC gets no /dev/ashmem, as a line of .*/config is commented out: #lxc\.mount'
+echo 'lxc.mount.entry=/dev/ashmem dev/ashmem none bind,optional,create=file' >>"$M/var/lib/lxc/android/config"
+result "LXC with a line" says 1 '^ok +the Android container android of LXC gets /dev/ashmem'
+machine; mkdir -p "$M/var/lib/lxc/web/rootfs"; echo 'lxc.rootfs.path = dir:/var/lib/lxc/web/rootfs' >"$M/var/lib/lxc/web/config"
+result "LXC without Android is left alone" says_nothing_of ' of LXC'
+machine; mkdir -p "$M/etc/pve/lxc"; printf 'ostype: unmanaged\nlxc.mount.entry: /dev/binderfs/binder dev/binder none bind\n' >"$M/etc/pve/lxc/101.conf"
+result "Proxmox" says 1 '^BROKEN +the Android container 101 of Proxmox gets no /dev/ashmem: add lxc\.cgroup2\.devices\.allow: c'
+
+# What Waydroid and Andromeda pass.
+ENTRY='lxc.mount.entry = /dev/ashmem dev/ashmem none bind,create=file,optional 0 0'
+STALE=dev/ashmemfedcba98-4567-89ab-cdef-0123456789ab
+for name in waydroid andromeda; do
+	title=${name^}
+	machine; D=$M/var/lib/$name; mkdir -p "$D/lxc/$name"; echo 'sys.use_memfd=false' >"$D/${name}_base.prop"
+	NODES=$D/lxc/$name/config_nodes
+	echo "$ENTRY" >"$NODES"
+	result "$title that passes the node" says_nothing_of "^BROKEN +$title"
+	sed -i 's/^/#/' "$NODES"
+	result "$title with a line that is commented out" says 1 \
+		"^BROKEN +$title passes no /dev/ashmem .*, as a line of .*/config_nodes is commented out: #lxc\\.mount.*: put in its place: $ENTRY; then restart"
+	echo "${ENTRY/ashmem/ashmem_old}" >"$NODES"
+	result "$title with a line for what is not there" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which is not there"
+	printf '%s\nlxc.mount.entry = /%s %s none bind,optional\n' "$ENTRY" $STALE $STALE >"$NODES"
+	result "$title with a line for another boot" says 1 \
+		"^BROKEN +$title does not pass the node that Android 16 opens, as a line of .* is for the node of another boot: .*: put in its place: lxc\\.mount\\.entry = /dev/ashmem$BOOT_ID dev/ashmem$BOOT_ID "
+	sed -i "s/fedcba98-4567-89ab-cdef-0123456789ab/$BOOT_ID/g" "$NODES"
+	result "$title with one for this boot" says_nothing_of "$title (passes no|does not pass)"
+	: >"$NODES"
+	result "$title that passes nothing" says 1 "^BROKEN +$title passes no /dev/ashmem into its container: have .* sudo $name upgrade --offline"
+done
 
 # Security modules.
 machine; mkdir -p "$M/sys/fs/selinux" "$M/proc/self/attr"; echo 'docker-default (enforce)' >"$M/proc/self/attr/current"
@@ -201,7 +379,35 @@ result "another module's label is not taken for AppArmor's" says_nothing_of AppA
 echo 1 >"$M/sys/fs/selinux/enforce"
 result "SELinux is told" says 1 '^note +SELinux enforces, and the label of /dev/ashmem is '
 
+# The script that mends. It is read, and files of a made-up machine are mended by it.
+script() {
+	local status=0
+	check --fix || status=$?
+	[[ $status == 1 ]] && sh -n "$TMP/said" && grep -qE -- "$1" "$TMP/said"
+}
+
+# mends FILE LINE...: whether the file has these lines then.
+mends() {
+	check --fix || true
+	sed -n '/^drop_line()/,/^}/p; /^add_line()/,/^}/p; /^drop_line /p; /^add_line /p' "$TMP/said" >"$TMP/script"
+	sh -e "$TMP/script" && printf '%s\n' "${@:2}" | diff - "$1" >>"$TMP/said"
+}
+machine
+result "--fix makes nodes" script "^make_node '.*/dev/ashmem$BOOT_ID'$"
+unloaded; mkdir -p "$M/etc/modprobe.d"; echo 'updates/rust_ashmem.ko:' >"$M/lib/modules/$RELEASE/modules.dep"
+F="$M/etc/modprobe.d/it's.conf"
+printf "install rust_ashmem echo 'no' \"\$(no)\"\nother\n" >"$F"
+result "--fix loads the module" script '^modprobe rust_ashmem$'
+result "--fix takes lines out, whatever is in them" mends "$F" other
+machine; D=$M/var/lib/waydroid; mkdir -p "$D/lxc/waydroid"; echo 'sys.use_memfd=false' >"$D/waydroid_base.prop"
+printf 'first\n# lxc.mount.entry = /dev/ashmem dev/ashmem none bind 0 0\nlxc.mount.entry = /%s %s none bind\n' $STALE $STALE >"$D/lxc/waydroid/config_nodes"
+result "--fix mends what Waydroid passes" mends "$D/lxc/waydroid/config_nodes" first "$ENTRY" "${ENTRY//ashmem/ashmem$BOOT_ID}"
+unloaded; echo 6.1.0 >"$M/proc/sys/kernel/osrelease"; mkdir "$M/etc"; printf 'PRETTY_NAME="x\ry"\n' >"$M/etc/os-release"
+result "--fix says what is to be done by hand" script '^# By hand: on x.x0dy, '
+result "--fix and --json exclude each other" ends 2 --fix --json
+
 # JSON.
+machine; mkdir -p "$M/sys/fs/selinux"; echo 1 >"$M/sys/fs/selinux/enforce"
 result "JSON has each finding" json 'set(said) == {"version", "findings", "problems", "verdict"} and all(set(f) ==
 	{"id", "status", "text", "advice"} and f["status"] in ("ok", "note", "broken") for f in said["findings"])'
 result "an id is said once" json 'len(found) == len(said["findings"])'

@@ -80,6 +80,7 @@ expect() {
 	out=$(env -i PATH="$M/usr/bin:$TMP/bin" HOME="$M" DOCTOR_ROOT="$M" KREL=$KREL KO="$M/rust_ashmem.ko" \
 		${ENV:+"$ENV"} "$TMP/bin/bash" "$DOCTOR" $asked 2>&1)
 	status=$?
+	OUT=$out
 	re="$status $(grep -E '^(build|load): ' <<<"$out" | tr '\n' ' ')"
 	[ "${re% }" = "$want" ] || bad="is '${re% }' instead of '$want'; "
 	for re in "$@"; do
@@ -98,7 +99,7 @@ expect() {
 }
 
 echo 'KTAP version 1'
-echo '1..35'
+echo '1..61'
 ENV=
 
 machine
@@ -137,6 +138,57 @@ distribution Ubuntu 'ID=ubuntu\nID_LIKE=debian' 'sudo apt install rustc-1\.85' "
 distribution Arch 'ID=cachyos\nID_LIKE=arch' 'sudo pacman -S rust' 'package linux-headers .* carries it'
 distribution Fedora 'ID=fedora' 'sudo dnf install rust-1\.85\.1 rust-src' 'package kernel-devel carries none'
 distribution NixOS 'ID=nixos' "take the kernel's moduleBuildDependencies, which have it" "the kernel's dev output carries it"
+
+distribution 'Arch, linux-lts' 'ID=endeavouros\nID_LIKE=arch' 'sudo pacman -S rust' 'package linux-headers .* carries it'
+distribution Tumbleweed 'ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"' 'sudo zypper install rust1\.85' 'whether kernel-test-devel'
+distribution Void 'ID="void"' 'sudo xbps-install -S rust rust-src' 'linux7\.3-headers carries none'
+distribution Gentoo 'ID=gentoo' '.*eselect rust list.*' 'the build directory has it'
+distribution Alpine 'ID=alpine' 'as root: apk add rust rust-src' 'linux-test-dev carries none'
+distribution postmarketOS 'ID=postmarketos\nID_LIKE=alpine' 'apk add rust rust-src.*' "only the kernel's own build directory"
+distribution Mint 'ID=linuxmint\nID_LIKE="ubuntu debian"\nVERSION_ID="22.2"\nUBUNTU_CODENAME=noble' 'sudo apt install rustc-1\.85' "package linux-lib-rust-$KREL"
+
+# sealed NAME OS-RELEASE REGEX: what it says where /usr is not written to.
+sealed() {
+	machine
+	mkdir -p "$M/run" && : >"$M/run/ostree-booted"
+	printf '%b\n' "$2" >"$M/etc/os-release"
+	expect "$1" 0 yes yes "^note +/usr is not written to here: $3"
+}
+sealed Silverblue 'ID=fedora\nVARIANT_ID=silverblue' 'build the module in a toolbox, then sudo make install-writable; or layer'
+sealed Bazzite 'ID=bazzite\nID_LIKE="fedora"' 'build the module in a toolbox'
+sealed Bluefin 'ID=bluefin\nID_LIKE="fedora"' 'build the module in a toolbox'
+sealed SteamOS 'ID=steamos\nID_LIKE=arch' 'build in a container .*, then sudo make install-writable'
+
+# old NAME RELEASE OS-RELEASE REGEX: what it says of a kernel that is too old, which is all it
+# says before the verdict.
+old() {
+	local KREL=$2
+	machine
+	printf '%b\n' "$3" >"$M/etc/os-release"
+	expect "$1" 1 no no "^MISSING +kernel $(sed 's/[+.]/[&]/g' <<<"$2") is too old, rust_ashmem needs Linux [0-9.]+ or newer: on .*: $4; then boot that"
+	[ "$(sed -n 1p <<<"$OUT" | cut -c 1-7)" = MISSING ] && [ "$(grep -c : <<<"$OUT")" = 4 ] || { FAILED=$((FAILED + 1)); echo "# not the first or not all"; }
+}
+old "Debian 13's kernel" 6.12.63+deb13-cloud-amd64 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie' \
+	'sudo apt install -t trixie-backports linux-image-cloud-amd64 linux-headers-cloud-amd64.*'
+old "Debian 12's kernel" 6.1.0-41-amd64 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm' 'no package of this release .*; upgrade to Debian 13.*'
+old "Ubuntu 26.04's kernel" 6.14.0-22-generic 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="26.04"' 'sudo apt install linux-generic-hwe-26\.04,.*'
+old "Ubuntu 24.04's kernel" 6.8.0-90-generic 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"' 'sudo apt install linux-generic-hwe-24\.04,.*'
+old "Proxmox's kernel" 6.17.4-2-pve 'ID=debian\nVERSION_ID="13"' 'sudo apt install proxmox-default-kernel,.*'
+old "WSL's kernel" 6.6.87.2-microsoft-standard-WSL2 'ID=ubuntu\nVERSION_ID="24.04"' 'on Windows: wsl --update;.*'
+old "SteamOS's kernel" 6.11.11-valve24-1-neptune-611 'ID=steamos\nID_LIKE=arch' 'an update of SteamOS.*'
+old "Alpine's kernel" 6.12.58-0-lts 'ID=alpine' 'as root: apk add linux-stable.*'
+old "Tumbleweed's kernel" 6.17.1-1-default 'ID="opensuse-tumbleweed"' 'sudo zypper dup'
+old "Void's kernel" 6.12.60_1 'ID=void' 'sudo xbps-install -Su linux-mainline'
+old "Gentoo's kernel" 6.12.58-gentoo-dist 'ID=gentoo' 'sudo emerge .*'
+old "NixOS's kernel" 6.12.58 'ID=nixos' 'boot\.kernelPackages = .*'
+old "nobody knows whose kernel" 6.6.1 'ID=other' 'where to get a newer one here is not known.*'
+machine; KREL=6.1.0-41-amd64; : >"$M/.dockerenv"
+expect "a container's host's" 1 no no '^MISSING +kernel 6\.1\.0-41-amd64 is too old, .*: it is the host that has to boot a newer one$'
+KREL=7.3.4-test
+
+N=$((N + 1))
+if [ "$(head -n 1 "$DOCTOR")" = '#!/usr/bin/env bash' ]; then echo "ok $N - NixOS has no /bin/bash"
+else FAILED=$((FAILED + 1)); echo "not ok $N - NixOS has no /bin/bash"; fi
 
 machine; mv "$M/usr/bin/rustc" "$M/usr/bin/rustc-1.85"
 expect 'rustc under another name' 0 yes yes '^next: make RUSTC=.*/usr/bin/rustc-1\.85 && sudo insmod'

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The container engines that are known. Another one is a row here and nothing else. */
+#include "check.h"
+#include "engines.h"
+
+#define DOCKER_FILES	"/containers/*/config.v2.json"
+#define PODMAN_FILES	"/*-containers/*/userdata/config.json"
+#define PODMAN_LIST	"/*-containers/containers.json"
+#define PODMAN_VOLATILE	"/*-containers/volatile-containers.json"
+#define TASKS		"/io.containerd.runtime.v*/*/*/config.json"
+#define METADATA	"/io.containerd.metadata.v1.bolt/meta.db"
+#define MAKE_ANEW	"make it anew with --device /dev/ashmem or with --privileged"
+#define IN_POD		"run its pod with securityContext.privileged, or pass it by a device " \
+			"plugin or CDI; a hostPath volume alone is no right to open it"
+#define LXC_LINE	"/dev/ashmem dev/ashmem none bind,optional,create=file"
+
+const struct engine engines[] = {
+	{
+		.name = "docker",
+		.signs = { "run/docker.sock", "var/lib/docker" },
+		.containers = { "var/lib/docker" DOCKER_FILES,
+				/* With userns-remap. */
+				"var/lib/docker/*.*" DOCKER_FILES },
+		.moved = { { "etc/docker/daemon.json", "data-root", DOCKER_FILES },
+			   { "etc/docker/daemon.json", "graph", DOCKER_FILES },
+			   { "etc/default/docker", "--data-root", DOCKER_FILES },
+			   { "etc/systemd/system/docker.service.d/*.conf", "--data-root",
+			     DOCKER_FILES } },
+		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
+	}, {
+		.name = "docker from snap",
+		.signs = { "var/snap/docker", "run/snap.docker" },
+		.containers = { "var/snap/docker/common/var-lib-docker" DOCKER_FILES },
+		.moved = { { "var/snap/docker/current/config/daemon.json", "data-root",
+			     DOCKER_FILES } },
+		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
+	}, {
+		.name = "rootless docker",
+		.signs = { "~/.local/share/docker" },
+		.program = "usr/bin/dockerd-rootless.sh",
+		.containers = { "~/.local/share/docker" DOCKER_FILES },
+		.moved = { { "~/.config/docker/daemon.json", "data-root", DOCKER_FILES } },
+		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
+	}, {
+		.name = "balenaEngine",
+		.signs = { "run/balena-engine.sock", "var/lib/balena-engine", "var/lib/balena" },
+		.containers = { "var/lib/balena-engine" DOCKER_FILES, "var/lib/balena" DOCKER_FILES,
+				"mnt/data/docker" DOCKER_FILES },
+		.format = DOCKER, .pass = MAKE_ANEW, .again = "balena restart %s",
+	}, {
+		.name = "CRI-O",
+		.signs = { "run/crio", "var/run/crio", "var/lib/crio" },
+		.containers = { "run/containers/storage" PODMAN_FILES,
+				"var/lib/containers/storage" PODMAN_FILES },
+		.format = OCI, .pass = IN_POD, .again = "kubectl delete its pod",
+	}, {
+		.name = "podman",
+		.signs = { "var/lib/containers/storage", "run/podman/podman.sock" },
+		/* CRI-O has its own there, too. */
+		.containers = { "var/lib/containers/storage" PODMAN_FILES,
+				"run/containers/storage" PODMAN_FILES },
+		.moved = { { "etc/containers/storage.conf", "graphroot", PODMAN_FILES },
+			   { "etc/containers/storage.conf", "runroot", PODMAN_FILES } },
+		.database = { "var/lib/containers/storage" PODMAN_LIST,
+			      "var/lib/containers/storage" PODMAN_VOLATILE },
+		.format = OCI, .pass = MAKE_ANEW, .again = "podman restart %s",
+	}, {
+		.name = "rootless podman",
+		.signs = { "~/.local/share/containers/storage" },
+		.program = "usr/bin/podman",
+		.containers = { "~/.local/share/containers/storage" PODMAN_FILES },
+		.moved = { { "~/.config/containers/storage.conf", "graphroot", PODMAN_FILES },
+			   { "etc/containers/storage.conf", "rootless_storage_path",
+			     PODMAN_FILES } },
+		.database = { "~/.local/share/containers/storage" PODMAN_LIST,
+			      "~/.local/share/containers/storage" PODMAN_VOLATILE },
+		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
+		.again = "podman restart %s",
+	}, {
+		.name = "containerd",
+		.signs = { "run/containerd/containerd.sock", "var/lib/containerd" },
+		.containers = { "run/containerd" TASKS, "run/docker/containerd/daemon" TASKS },
+		.moved = { { "etc/containerd/config.toml", "state", TASKS } },
+		.database = { "var/lib/containerd" METADATA },
+		.format = OCI, .pass = MAKE_ANEW ", or in a pod privileged",
+		.again = "nerdctl restart %s, or kubectl delete its pod",
+	}, {
+		.name = "rootless containerd",
+		.signs = { "~/.local/share/containerd" },
+		.program = "usr/bin/containerd-rootless.sh",
+		.containers = { "run/user/*/containerd" TASKS },
+		.database = { "~/.local/share/containerd" METADATA },
+		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
+		.again = "nerdctl restart %s",
+	}, {
+		.name = "k3s",
+		.signs = { "run/k3s", "var/lib/rancher" },
+		.containers = { "run/k3s/containerd" TASKS },
+		.database = { "var/lib/rancher/*/agent/containerd" METADATA },
+		.format = OCI, .pass = IN_POD, .again = "kubectl delete its pod",
+	}, {
+		.name = "k0s",
+		.signs = { "run/k0s", "var/lib/k0s" },
+		.containers = { "run/k0s/containerd" TASKS },
+		.database = { "var/lib/k0s/containerd" METADATA },
+		.format = OCI, .pass = IN_POD, .again = "kubectl delete its pod",
+	}, {
+		.name = "MicroK8s",
+		.signs = { "var/snap/microk8s" },
+		.containers = { "var/snap/microk8s/common/run/containerd" TASKS },
+		.database = { "var/snap/microk8s/common/var/lib/containerd" METADATA },
+		.format = OCI, .pass = IN_POD, .again = "kubectl delete its pod",
+	}, {
+		.name = "LXC",
+		.signs = { "var/lib/lxc", "~/.local/share/lxc" },
+		.containers = { "var/lib/lxc/*/config", "~/.local/share/lxc/*/config" },
+		.format = LXC,
+		.pass = "add lxc.cgroup2.devices.allow = c 10:* rwm and lxc.mount.entry = "
+			LXC_LINE,
+		.again = "lxc-stop %s && lxc-start %s",
+	}, {
+		.name = "Proxmox",
+		.signs = { "etc/pve/lxc" },
+		.containers = { "etc/pve/lxc/*.conf" },
+		.format = LXC,
+		.pass = "add lxc.cgroup2.devices.allow: c 10:* rwm and lxc.mount.entry: " LXC_LINE,
+		.again = "pct reboot %s",
+	}, {
+		.name = "Incus",
+		.signs = { "var/lib/incus" },
+		.containers = { "run/incus/*/lxc.conf", "var/log/incus/*/lxc.conf" },
+		.database = { "var/lib/incus/database/global/db.bin" },
+		.format = LXC,
+		.pass = "incus config device add %s ashmem unix-char source=/dev/ashmem mode=0666",
+		.again = "incus restart %s",
+	}, {
+		.name = "LXD",
+		.signs = { "var/snap/lxd", "var/lib/lxd" },
+		.containers = { "var/snap/lxd/common/lxd/logs/*/lxc.conf",
+				"var/log/lxd/*/lxc.conf" },
+		.database = { "var/snap/lxd/common/lxd/database/global/db.bin",
+			      "var/lib/lxd/database/global/db.bin" },
+		.format = LXC,
+		.pass = "lxc config device add %s ashmem unix-char source=/dev/ashmem mode=0666",
+		.again = "lxc restart %s",
+	},
+};
+
+const size_t engine_count = ARRAY_SIZE(engines);

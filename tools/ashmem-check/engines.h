@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Container engines: where each has what it wrote down about its containers. */
+#ifndef _ASHMEM_CHECK_ENGINES_H
+#define _ASHMEM_CHECK_ENGINES_H
+
+#include <stddef.h>
+
+enum format {
+	/* Docker's own, with what it was told about the host in a second file. */
+	DOCKER,
+	/* The configuration of an OCI runtime, which nearly all others give to it. */
+	OCI,
+	LXC,
+};
+
+struct engine {
+	const char *name;
+	/* If one of these is there, so is the engine. ~ is the home of each user, in turn. */
+	const char *signs[4];
+	/* A program of it: with that, homes that cannot be looked into may have containers. */
+	const char *program;
+	/* The files of its containers; each * is one name. */
+	const char *containers[7];
+	/* Where a setting may move them: a file, the key in it, and what is below that. */
+	struct {
+		const char *file, *key, *below;
+	} moved[4];
+	/* Its database, in which those that do not run are found. */
+	const char *database[3];
+	enum format format;
+	/* What to do with a container that lacks the node, or had it before. */
+	const char *pass, *again;
+};
+
+extern const struct engine engines[];
+extern const size_t engine_count;
+
+#endif /* _ASHMEM_CHECK_ENGINES_H */

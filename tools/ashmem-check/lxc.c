@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Lines of LXC's configuration that pass nodes into a container, as Waydroid has them, too. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+#define KEY		"lxc.mount.entry"
+#define MAIN		"dev/ashmem"
+/* Of a boot's ID. */
+#define ID_CHARACTERS	"0123456789abcdefABCDEF-"
+#define BLANKS		" \t"
+
+/* Takes a line to pieces; false if it is no entry, not even one that is commented out. */
+static bool parse(const char *line, struct lxc_entry *entry)
+{
+	char *rest, *options;
+
+	entry->line = text("%s", line);
+	entry->is_comment = line[strspn(line, BLANKS)] == '#';
+	line += strspn(line, BLANKS "#");
+	if (strncmp(line, KEY, strlen(KEY)))
+		return false;
+	line += strlen(KEY);
+	line += strspn(line, BLANKS);
+	/* Proxmox writes a colon. */
+	if (*line != '=' && *line != ':')
+		return false;
+	rest = strdup(line + 1);
+	entry->source = strtok_r(rest, BLANKS, &rest) ?: "";
+	entry->target = strtok_r(NULL, BLANKS, &rest) ?: "";
+	entry->target += strspn(entry->target, "/");
+	strtok_r(NULL, BLANKS, &rest);
+	options = strtok_r(NULL, BLANKS, &rest);
+	entry->binds = options && strstr(options, "bind");
+	return true;
+}
+
+/* What an entry means for a node that is to be at @target. */
+static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
+{
+	const char *source = entry->source + (*entry->source == '/');
+	bool is_aimed = !strcmp(entry->target, target);
+
+	if (!is_aimed && strcmp(source, target))
+		return LXC_NONE;
+	if (entry->is_comment)
+		return LXC_COMMENT;
+	if (!is_aimed || !entry->binds)
+		return LXC_WRONG;
+	/* That the node itself is missing is said elsewhere. */
+	if (!strcmp(source, target) || !strcmp(source, MAIN) || exists(source))
+		return LXC_GOOD;
+	return LXC_STALE;
+}
+
+enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_entry *entry)
+{
+	char *copy = strdup(file), *rest = copy, *line;
+	enum lxc_state best = LXC_NONE;
+
+	*entry = (struct lxc_entry){ };
+	while ((line = next_line(&rest))) {
+		struct lxc_entry one;
+		enum lxc_state state;
+
+		if (!parse(line, &one))
+			continue;
+		state = judge(&one, target);
+		if (state > best) {
+			best = state;
+			*entry = one;
+		}
+	}
+	free(copy);
+	return best;
+}
+
+/* Whether a path below /dev is that of the node of another boot. */
+static bool is_of_other_boot(const char *path, const char *boot_id)
+{
+	size_t len = strlen(MAIN);
+
+	path += *path == '/';
+	return !strncmp(path, MAIN, len) && strlen(path) == len + strlen(boot_id) &&
+		strspn(path + len, ID_CHARACTERS) == strlen(boot_id) &&
+		strcmp(path + len, boot_id);
+}
+
+const char *stale_lxc_line(const char *file, const char *boot_id)
+{
+	char *copy = strdup(file), *rest = copy, *line;
+	const char *found = NULL;
+
+	while (!found && (line = next_line(&rest))) {
+		struct lxc_entry entry;
+
+		if (parse(line, &entry) && !entry.is_comment &&
+		    (is_of_other_boot(entry.source, boot_id) ||
+		     is_of_other_boot(entry.target, boot_id)))
+			found = entry.line;
+	}
+	free(copy);
+	return found;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What makes the nodes below /dev, and whether it knows what this driver needs. */
+#include <string.h>
+
+#include "check.h"
+
+#define RULE	"60-rust_ashmem.rules"
+#define LINE	"ashmem"
+
+/* Where udev finds rules. The third is read by systemd's alone. */
+static const char * const rule_places[] = {
+	"etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d",
+	"usr/lib/udev/rules.d", "lib/udev/rules.d",
+};
+
+const char *node_maker(void)
+{
+	return manager_says("node") ?:
+		"the udev rule of rust_ashmem (or rust_ashmem-nodes, where there is no udev)";
+}
+
+static bool is_systemd(void)
+{
+	return !strcmp(init_says("name"), "systemd");
+}
+
+static const char *find_rule(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rule_places); i++)
+		if (exists(text("%s/" RULE, rule_places[i])))
+			return rule_places[i];
+	return NULL;
+}
+
+static void check_rule(const char *name)
+{
+	const char *place = find_rule();
+
+	if (!place) {
+		note("manager", "%s makes the nodes, and has no rule of rust_ashmem", name);
+		advise("without that the node for Android 16 is not made: sudo make install-files");
+	} else if (strstr(place, "local") && !is_systemd()) {
+		note("manager",
+		     "%s makes the nodes, and the rule of rust_ashmem is where it does not look %s: %s",
+		     name, "without systemd", root_path(place));
+		advise("put it into /etc/udev/rules.d: sudo make install-files does that");
+	} else {
+		ok("manager", "%s makes the nodes, by the rule in %s", name, root_path(place));
+	}
+}
+
+/* Whether a line of the file is about our device. The first that fits counts. */
+static void check_line(const char *name, const char *file)
+{
+	char *rest = read_file(file), *line;
+
+	while ((line = next_line(&rest))) {
+		line += strspn(line, "-");
+		if (!strncmp(line, LINE, strlen(LINE)) && strchr(" \t", line[strlen(LINE)])) {
+			ok("manager", "%s makes the nodes, by a line of %s", name, root_path(file));
+			return;
+		}
+	}
+	note("manager", "%s makes the nodes, and %s has no line for ashmem", name, root_path(file));
+	advise("it needs one before those that fit all, which sudo make install-files adds: ");
+	advise("ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes");
+}
+
+void check_manager(void)
+{
+	const char *name = manager_says("name"), *line = manager_says("line");
+
+	if (machine.container || !name)
+		return;
+	if (manager_says("rule"))
+		check_rule(name);
+	else if (line)
+		check_line(name, text("%.*s", (int)strcspn(line, " "), line));
+	else if (!strcmp(name, "ueventd"))
+		ok("manager", "ueventd makes the nodes, as on Android");
+	else {
+		note("manager", "%s runs here under %s, so nothing makes the node for Android 16",
+		     name, init_says("name"));
+		advise("after the module is loaded, run rust_ashmem-nodes, ");
+		advise("which sudo make install-files installs; ");
+		advise("at boot: %s", init_says("by-hand") ?: "have that run by a service");
+	}
+}

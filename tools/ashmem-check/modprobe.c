@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What keeps modprobe or the kernel from loading a module that is installed: see modprobe.d(5). */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+#define BLANKS	" \t"
+
+/* Of two files of the same name the one in the first of these directories counts. */
+static const char * const places[] = {
+	"etc/modprobe.d",
+	"run/modprobe.d",
+	"usr/local/lib/modprobe.d",
+	"usr/lib/modprobe.d",
+	"lib/modprobe.d",
+};
+
+/* Words of the kernel's command line that name modules, separated by commas. */
+static const struct {
+	const char *word;
+	/* Whether not even root's modprobe can load it then. */
+	bool is_final;
+} words[] = {
+	{ "module_blacklist=", true },
+	{ "modprobe.blacklist=", false },
+	{ "rd.driver.blacklist=", false },
+};
+
+/* Whether two names are of the same module: to modprobe, - and _ are. */
+static bool is_same(const char *a, size_t len, const char *b)
+{
+	if (strlen(b) != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i] && !((a[i] == '-' || a[i] == '_') && (b[i] == '-' || b[i] == '_')))
+			return false;
+	return true;
+}
+
+static bool is_ours(const char *name, size_t len, const char *module)
+{
+	return is_same(name, len, module) || is_same(name, len, "ashmem_linux");
+}
+
+/* What a line does to the module, or NULL. */
+static const char *effect(const char *line, const char *module)
+{
+	const char *verb = line + strspn(line, BLANKS), *name, *rest;
+	size_t verb_len = strcspn(verb, BLANKS), len;
+
+	name = verb + verb_len + strspn(verb + verb_len, BLANKS);
+	len = strcspn(name, BLANKS);
+	rest = name + len + strspn(name + len, BLANKS);
+	if (!is_ours(name, len, module))
+		return NULL;
+	/* What goes on to load it is a way of loading it. */
+	if (is_same(verb, verb_len, "install") && !strstr(rest, "--ignore-install"))
+		return text("runs '%s' instead of loading it", rest);
+	if (is_same(verb, verb_len, "blacklist"))
+		return "keeps it from being loaded at boot and by its alias";
+	if (is_same(verb, verb_len, "alias") && strcmp(rest, module) && *rest)
+		return text("makes its name mean '%s'", rest);
+	return NULL;
+}
+
+/* Lines that end with a backslash go on in the next. */
+static void join(char *file)
+{
+	for (char *at = file; (at = strstr(at, "\\\n")); )
+		memcpy(at, "  ", 2);
+}
+
+static bool check_file(const char *path, const char *module, struct obstacle *obstacle)
+{
+	char *rest = read_file(path), *line;
+	const char *does;
+
+	if (rest)
+		join(rest);
+	while ((line = next_line(&rest))) {
+		does = effect(line, module);
+		if (!does)
+			continue;
+		obstacle->what = text("a line of %s, \"%s\", %s", root_path(path), line, does);
+		obstacle->file = path;
+		obstacle->line = text("%s", line);
+		return true;
+	}
+	return false;
+}
+
+/* Whether a directory that counts more has a file of this name. */
+static bool is_masked(size_t place, const char *name)
+{
+	for (size_t i = 0; i < place; i++)
+		if (exists(text("%s/%s", places[i], name)))
+			return true;
+	return false;
+}
+
+static bool check_place(size_t place, const char *module, struct obstacle *obstacle)
+{
+	int fd = root_open(places[place]);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name);
+
+		if (len > 5 && !strcmp(entry->d_name + len - 5, ".conf") &&
+		    !is_masked(place, entry->d_name))
+			found = check_file(text("%s/%s", places[place], entry->d_name), module,
+					   obstacle);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool check_words(const char *module, struct obstacle *obstacle)
+{
+	char *rest = read_line("proc/cmdline"), *at, *name;
+
+	while (rest && (at = strsep(&rest, BLANKS)))
+		for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+			char *list = at + strlen(words[i].word);
+
+			if (strncmp(at, words[i].word, strlen(words[i].word)))
+				continue;
+			while ((name = strsep(&list, ",")))
+				if (is_ours(name, strlen(name), module)) {
+					obstacle->what =
+						text("%s%s on the kernel's command line forbids it",
+						     words[i].word, name);
+					obstacle->word = words[i].word;
+					obstacle->is_final = words[i].is_final;
+					return true;
+				}
+		}
+	return false;
+}
+
+bool find_obstacle(const char *module, struct obstacle *obstacle)
+{
+	*obstacle = (struct obstacle){ };
+	if (check_words(module, obstacle))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (check_place(i, module, obstacle))
+			return true;
+	return false;
+}

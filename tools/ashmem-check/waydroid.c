@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Waydroid and what was made of it: whether they use the device, and pass its nodes. */
+#include <string.h>
+
+#include "check.h"
+
+static const struct waydroid {
+	/* The command, and what its directories and files are called by. */
+	const char *name;
+	/* What people call it. */
+	const char *title;
+} waydroids[] = {
+	{ "waydroid", "Waydroid" },
+	/* FuriLabs'. */
+	{ "andromeda", "Andromeda" },
+};
+
+/* The files that may say so: the user's, then those that are generated. */
+static const char * const settings[] = {
+	"var/lib/%s/%s.cfg",
+	"var/lib/%s/%s_base.prop",
+	"var/lib/%s/%s.prop",
+};
+
+static const char *anew(const struct waydroid *w)
+{
+	return text("sudo %s upgrade --offline", w->name);
+}
+
+static bool is_true(const char *value)
+{
+	return value && (!strcmp(value, "true") || !strcmp(value, "1"));
+}
+
+/* The first file that has Android use memfds, or NULL. Counts those that it could read. */
+static const char *memfd_setting(const struct waydroid *w, int *count)
+{
+	*count = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		const char *path = with_name(settings[i], w->name);
+		char *file = read_file(path);
+
+		*count += !!file;
+		if (file && is_true(setting(file, "sys.use_memfd")))
+			return path;
+	}
+	return NULL;
+}
+
+static void report_memfd(const struct waydroid *w, const char *path, bool works)
+{
+	const char *where = root_path(path);
+
+	if (!works) {
+		note(w->name, "%s has Android use memfds, as %s says", w->title, where);
+		advise("that serves images older than Android 16 (sys.use_memfd=true); ");
+		advise("for others, get the device to work, then %s", anew(w));
+	} else if (!strcmp(path, with_name(settings[0], w->name))) {
+		broken(w->name, "%s has Android use memfds, and not /dev/ashmem", where);
+		advise("remove sys.use_memfd there, then %s", anew(w));
+		mend("sed -i '/^[[:space:]]*sys\\.use_memfd[[:space:]]*=/d' %s", quoted(where));
+		mend("%s upgrade --offline", w->name);
+	} else {
+		broken(w->name, "%s still has Android use memfds, and not /dev/ashmem", w->title);
+		advise("sys.use_memfd=true in %s is from when there was no device; ", where);
+		advise("have it written anew by %s; ", anew(w));
+		advise("to go back, do the same with the driver unloaded");
+		mend("%s upgrade --offline", w->name);
+	}
+}
+
+static const char *good_line(const char *node)
+{
+	return text("lxc.mount.entry = /dev/%s dev/%s none bind,create=file,optional 0 0", node,
+		    node);
+}
+
+/* In the file that passes nodes @line goes, if there is one, and the good one comes. */
+static void mend_nodes(const struct waydroid *w, const char *path, const char *line,
+		       const char *good)
+{
+	const char *where = quoted(root_path(path));
+
+	if (line)
+		mend("drop_line %s %s", where, quoted(line));
+	mend("add_line %s %s", where, quoted(good));
+	if (init_says("restart"))
+		mend("%s", with_name(init_says("restart"), text("%s-container", w->name)));
+}
+
+static void report_line(const struct waydroid *w, const char *path, const char *line,
+			const char *why, const char *good)
+{
+	broken(text("%s-node", w->name),
+	       "%s passes no /dev/ashmem into its container, as a line of %s %s: %s", w->title,
+	       root_path(path), why, line);
+	advise("put in its place: %s", good);
+	advise("; then restart %s-container", w->name);
+	mend_nodes(w, path, line, good);
+}
+
+/*
+ * The node with the boot's ID has another name after each boot. A line for one of before
+ * does nothing, if it says "optional"; else the container does not start.
+ */
+static void check_second_node(const struct waydroid *w, const char *path, const char *file)
+{
+	const char *good, *line, *why = NULL, *id = text("%s-boot-id-node", w->name);
+	struct lxc_entry entry;
+
+	if (!machine.boot_id)
+		return;
+	good = good_line(text("ashmem%s", machine.boot_id));
+	if (find_lxc_entry(file, text("dev/ashmem%s", machine.boot_id), &entry) == LXC_GOOD)
+		return;
+	line = stale_lxc_line(file, machine.boot_id);
+	if (line)
+		why = "is for the node of another boot";
+	else if (entry.line)
+		line = entry.line, why = "is commented out";
+	if (why) {
+		broken(id,
+		       "%s does not pass the node that Android 16 opens, as a line of %s %s: %s",
+		       w->title, root_path(path), why, line);
+		advise("put in its place: %s", good);
+		advise("; to have that done at each boot, see docs/waydroid.md");
+		mend_nodes(w, path, line, good);
+		return;
+	}
+	if (machine.minor < 0)
+		return;
+	note(id, "%s does not pass the node that Android 16 opens; older ones do without",
+	     w->title);
+	advise("for Android 16, add to %s: %s", root_path(path), good);
+	advise("; docs/waydroid.md has that done at each boot");
+}
+
+/* It passes the nodes that were there when it wrote this file. */
+static void check_passed_nodes(const struct waydroid *w)
+{
+	const char *path = with_name("var/lib/%s/lxc/%s/config_nodes", w->name);
+	const char *good = good_line("ashmem");
+	char *file = read_file(path);
+	struct lxc_entry entry;
+
+	if (!file) {
+		unseen(text("%s-node", w->name),
+		       "which nodes %s passes into its container, as %s cannot be read", w->title,
+		       root_path(path));
+		advise("run this as root, or sudo %s init if that was never done", w->name);
+		return;
+	}
+	switch (find_lxc_entry(file, "dev/ashmem", &entry)) {
+	case LXC_GOOD:
+		break;
+	case LXC_NONE:
+		/* Where there is no driver it writes none. */
+		if (machine.minor < 0)
+			break;
+		broken(text("%s-node", w->name), "%s passes no /dev/ashmem into its container",
+		       w->title);
+		advise("have %s written anew by %s", root_path(path), anew(w));
+		mend_nodes(w, path, NULL, good);
+		break;
+	case LXC_COMMENT:
+		report_line(w, path, entry.line, "is commented out", good);
+		break;
+	case LXC_STALE:
+		report_line(w, path, entry.line, text("names %s, which is not there", entry.source),
+			    good);
+		break;
+	case LXC_WRONG:
+		report_line(w, path, entry.line, "binds no /dev/ashmem", good);
+	}
+	check_second_node(w, path, file);
+}
+
+static void check_one(const struct waydroid *w, bool works)
+{
+	const char *dir = with_name("var/lib/%s", w->name);
+	const char *path;
+	int count;
+
+	if (!exists(dir))
+		return;
+	path = memfd_setting(w, &count);
+	if (!count) {
+		unseen(w->name, "%s's settings in %s, which cannot be read", w->title,
+		       root_path(dir));
+		advise("run this as root, or sudo %s init if that was never done", w->name);
+		return;
+	}
+	if (path) {
+		report_memfd(w, path, works);
+	} else if (works) {
+		ok(w->name, "%s has Android use /dev/ashmem", w->title);
+	} else {
+		note(w->name, "%s has Android use /dev/ashmem, as it was there once", w->title);
+		advise("get it to work, or go back to memfds with the driver unloaded: %s",
+		       anew(w));
+	}
+	/* With memfds and no driver it is to pass none. */
+	if (!path || works)
+		check_passed_nodes(w);
+}
+
+void check_waydroid(bool works)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(waydroids); i++)
+		check_one(&waydroids[i], works);
+}

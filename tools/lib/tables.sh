@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Reads tools/tables, which say themselves how they are written. A script that sources
+# this sets R, the prefix of the machine that is asked about, and KREL, its kernel.
+
+TABLES=$(dirname "${BASH_SOURCE[0]}")/../tables
+
+# What was read: the sections of a table, and the values by "TABLE SECTION KEY".
+declare -A SECTIONS VALUES
+
+# read_table TABLE
+read_table() {
+	local line section
+	SECTIONS[$1]=
+	while IFS= read -r line; do
+		case $line in
+		"#"* | "") ;;
+		"["*"]")
+			section=${line:1:-1}
+			SECTIONS[$1]+="$section "
+			;;
+		*" = "*) VALUES["$1 $section ${line%% = *}"]=${line#* = } ;;
+		esac
+	done <"$TABLES/$1"
+}
+
+# entry TABLE SECTION KEY: sets ENTRY to the value, or to nothing.
+entry() {
+	[[ -n ${SECTIONS[$1]-} ]] || read_table "$1"
+	ENTRY=${VALUES["$1 $2 $3"]-}
+}
+
+# fits PATTERNS VALUE...: whether one of the values is one of the patterns.
+fits() {
+	local patterns pattern value
+	read -r -a patterns <<<"$1"
+	for value in "${@:2}"; do
+		for pattern in "${patterns[@]}"; do
+			# shellcheck disable=SC2053
+			[[ -z $value || $value != $pattern ]] || return 0
+		done
+	done
+	return 1
+}
+
+# has_any PATHS: whether one of them is there.
+has_any() {
+	local path paths
+	read -r -a paths <<<"$1"
+	for path in "${paths[@]}"; do
+		[[ ! -e ${R-}/$path ]] || return 0
+	done
+	return 1
+}
+
+# os_release KEY: prints the value.
+os_release() {
+	local file
+	for file in "${R-}/etc/os-release" "${R-}/usr/lib/os-release"; do
+		[[ ! -r $file ]] || { sed -n "s/^$1=[\"']\{0,1\}\([^\"']*\)[\"']\{0,1\}\$/\1/p" "$file" && return; }
+	done
+}
+
+# find_system: sets SYSTEM, the section of this system.
+find_system() {
+	local id ids section version codename ubuntu
+	read -r -a ids <<<"$(os_release ID) $(os_release ID_LIKE)"
+	version=$(os_release VERSION_ID) codename=$(os_release VERSION_CODENAME) ubuntu=$(os_release UBUNTU_CODENAME)
+	read_table systems
+	for id in "${ids[@]}" ''; do
+		for section in ${SECTIONS[systems]}; do
+			entry systems "$section" id
+			[[ -z $ENTRY ]] || fits "$ENTRY" "$id" || continue
+			entry systems "$section" version
+			[[ -z $ENTRY ]] || fits "$ENTRY" "$version" "$codename" "$ubuntu" || continue
+			entry systems "$section" release
+			[[ -z $ENTRY ]] || fits "$ENTRY" "$KREL" || continue
+			entry systems "$section" has
+			[[ -z $ENTRY ]] || has_any "$ENTRY" || continue
+			# The last one fits all, so another ID may say more.
+			[[ $section != unknown || -z $id ]] || continue
+			SYSTEM=$section
+			return
+		done
+	done
+}
+
+# flavour: prints what the kernel's release says after its numbers.
+flavour() {
+	local rest=$KREL
+	while [[ $rest == [0-9]*-* ]]; do rest=${rest#*-}; done
+	[[ $rest != [0-9]* ]] || rest=default
+	echo "$rest"
+}
+
+# system_says KEY [RUSTC]: prints that of this system, with the variables replaced.
+system_says() {
+	local value pkgbase arch series=${KREL%%[-+_]*} rustc=${2:-} version codename
+	entry systems "$SYSTEM" "$1"
+	value=$ENTRY
+	pkgbase=$(cat "${R-}/lib/modules/$KREL/pkgbase" 2>/dev/null) || pkgbase=linux
+	case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=$(uname -m) ;; esac
+	[[ $series != *.*.* ]] || series=${series%.*}
+	version=$(os_release VERSION_ID) codename=$(os_release VERSION_CODENAME)
+	value=${value//'$KREL'/$KREL} value=${value//'$FLAVOUR'/$(flavour)} value=${value//'$PKGBASE'/$pkgbase}
+	value=${value//'$CODENAME'/${codename:-CODENAME}} value=${value//'$VERSION_ID'/${version:-VERSION}}
+	value=${value//'$ARCH'/$arch} value=${value//'$OLDEST'/$OLDEST_KERNEL} value=${value//'$SERIES'/$series}
+	value=${value//'$RUSTSERIES'/${rustc%.*}} value=${value//'$RUSTC'/$rustc}
+	[[ -z $value ]] || printf '%s\n' "$value"
+}
+
+# system_name: prints what people call it.
+system_name() {
+	local name
+	entry systems "$SYSTEM" name
+	name=${ENTRY:-$(os_release PRETTY_NAME)}
+	echo "${name:-distribution unknown}"
+}
