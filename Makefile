@@ -19,11 +19,11 @@ modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 # What is installed besides the module may have to be built.
-install install-files: $(if $(wildcard tools/ashmem-check/Makefile),tools)
+install install-files install-writable: $(if $(wildcard tools/ashmem-check/Makefile),tools)
 
-install uninstall install-files uninstall-files:
+install uninstall install-files uninstall-files install-writable:
 	@KDIR="$(KDIR)" prefix="$(prefix)" DESTDIR="$(DESTDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" \
-		tools/install.sh $@
+		INIT="$(INIT)" MANAGER="$(MANAGER)" tools/install.sh $@
 
 # There is no other place that says it.
 version:
@@ -138,6 +138,7 @@ help:
 	@echo '  uninstall        unload it and remove all that (root)'
 	@echo '  install-files    install what belongs to it, without the module (root);'
 	@echo '                   uninstall-files removes that'
+	@echo '  install-writable install it where /usr cannot be written to (root)'
 	@echo '  tools            build ashmem-check, which says what is wrong, and ashmem-top,'
 	@echo '                   which shows who has what; install does'
 	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
@@ -158,5 +159,5 @@ help:
 
 .PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-all \
 	torture bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
-	intree intree-remove doctor help version install uninstall install-files uninstall-files sign \
+	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
 	test-secureboot test-fresh tools dkms-install dkms-uninstall dkms-source deb test-package

@@ -16,12 +16,31 @@ MODULES=$DESTDIR${INSTALL_MOD_PATH:-}/lib/modules
 MODULES_DIR=${INSTALL_MOD_DIR:-updates}
 BUILT=${MO:-$TOP}/rust_ashmem.ko
 
-# What is installed besides the module: its mode, where it is here, and where it goes.
+# Where 'make install-writable' puts what it does.
+STATE=/var/lib/rust_ashmem
+UNITS=/etc/systemd/system
+WANTS=$UNITS/sysinit.target.wants
+
+# What may be installed besides the module: its mode, where it is here, and where it goes.
 FILES=(
-	"644 packaging/60-rust_ashmem.rules lib/udev/rules.d"
-	"644 packaging/rust_ashmem.conf lib/modules-load.d"
-	"755 tools/ashmem-check/ashmem-check bin"
-	"755 tools/ashmem-top/ashmem-top bin"
+	"644 packaging/60-rust_ashmem.rules $PREFIX/lib/udev/rules.d"
+	"644 packaging/rust_ashmem.conf $PREFIX/lib/modules-load.d"
+	"755 tools/ashmem-check/ashmem-check $PREFIX/bin"
+	"755 tools/ashmem-top/ashmem-top $PREFIX/bin"
+)
+# The same on other systems than those of systemd and udev. Each finds its part in /etc.
+OTHER_FILES=(
+	"644 packaging/60-rust_ashmem.rules /etc/udev/rules.d"
+	"644 packaging/rust_ashmem.conf /etc/modules-load.d"
+	"755 packaging/rust_ashmem-nodes $PREFIX/sbin"
+	"755 packaging/rust_ashmem.openrc /etc/init.d"
+)
+# And where nothing but /etc and /var can be written to.
+WRITABLE_FILES=(
+	"644 packaging/60-rust_ashmem.rules /etc/udev/rules.d"
+	"644 packaging/rust_ashmem.service $UNITS"
+	"755 tools/ashmem-check/ashmem-check $STATE"
+	"755 tools/ashmem-top/ashmem-top $STATE"
 )
 
 usage() {
@@ -30,6 +49,7 @@ usage() {
 		       make uninstall [...]
 		       make install-files [prefix=DIR] [DESTDIR=DIR]
 		       make uninstall-files [...]
+		       make install-writable [KDIR=DIR] [DESTDIR=DIR]
 
 		  install          put the module where modprobe finds it, and run depmod; have
 		                   it loaded at boot; install-files
@@ -40,7 +60,20 @@ usage() {
 		                   has the module loaded at boot; ashmem-check and ashmem-top,
 		                   if they are here
 		  uninstall-files  remove these, and /dev/ashmem<boot_id>
+		  install-writable for systems whose /usr cannot be written to (ostree, SteamOS,
+		                   Flatcar): put the module and ashmem-check into
+		                   $STATE, the rule and a service that loads the
+		                   module into /etc; uninstall removes that, too
 
+		Without systemd these go to /etc, where each of them looks: the rule for udev to
+		/etc/udev/rules.d; the module's name to /etc/modules-load.d, which OpenRC, runit
+		(Void), s6, dinit and Debian's SysV init read. Without udev, a line of
+		/etc/mdev.conf (mdev, mdevd) runs rust_ashmem-nodes, which makes both nodes; or
+		else a service of OpenRC, or a line of yours in what starts the system, does.
+
+		  INIT              one of $(names inits); the one that runs
+		  MANAGER           what makes nodes: one of
+		                    $(names managers); the one that runs
 		  KDIR              the kernel's build directory; that of the running one
 		  prefix            where the files go: /usr/local, or /usr for packages
 		  INSTALL_MOD_PATH  comes before the module's path, as in the kernel's build
@@ -51,19 +84,50 @@ usage() {
 	EOF
 }
 
+# names TABLE: prints what is in it, for usage.
+names() {
+	read_table "$1"
+	xargs <<<"${SECTIONS[$1]}" | sed 's/ /, /g'
+}
+
+# is_read_only DIRECTORY: whether not even root may write there.
+is_read_only() {
+	local LC_ALL=C said
+	said=$( (: >"$1/.rust_ashmem.$$") 2>&1) && rm -f "$1/.rust_ashmem.$$"
+	[[ $said == *"Read-only file system"* ]]
+}
+
+# how_it_is_done: prints what to do on this system, whose /usr cannot be written to.
+how_it_is_done() {
+	local KREL
+	KREL=$(uname -r)
+	find_system
+	system_says sealed || true
+}
+
 # need_right_to_write DIRECTORY...: ends unless these can be made or written to.
 need_right_to_write() {
-	local dir
+	local dir how
 	for dir in "$@"; do
 		while [[ ! -e $dir ]]; do dir=$(dirname "$dir"); done
-		[[ -w $dir ]] || die "$dir cannot be written to." "Run it as root: sudo make $ACTION."
+		[[ ! -w $dir ]] || continue
+		if is_read_only "$dir"; then
+			how=$(how_it_is_done)
+			die "$dir is read-only, as on systems that come as an image: nothing can be installed there." \
+				"There, ${how:-sudo make install-writable, which writes to /etc and /var alone}."
+		fi
+		die "$dir cannot be written to." "Run it as root: sudo make $ACTION."
 	done
 }
 
-# put MODE FILE DIRECTORY: copies it there; it comes into sight as a whole.
+# put MODE FILE DIRECTORY [NAME]: copies it there; it comes into sight as a whole. What says
+# where programs are says it of this prefix.
 put() {
-	local to=$3/${2##*/}
+	local to=$3/${4:-${2##*/}}
 	install -D -m "$1" "$2" "$to.new"
+	case $2 in
+	*/packaging/*) sed -i "s|/usr/local/sbin|$PREFIX/sbin|" "$to.new" ;;
+	esac
 	mv -fT "$to.new" "$to"
 	say "installed $to"
 }
@@ -72,7 +136,7 @@ put() {
 # but for STOP and those above that. With DESTDIR, all of them are ours.
 take() {
 	local dir=${1%/*} stop=$2
-	[[ -e $1 ]] || return 0
+	[[ -e $1 || -L $1 ]] || return 0
 	rm -f "$1"
 	say "removed $1"
 	[[ -z $DESTDIR ]] || stop=$DESTDIR
@@ -81,29 +145,123 @@ take() {
 	done
 }
 
+# is_usual: whether systemd and udev take it from where packages put it. Nothing else is
+# known of a system that is being made, or of a prefix of somebody's own.
+is_usual() {
+	if [[ -n $DESTDIR || $PREFIX != @(/usr|/usr/local) ]]; then
+		INIT=${INIT:-systemd} MANAGER=${MANAGER:-udev}
+	fi
+	find_init
+	find_manager
+	case $INIT-$MANAGER in
+	systemd-udev | systemd-none | unknown-udev | unknown-none) ;;
+	*) return 1 ;;
+	esac
+}
+
 install_files() {
-	local mode file dir
+	local file
 	case $PREFIX in
 	/usr | /usr/local) ;;
 	*) say "note: udev and systemd do not look into $PREFIX/lib." ;;
 	esac
-	for file in "${FILES[@]}"; do
-		read -r mode file dir <<<"$file"
-		[[ ! -e $TOP/$file ]] || put "$mode" "$TOP/$file" "$DESTDIR$PREFIX/$dir"
+	if is_usual; then
+		for file in "${FILES[@]}"; do put_file "$file"; done
+	else
+		install_other_files
+	fi
+}
+
+# put_file ENTRY [NAME]: one of FILES, if it is here.
+put_file() {
+	local mode file dir
+	read -r mode file dir <<<"$1"
+	[[ ! -e $TOP/$file ]] || put "$mode" "$TOP/$file" "$DESTDIR$dir" "${2:-}"
+}
+
+# install_other_files: what this init and this device manager read.
+install_other_files() {
+	put_file "${FILES[2]}"
+	entry inits "$INIT" loads
+	[[ -z $ENTRY ]] || put_file "${OTHER_FILES[1]}"
+	entry managers "$MANAGER" rule
+	if [[ -n $ENTRY ]]; then
+		put_file "${OTHER_FILES[0]}"
+		return
+	fi
+	put_file "${OTHER_FILES[2]}"
+	entry managers "$MANAGER" line
+	[[ -z $ENTRY ]] || add_line "$DESTDIR/${ENTRY%% *}" "$(node_line)"
+	entry inits "$INIT" service
+	[[ -z $ENTRY ]] || put_file "${OTHER_FILES[3]}" rust_ashmem
+	entry inits "$INIT" by-hand
+	say "So that $PREFIX/sbin/rust_ashmem-nodes makes the nodes at boot: ${ENTRY//rust_ashmem-nodes/$PREFIX/sbin/rust_ashmem-nodes}"
+}
+
+# node_line: prints the line that mdev is to have.
+node_line() {
+	sed "s|/usr/local/sbin|$PREFIX/sbin|" "$TOP/packaging/rust_ashmem.mdev"
+}
+
+# add_line FILE LINE: puts it first, as the first one that fits counts.
+add_line() {
+	! grep -qxF -e "$2" "$1" 2>/dev/null || return 0
+	mkdir -p "${1%/*}"
+	{ echo "$2" && cat "$1" 2>/dev/null || true; } >"$1.new"
+	mv -fT "$1.new" "$1"
+	say "added a line to $1"
+}
+
+# drop_line FILE LINE: takes it out, and the file if that is all there was.
+drop_line() {
+	grep -qxF -e "$2" "$1" 2>/dev/null || return 0
+	grep -vxF -e "$2" "$1" >"$1.new" || true
+	mv -fT "$1.new" "$1"
+	[[ -s $1 ]] || take "$1" /
+	say "took a line out of $1"
+}
+
+# installed: prints the files that were installed by whichever of these ways, each with
+# the directory above which nothing is removed.
+installed() {
+	local file mode from dir path
+	for file in "${FILES[@]}" "${OTHER_FILES[@]}" "${WRITABLE_FILES[@]}" "link rust_ashmem.service $WANTS"; do
+		read -r mode from dir <<<"$file"
+		path=$DESTDIR$dir/${from##*/}
+		[[ $path != */init.d/* ]] || path=${path%.openrc}
+		[[ ! -e $path && ! -L $path ]] || echo "$path $(stop_of "$dir")"
 	done
+	for path in "$DESTDIR$STATE"/*/rust_ashmem.ko; do
+		[[ ! -e $path ]] || echo "$path /var/lib"
+	done
+}
+
+# stop_of DIRECTORY: prints the part of it that is everybody's.
+stop_of() {
+	case $1 in
+	/etc/*) echo /etc ;;
+	/var/*) echo /var/lib ;;
+	*) dir=${1#"$PREFIX"/} && echo "$PREFIX/${dir%%/*}" ;;
+	esac
 }
 
 # uninstall_files: the second node, too, as nothing would remove it any more when its
 # number becomes another device's; but not that of another driver.
 uninstall_files() {
-	local mode file dir
-	for file in "${FILES[@]}"; do
-		read -r mode file dir <<<"$file"
-		take "$DESTDIR$PREFIX/$dir/${file##*/}" "$PREFIX/${dir%%/*}"
-	done
+	local path stop
+	while read -r path stop; do
+		take "$path" "$stop"
+	done < <(installed | sort -u)
+	drop_line "$DESTDIR/etc/mdev.conf" "$(node_line)"
 	if is_here && { is_loaded || [[ ! -e /sys/class/misc/ashmem ]]; }; then
 		rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
 	fi
+}
+
+# directories: prints those that what is installed is in.
+directories() {
+	local path stop
+	installed | while read -r path stop; do echo "${path%/*}"; done
 }
 
 # need_module: ends unless a module has been built for the kernel of KDIR. Sets
@@ -178,7 +336,13 @@ unload() {
 }
 
 install_all() {
+	local how
 	need_module
+	if is_here && [[ ! -e /lib/modules ]]; then
+		# As on NixOS and Guix, where what is put there is not found.
+		how=$(how_it_is_done)
+		die "This system has no /lib/modules." "There, ${how:-modules come by its own configuration}."
+	fi
 	need_right_to_write "$MODULES/$RELEASE/$MODULES_DIR" "$DESTDIR$PREFIX"/{bin,lib}
 	install_module
 	install_files
@@ -195,9 +359,31 @@ install_all() {
 	fi
 }
 
+# install_writable: the module as it is, as insmod takes no compressed one everywhere, and
+# a service that loads the one of the kernel that boots.
+install_writable() {
+	local file to
+	need_module
+	to=$DESTDIR$STATE/$RELEASE
+	need_right_to_write "$to" "$DESTDIR"/etc/{udev,systemd}
+	put 644 "$BUILT" "$to"
+	# Where SELinux is, modules are loaded from files of this type alone.
+	[[ -n $DESTDIR || ! -e /sys/fs/selinux/enforce ]] || chcon -t modules_object_t "$to/rust_ashmem.ko" ||
+		say "note: SELinux may keep it from being loaded, as its type cannot be set."
+	for file in "${WRITABLE_FILES[@]}"; do put_file "$file"; done
+	mkdir -p "$DESTDIR$WANTS"
+	ln -sfn ../rust_ashmem.service "$DESTDIR$WANTS/rust_ashmem.service"
+	[[ -n $DESTDIR || ! -d /run/systemd/system ]] || systemctl daemon-reload
+	tell_udev
+	say "It will be loaded when Linux $RELEASE boots; to load it now: sudo insmod $STATE/$RELEASE/rust_ashmem.ko" \
+		"After an upgrade of the kernel, build it and run this again. ashmem-check is in $STATE."
+}
+
 uninstall_all() {
-	local module release
-	need_right_to_write "$MODULES" "$DESTDIR$PREFIX"/{bin,lib}
+	local module release dirs
+	mapfile -t dirs < <(directories && printf '%s\n' "$MODULES"/*/"$MODULES_DIR"/rust_ashmem.ko* | sed 's|/[^/]*$||')
+	[[ -n $DESTDIR || $EUID == 0 ]] || dirs+=("$MODULES")
+	need_right_to_write "${dirs[@]}"
 	unload
 	uninstall_files
 	for module in "$MODULES"/*/"$MODULES_DIR"/rust_ashmem.ko*; do
@@ -213,10 +399,15 @@ uninstall_all() {
 			"End the programs that have /dev/ashmem open or mapped and run the same command again, or reboot."
 }
 
+for table in "inits ${INIT:-}" "managers ${MANAGER:-}"; do
+	read_table "${table% *}"
+	[[ -z ${table#* } || " ${SECTIONS[${table% *}]}" == *" ${table#* } "* ]] ||
+		die "'${table#* }' is not known." "There are: $(names "${table% *}")."
+done
 ACTION=${1:-}
 case $ACTION in
 -h | --help) usage && exit ;;
-install | uninstall | install-files | uninstall-files) ;;
+install | uninstall | install-files | uninstall-files | install-writable) ;;
 *) usage >&2 && exit 2 ;;
 esac
 for dir in "$DESTDIR" "$PREFIX" "${INSTALL_MOD_PATH:-}"; do
@@ -227,6 +418,7 @@ trap 'rm -rf "$TMP"' EXIT
 case $ACTION in
 install) install_all ;;
 uninstall) uninstall_all ;;
+install-writable) install_writable ;;
 *-files)
 	need_right_to_write "$DESTDIR$PREFIX"/{bin,lib}
 	"${ACTION%-files}_files"

@@ -117,3 +117,32 @@ system_name() {
 	name=${ENTRY:-$(os_release PRETTY_NAME)}
 	echo "${name:-distribution unknown}"
 }
+
+# find_sign TABLE PROCESS...: sets FOUND to the first section of which a sign is there, or a
+# process that is called so.
+find_sign() {
+	local section
+	read_table "$1"
+	for section in ${SECTIONS[$1]}; do
+		FOUND=$section
+		entry "$1" "$section" sign
+		[[ -z $ENTRY ]] || ! has_any "$ENTRY" || return 0
+		entry "$1" "$section" process
+		[[ -z $ENTRY ]] || ! fits "$ENTRY" "${@:2}" || return 0
+	done
+}
+
+# find_init, find_manager: set INIT and MANAGER, unless they are named already.
+find_init() {
+	[[ -z ${INIT:-} ]] || return 0
+	find_sign inits "$(cat "${R-}/proc/1/comm" 2>/dev/null)"
+	INIT=$FOUND
+}
+
+find_manager() {
+	local processes
+	[[ -z ${MANAGER:-} ]] || return 0
+	mapfile -t processes < <(cat "${R-}"/proc/[0-9]*/comm 2>/dev/null | sort -u)
+	find_sign managers "${processes[@]}"
+	MANAGER=$FOUND
+}

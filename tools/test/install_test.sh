@@ -90,7 +90,7 @@ spaces() {
 }
 
 kernel
-echo "1..25"
+echo "1..39"
 result "make install puts all below DESTDIR" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 result "everybody may read it" modes
@@ -131,6 +131,64 @@ result "a compressed module is installed" eval 'installs COMPRESS=xz DESTDIR="$R
 result "a compressed module is removed, of whichever kernel" eval \
 	'mv "$ROOT/lib/modules/$RELEASE" "$ROOT/lib/modules/7.3.3" &&
 	installs KDIR=/nowhere DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
+
+# Other systems than those of systemd and udev.
+ETC_RULE=etc/udev/rules.d/60-rust_ashmem.rules
+ETC_LOAD=etc/modules-load.d/rust_ashmem.conf
+NODES=usr/local/sbin/rust_ashmem-nodes
+
+# goes_to INIT MANAGER FILE...: whether these are what is installed there, and all is removed.
+goes_to() {
+	kernel
+	installs DESTDIR="$ROOT" INIT="$1" MANAGER="$2" install-files && has "$ROOT" "${@:3}" &&
+		installs DESTDIR="$ROOT" uninstall-files && [[ -z $(find "$ROOT" -mindepth 1) ]]
+}
+result "OpenRC with eudev" goes_to openrc udev "$ETC_RULE" "$ETC_LOAD"
+result "OpenRC with mdev" goes_to openrc mdev "$ETC_LOAD" "$NODES" etc/mdev.conf etc/init.d/rust_ashmem
+result "OpenRC with mdevd" goes_to openrc mdevd "$ETC_LOAD" "$NODES" etc/mdev.conf etc/init.d/rust_ashmem
+for init in runit s6 dinit sysvinit; do
+	result "$init with udev" goes_to $init udev "$ETC_RULE" "$ETC_LOAD"
+done
+result "BusyBox's init with mdev" goes_to busybox mdev "$NODES" etc/mdev.conf
+result "BusyBox's init with a static /dev" goes_to busybox none "$NODES"
+result "it says what is to be done by hand" eval 'kernel; installs DESTDIR="$ROOT" INIT=busybox MANAGER=none prefix=/usr install-files &&
+	grep -q "at boot: add to /etc/init.d/rcS: /usr/sbin/rust_ashmem-nodes" "$TMP/said"'
+mdev() {
+	kernel
+	install -D /dev/stdin "$ROOT/etc/mdev.conf" <<<'.* root:root 0660'
+	installs DESTDIR="$ROOT" INIT=busybox MANAGER=mdev prefix=/usr install-files &&
+		installs DESTDIR="$ROOT" INIT=busybox MANAGER=mdev prefix=/usr install-files &&
+		diff "$ROOT/etc/mdev.conf" - <<-EOF >>"$TMP/said" &&
+			ashmem root:root 0666 */usr/sbin/rust_ashmem-nodes
+			.* root:root 0660
+		EOF
+		installs DESTDIR="$ROOT" prefix=/usr uninstall-files && [[ $(<"$ROOT/etc/mdev.conf") == '.* root:root 0660' ]]
+}
+result "mdev gets its line once, as the first, and keeps its own" mdev
+result "an init that is not known is refused" says "'upstart' is not known" INIT=upstart DESTDIR="$ROOT" install-files
+writable() {
+	kernel
+	installs DESTDIR="$ROOT" install-writable && has "$ROOT" "var/lib/rust_ashmem/$RELEASE/rust_ashmem.ko" "$ETC_RULE" \
+		etc/systemd/system/rust_ashmem.service &&
+		[[ -e $ROOT/etc/systemd/system/sysinit.target.wants/rust_ashmem.service ]] &&
+		installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]
+}
+result "where /usr cannot be written to, /etc and /var are, alone" writable
+# read_only: whether root is told so where even root may not write.
+read_only() {
+	kernel
+	mkdir "$ROOT"
+	! unshare -m sh -c 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && shift && exec "$@"' "$ROOT" \
+		- env -u MAKEFLAGS make -C "$TOP" KDIR="$BUILD" MO="$TREE" DESTDIR="$ROOT" install >"$TMP/said" 2>&1 &&
+		grep -q 'is read-only, as on systems that come as an image' "$TMP/said" &&
+		grep -q 'sudo make install-writable' "$TMP/said" && ! grep -q 'Run it as root' "$TMP/said"
+}
+if unshare -m true 2>/dev/null; then
+	result "root is told that the system is read-only" read_only
+else
+	NUMBER=$((NUMBER + 1))
+	echo "ok $NUMBER root is told that the system is read-only # SKIP nothing can be mounted here"
+fi
 kernel
 result "no build directory is refused" says '/nowhere is no kernel build directory' \
 	KDIR=/nowhere DESTDIR="$ROOT" install
