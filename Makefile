@@ -61,6 +61,9 @@ test-android:
 test-fresh:
 	@vm/legs/fresh.sh "$(or $(RELEASE),trixie)" $(VM)
 
+test-inits:
+	@vm/legs/inits.sh $(INITS)
+
 test-installed test-secureboot:
 	@vm/legs/$(@:test-%=%).sh
 
@@ -111,6 +114,7 @@ help:
 	@echo '  test             build and run most tests; test-all has the others'
 	@echo '  test-android     boot as Android does and share memory as its apps do'
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
+	@echo '  test-inits       the same with OpenRC and udev, and with BusyBox and mdev'
 	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
 	@echo '  test-package     install, upgrade and remove the package, with two kernels'
 	@echo '  test-fresh       run tests in a new Debian that has git and make alone (root)'
@@ -157,7 +161,7 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-all \
+.PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-inits test-all \
 	torture bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
 	test-secureboot test-fresh tools dkms-install dkms-uninstall dkms-source deb test-package

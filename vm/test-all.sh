@@ -20,6 +20,7 @@ LEGS=(
 	"android                 android/android.sh x86"
 	"android, arm64          android/android.sh arm64"
 	"installed               vm/legs/installed.sh"
+	"inits                   vm/legs/inits.sh"
 	"secureboot              vm/legs/secureboot.sh"
 	"package                 vm/legs/package.sh test"
 	"fresh, Debian 12        vm/legs/fresh.sh bookworm scripts uml"

@@ -90,7 +90,7 @@ spaces() {
 }
 
 kernel
-echo "1..39"
+echo "1..42"
 result "make install puts all below DESTDIR" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 result "everybody may read it" modes
@@ -189,6 +189,21 @@ else
 	NUMBER=$((NUMBER + 1))
 	echo "ok $NUMBER root is told that the system is read-only # SKIP nothing can be mounted here"
 fi
+# What has Waydroid pass the node of each boot.
+NODES_FILE=$ROOT/var/lib/waydroid/lxc/waydroid/config_nodes
+ENTRY='lxc.mount.entry = /dev/ashmem dev/ashmem none bind,create=file,optional 0 0'
+waydroid() {
+	kernel
+	install -D /dev/stdin "$ROOT/proc/sys/kernel/random/boot_id" <<<01234567-89ab-cdef-0123-456789abcdef
+	printf '%s\n' "$@" | install -D -m 640 /dev/stdin "$NODES_FILE"
+	WAYDROID_ROOT=$ROOT "$TOP/packaging/waydroid-nodes" && WAYDROID_ROOT=$ROOT "$TOP/packaging/waydroid-nodes" &&
+		[[ $(stat -c %a "$NODES_FILE") == 640 ]]
+}
+result "Waydroid passes the node of this boot, and none of another" eval '
+	waydroid "$ENTRY" first "${ENTRY//ashmem/ashmemfedcba98-4567-89ab-cdef-0123456789ab}" &&
+	printf "%s\n" "$ENTRY" first "${ENTRY//ashmem/ashmem01234567-89ab-cdef-0123-456789abcdef}" | diff - "$NODES_FILE"'
+result "Waydroid without the device is left alone" eval 'waydroid first && [[ $(<"$NODES_FILE") == first ]]'
+result "and so is none" eval 'kernel && WAYDROID_ROOT=$ROOT "$TOP/packaging/waydroid-nodes"'
 kernel
 result "no build directory is refused" says '/nowhere is no kernel build directory' \
 	KDIR=/nowhere DESTDIR="$ROOT" install

@@ -61,7 +61,7 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | android-x86 | debian | installed | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | installed | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	x86-nodes)
 		# The memory of each CPU is a node.
 		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2

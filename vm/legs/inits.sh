@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Installs, boots with what was installed, and uninstalls, without systemd; see --help.
+
+. "$(dirname "$0")/../lib.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make test-inits [INITS='openrc busybox']
+
+		Installs the module into systems without systemd and boots them in QEMU, with
+		Debian's own kernel:
+
+		  openrc   Debian's OpenRC, with udev
+		  busybox  BusyBox's init, with mdev
+
+		Tests there that both nodes come at boot, go and come with the module, and serve
+		everybody; that make uninstall leaves nothing; make install on the running
+		system; and, under OpenRC, containers of Debian's crun. 'make test-installed'
+		does the same with systemd. Ends with 'N passed, N failed, N skipped'; all that
+		was said is in out/INIT/results.
+
+		The first run installs packages (as root) and fetches 60 MB into
+		$CACHE, besides what the tests on Debian's kernel need.
+	EOF
+}
+
+# What each has, and what it has besides.
+GUEST_PACKAGES=(base-files bash busybox-static coreutils dash debianutils diffutils findutils gawk grep kmod
+	make mount sed util-linux xz-utils)
+declare -A MORE_PACKAGES=(
+	[openrc]="crun initscripts openrc sysvinit-utils udev"
+	[busybox]=
+)
+GUEST_LACKS=(usr/share/{doc,info,locale,man} usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv
+	var/cache/apt var/lib/{apt,dpkg})
+declare -A MANAGERS=([openrc]=udev [busybox]=mdev)
+
+# All of it is in memory.
+MEMORY=1024
+
+# prepare_guest INIT: sets GUEST_ROOT, a system of these packages.
+prepare_guest() {
+	local key packages
+	packages=("${GUEST_PACKAGES[@]}" ${MORE_PACKAGES[$1]})
+	key=$({ echo "${packages[*]} ${GUEST_LACKS[*]}" && declare -f fetch_guest; } | sha256sum | cut -c 1-12)
+	GUEST_ROOT=$CACHE/inits/$1-$key
+	[[ ! -d $GUEST_ROOT ]] || return 0
+	need_space 1
+	open_archive
+	step "Fetching Debian's packages for $1" "20 s" "$CACHE/log/inits-$1" \
+		fill "$GUEST_ROOT" fetch_guest "${packages[@]}"
+}
+
+# fetch_guest PACKAGE... DIRECTORY
+fetch_guest() {
+	local to=${*: -1}
+	extract_packages "$to" "${@:1:$#-1}" || return 1
+	(cd "$to" && rm -rf "${GUEST_LACKS[@]}") || return 1
+	# Debian's packages do so when they are installed.
+	ln -sf gawk "$to/usr/bin/awk"
+	ln -sf dash "$to/usr/bin/sh"
+	: >"$to/etc/profile"
+	printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'nobody:x:65534:65534::/:/bin/sh' >"$to/etc/passwd"
+	printf '%s:x:%s:\n' root 0 tty 5 uucp 10 nogroup 65534 >"$to/etc/group"
+}
+
+# add_kernel ROOT: the kernel's modules, as far as they are needed.
+add_kernel() {
+	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE
+	mkdir -p "$root/$dir/kernel" "$root/$dir/build/include/config"
+	cp "$DEBIAN_ROOT/$dir"/modules.{builtin,builtin.modinfo,order} "$root/$dir"
+	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
+	echo "$DEBIAN_RELEASE" >"$root/$dir/build/include/config/kernel.release"
+	printf 'modules_install:; install -D -t $(INSTALL_MOD_PATH)/lib/modules/%s/updates $(M)/rust_ashmem.ko\n' \
+		"$DEBIAN_RELEASE" >"$root/$dir/build/Makefile"
+}
+
+# add_openrc ROOT: has it start udev, load modules, and run the tests.
+add_openrc() {
+	local service
+	# Coldplugging all devices takes a minute without KVM.
+	sed -i 's/udevadm trigger .*/udevadm trigger --action=add --sysname-match=ashmem/' "$1/etc/init.d/udev"
+	for service in udev kmod; do ln -s "/etc/init.d/$service" "$1/etc/runlevels/sysinit/$service"; done
+	cat >"$1/etc/init.d/tests" <<-EOF
+		#!/usr/sbin/openrc-run
+		start() { bash /inits openrc; }
+	EOF
+	chmod +x "$1/etc/init.d/tests"
+	ln -s /etc/init.d/tests "$1/etc/runlevels/default/tests"
+	ln -sf openrc-init "$1/usr/sbin/init"
+}
+
+# add_busybox ROOT: the same by an inittab, and what 'make install' says is to be done
+# by hand.
+add_busybox() {
+	ln -sf ../bin/busybox "$1/usr/sbin/init"
+	printf '%s\n' '::sysinit:/bin/busybox sh /etc/init.d/rcS' '::wait:/bin/bash /inits busybox' >"$1/etc/inittab"
+	printf '%s\n' 'busybox mdev -d' /usr/local/sbin/rust_ashmem-nodes >"$1/etc/init.d/rcS"
+	# Whatever is not named is root's.
+	printf '%s\n' '.* root:root 0660' >"$1/etc/mdev.conf"
+}
+
+# make_guest INIT: makes out/INIT/root, with this checkout in /src and its module built.
+make_guest() {
+	local root=$OUT/$1/root
+	rm -rf "$root"
+	mkdir -p "$root/src"
+	cp -a "$GUEST_ROOT/." "$root"
+	mkdir -p "$root"/usr/local/{bin,lib} "$root/usr/local/sbin" "$root"/etc/{init.d,modules-load.d} "$root/root"
+	add_kernel "$root"
+	"add_$1" "$root"
+	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
+	# It has no compiler to build it anew.
+	rm -r "$root/src/tools/ashmem-check"
+	mkdir "$root/selftests"
+	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
+	cp "$TOP"/vm/guest/{files,inits,suites} "$root"
+	# What an initramfs does before it starts a system.
+	cat >"$root/init" <<-EOF
+		#!/bin/sh
+		mount -t proc proc /proc
+		mount -t sysfs sysfs /sys
+		mount -t devtmpfs devtmpfs /dev
+		mount -t tmpfs tmpfs /run
+		exec /usr/sbin/init
+	EOF
+	chmod +x "$root/init"
+}
+
+# install_aside INIT: installs into it, as a package does, and has what it was before
+# listed there. Makes out/INIT/initramfs.gz of it.
+install_aside() {
+	local root=$OUT/$1/root
+	(cd "$root" && sh files) >"$root/var/before"
+	inside "$DEBIAN_ROOT" make -C "$TOP" KDIR="$DEBIAN_HEADERS" MO="$OUT/debian/module" \
+		DESTDIR="$root" INIT="$1" MANAGER="${MANAGERS[$1]}" CC=gcc install
+	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
+	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/$1/initramfs.gz"
+}
+
+# test_init INIT
+test_init() {
+	local GUEST_WORDS=""
+	with_cache prepare_guest "$1"
+	make_guest "$1"
+	step "Installing the module and its files aside" "10 s" "$OUT/$1/install" install_aside "$1"
+	SUITES=(boot uninstall again)
+	[[ $1 != openrc ]] || SUITES+=(containers)
+	say "Booting $1 in QEMU (usually 1 min)"
+	count_vm "$1"
+	tell_tested "$1" debian
+}
+
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
+picked=("$@")
+((${#picked[@]})) || picked=(openrc busybox)
+for init in "${picked[@]}"; do
+	[[ -n ${MANAGERS[$init]-} ]] || die "No system is called '$init'." "There are: ${!MANAGERS[*]}."
+done
+
+need installed
+prepare debian
+[[ -z $DEBIAN_LACKS ]] || skip inits "$DEBIAN_LACKS"
+make_debian_module
+step "Building the selftests" "10 s" "$(selftests_of debian 64).log" build_selftests debian 64
+for init in "${picked[@]}"; do test_init "$init"; done
+conclude
