@@ -6,27 +6,15 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "engines.h"
 
-/* The engine that is looked at, and what was found of it. */
-static struct {
-	const struct engine *engine;
-	/* Whether there was a directory of its containers. */
-	bool was_seen;
-	/* Whether the container that is looked at calls itself so. */
-	bool is_redroid;
-	/* Whether it was told to have them elsewhere. */
-	bool was_moved;
-	int found;
-} now;
+struct search now;
 
 /* What was judged, so that an engine that runs by means of another is not judged twice. */
 static const char *known[256];
@@ -42,8 +30,7 @@ static bool is_new(const char *id)
 	return true;
 }
 
-/* IDs of findings are not repeated. */
-static const char *finding(const char *id)
+const char *finding(const char *id)
 {
 	static int count;
 
@@ -64,7 +51,7 @@ static long json_number(const char *json, const char *key)
 }
 
 /* Told by its arguments, as an image may be called anything. */
-static bool is_android(const char *config)
+bool is_android(const char *config)
 {
 	return has(config, "androidboot.") || has(config, "redroid/redroid");
 }
@@ -348,7 +335,7 @@ static bool check_lxc(const char *path, const char *name)
 	return true;
 }
 
-static void check_container(const char *path)
+void check_container(const char *path)
 {
 	const char *dir = text("%.*s", (int)(strrchr(path, '/') - path), path);
 	bool is_file = !strcmp(part(path, 0), "config") || !strcmp(part(path, 0), "lxc");
@@ -368,115 +355,6 @@ static void check_container(const char *path)
 		refused = path;
 }
 
-static bool is_here;
-
-static void find_sign(const char *path)
-{
-	is_here |= for_each(path, NULL);
-}
-
-static void check_place(const char *path)
-{
-	for_each(path, check_container);
-	now.was_seen |= for_each(place_of(path), NULL);
-}
-
-/* Homes that nobody but their users may look into are no empty ones. */
-static void check_home(const char *path)
-{
-	if (exists(path) && faccessat(root_fd(), path, X_OK, AT_EACCESS))
-		refused = path;
-}
-
-static void check_homes(const char *pattern)
-{
-	for_each(pattern, check_home);
-}
-
-/* A file that has containers which do not run, in a form of its own. */
-static void search_database(const char *path)
-{
-	char *data = read_file(path);
-
-	if (!data) {
-		refused = path;
-		return;
-	}
-	now.was_seen = true;
-	if (is_android(data) && !now.found) {
-		now.found++;
-		unseen(finding("redroid"),
-		       "Android's containers of %s that do not run, which %s mentions",
-		       now.engine->name, root_path(path));
-		advise("start them and run this again");
-	}
-}
-
-static void check_database(const char *path)
-{
-	for_each(path, search_database);
-}
-
-static const char *moved_key, *moved_below;
-
-static void check_moved_file(const char *path)
-{
-	char *file = read_file(path);
-	char *place = file ? value_of(file, moved_key) : NULL;
-
-	if (!place)
-		return;
-	is_here = true;
-	now.was_moved = true;
-	check_place(text("%s%s", place + 1, moved_below));
-}
-
-static void check_moved(const char *pattern)
-{
-	for_each(pattern, check_moved_file);
-}
-
-static void look_for(const struct engine *engine)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(engine->signs) && engine->signs[i]; i++)
-		for_homes(engine->signs[i], find_sign);
-	for (size_t i = 0; i < ARRAY_SIZE(engine->moved) && engine->moved[i].file; i++) {
-		moved_key = engine->moved[i].key;
-		moved_below = engine->moved[i].below;
-		for_homes(engine->moved[i].file, check_moved);
-	}
-	if (engine->program && exists(engine->program)) {
-		for_homes("~", check_homes);
-		is_here |= !!refused;
-	}
-}
-
-static void check_engine(const struct engine *engine)
-{
-	now = (typeof(now)){ .engine = engine };
-	is_here = false;
-	refused = NULL;
-	look_for(engine);
-	if (!is_here)
-		return;
-	/* What Docker left where it was before is nobody's any more. */
-	for (size_t i = 0; i < ARRAY_SIZE(engine->containers) && engine->containers[i]; i++)
-		if (!now.was_moved || engine->format != DOCKER)
-			for_homes(engine->containers[i], check_place);
-	for (size_t i = 0; i < ARRAY_SIZE(engine->database) && engine->database[i]; i++)
-		for_homes(engine->database[i], check_database);
-	if (refused) {
-		unseen(finding("redroid"), "containers of %s, as %s cannot be looked at",
-		       engine->name, root_path(refused));
-		advise("run this as root to have those of Android checked");
-	} else if (!now.was_seen) {
-		unseen(finding("redroid"),
-		       "containers of %s, which is here and has them at no place that is known",
-		       engine->name);
-		advise("start it, and look with its own words whether Android's have /dev/ashmem");
-	}
-}
-
 /* Whether this is Android's first process, in a container that nobody wrote down. */
 static bool is_android_init(long pid)
 {
@@ -488,14 +366,14 @@ static bool is_android_init(long pid)
 		exists(text("proc/%ld/root/system/build.prop", pid));
 }
 
-/* Those of engines that are in no table. Process 1 is Android itself. */
-static void check_processes(void)
+/* Process 1 is Android itself. */
+void check_processes(void)
 {
 	int fd = root_open("proc");
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
-	now = (typeof(now)){ };
+	now = (struct search){ };
 	while (dir && (entry = readdir(dir))) {
 		long pid = strtol(entry->d_name, NULL, 10);
 
@@ -505,12 +383,4 @@ static void check_processes(void)
 	}
 	if (dir)
 		closedir(dir);
-}
-
-void check_containers(void)
-{
-	for (size_t i = 0; i < engine_count; i++)
-		check_engine(&engines[i]);
-	if (!machine.container)
-		check_processes();
 }

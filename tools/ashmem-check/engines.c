@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The container engines that are known. Another one is a row here and nothing else. */
+/*
+ * The container engines that are known, and the search for their containers. Another one is
+ * a row here and nothing else.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "check.h"
 #include "engines.h"
 
@@ -14,7 +21,7 @@
 			"plugin or CDI; a hostPath volume alone is no right to open it"
 #define LXC_LINE	"/dev/ashmem dev/ashmem none bind,optional,create=file"
 
-const struct engine engines[] = {
+static const struct engine engines[] = {
 	{
 		.name = "docker",
 		.signs = { "run/docker.sock", "var/lib/docker" },
@@ -146,4 +153,119 @@ const struct engine engines[] = {
 	},
 };
 
-const size_t engine_count = ARRAY_SIZE(engines);
+static bool is_here;
+
+static void find_sign(const char *path)
+{
+	is_here |= for_each(path, NULL);
+}
+
+static void check_place(const char *path)
+{
+	for_each(path, check_container);
+	now.was_seen |= for_each(place_of(path), NULL);
+}
+
+/* Homes that nobody but their users may look into are no empty ones. */
+static void check_home(const char *path)
+{
+	if (exists(path) && faccessat(root_fd(), path, X_OK, AT_EACCESS))
+		refused = path;
+}
+
+static void check_homes(const char *pattern)
+{
+	for_each(pattern, check_home);
+}
+
+/* A file that has containers which do not run, in a form of its own. */
+static void search_database(const char *path)
+{
+	char *data = read_file(path);
+
+	if (!data) {
+		refused = path;
+		return;
+	}
+	now.was_seen = true;
+	if (is_android(data) && !now.found) {
+		now.found++;
+		unseen(finding("redroid"),
+		       "Android's containers of %s that do not run, which %s mentions",
+		       now.engine->name, root_path(path));
+		advise("start them and run this again");
+	}
+}
+
+static void check_database(const char *path)
+{
+	for_each(path, search_database);
+}
+
+static const char *moved_key, *moved_below;
+
+static void check_moved_file(const char *path)
+{
+	char *file = read_file(path);
+	char *place = file ? value_of(file, moved_key) : NULL;
+
+	if (!place)
+		return;
+	is_here = true;
+	now.was_moved = true;
+	check_place(text("%s%s", place + 1, moved_below));
+}
+
+static void check_moved(const char *pattern)
+{
+	for_each(pattern, check_moved_file);
+}
+
+static void look_for(const struct engine *engine)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(engine->signs) && engine->signs[i]; i++)
+		for_homes(engine->signs[i], find_sign);
+	for (size_t i = 0; i < ARRAY_SIZE(engine->moved) && engine->moved[i].file; i++) {
+		moved_key = engine->moved[i].key;
+		moved_below = engine->moved[i].below;
+		for_homes(engine->moved[i].file, check_moved);
+	}
+	if (engine->program && exists(engine->program)) {
+		for_homes("~", check_homes);
+		is_here |= !!refused;
+	}
+}
+
+static void check_engine(const struct engine *engine)
+{
+	now = (struct search){ .engine = engine };
+	is_here = false;
+	refused = NULL;
+	look_for(engine);
+	if (!is_here)
+		return;
+	/* What Docker left where it was before is nobody's any more. */
+	for (size_t i = 0; i < ARRAY_SIZE(engine->containers) && engine->containers[i]; i++)
+		if (!now.was_moved || engine->format != DOCKER)
+			for_homes(engine->containers[i], check_place);
+	for (size_t i = 0; i < ARRAY_SIZE(engine->database) && engine->database[i]; i++)
+		for_homes(engine->database[i], check_database);
+	if (refused) {
+		unseen(finding("redroid"), "containers of %s, as %s cannot be looked at",
+		       engine->name, root_path(refused));
+		advise("run this as root to have those of Android checked");
+	} else if (!now.was_seen) {
+		unseen(finding("redroid"),
+		       "containers of %s, which is here and has them at no place that is known",
+		       engine->name);
+		advise("start it, and look with its own words whether Android's have /dev/ashmem");
+	}
+}
+
+void check_containers(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
+		check_engine(&engines[i]);
+	if (!machine.container)
+		check_processes();
+}

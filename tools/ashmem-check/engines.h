@@ -3,6 +3,7 @@
 #ifndef _ASHMEM_CHECK_ENGINES_H
 #define _ASHMEM_CHECK_ENGINES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum format {
@@ -32,7 +33,30 @@ struct engine {
 	const char *pass, *again;
 };
 
-extern const struct engine engines[];
-extern const size_t engine_count;
+/* The engine that is looked at, and what was found of it. */
+struct search {
+	const struct engine *engine;
+	/* Whether there was a directory of its containers. */
+	bool was_seen;
+	/* Whether the container that is looked at calls itself so. */
+	bool is_redroid;
+	/* Whether it was told to have them elsewhere. */
+	bool was_moved;
+	int found;
+};
+
+extern struct search now;
+
+/* containers.c: judges what an engine wrote down in this file about a container. */
+void check_container(const char *path);
+
+/* An ID for a finding; none is given twice. */
+const char *finding(const char *id);
+
+/* Whether it is told of Android, by arguments or image. */
+bool is_android(const char *config);
+
+/* Android's first processes, in containers that no engine of the table wrote down. */
+void check_processes(void);
 
 #endif /* _ASHMEM_CHECK_ENGINES_H */

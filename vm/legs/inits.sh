@@ -30,7 +30,7 @@ usage() {
 GUEST_PACKAGES=(base-files bash busybox-static coreutils dash debianutils diffutils findutils gawk grep kmod
 	make mount sed util-linux xz-utils)
 declare -A MORE_PACKAGES=(
-	[openrc]="crun initscripts openrc sysvinit-utils udev"
+	[openrc]="crun dpkg initscripts openrc sysvinit-utils udev"
 	[busybox]=
 )
 GUEST_LACKS=(usr/share/{doc,info,locale,man} usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv
@@ -81,7 +81,7 @@ add_kernel() {
 add_openrc() {
 	local service
 	# Coldplugging all devices takes a minute without KVM.
-	sed -i 's/udevadm trigger .*/udevadm trigger --action=add --sysname-match=ashmem/' "$1/etc/init.d/udev"
+	sed -i 's/udevadm trigger --type=devices --action=add/& --sysname-match=ashmem/; s/udevadm trigger --type=subsystems --action=add/true/' "$1/etc/init.d/udev"
 	for service in udev kmod; do ln -s "/etc/init.d/$service" "$1/etc/runlevels/sysinit/$service"; done
 	cat >"$1/etc/init.d/tests" <<-EOF
 		#!/usr/sbin/openrc-run
