@@ -109,6 +109,7 @@ how_it_is_done() {
 need_right_to_write() {
 	local dir how
 	for dir in "$@"; do
+		[[ -n $dir ]] || continue
 		while [[ ! -e $dir ]]; do dir=$(dirname "$dir"); done
 		[[ ! -w $dir ]] || continue
 		if is_read_only "$dir"; then
@@ -239,7 +240,7 @@ installed() {
 # stop_of DIRECTORY: prints the part of it that is everybody's.
 stop_of() {
 	case $1 in
-	/etc/*) echo /etc ;;
+	/etc/*) echo "$1" ;;
 	/var/*) echo /var/lib ;;
 	*) dir=${1#"$PREFIX"/} && echo "$PREFIX/${dir%%/*}" ;;
 	esac
@@ -249,9 +250,10 @@ stop_of() {
 # number becomes another device's; but not that of another driver.
 uninstall_files() {
 	local path stop
+	# No <(), as the smallest systems have no /dev/fd.
 	while read -r path stop; do
-		take "$path" "$stop"
-	done < <(installed | sort -u)
+		[[ -z $path ]] || take "$path" "$stop"
+	done <<<"$(installed | sort -u)"
 	drop_line "$DESTDIR/etc/mdev.conf" "$(node_line)"
 	if is_here && { is_loaded || [[ ! -e /sys/class/misc/ashmem ]]; }; then
 		rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
@@ -381,7 +383,7 @@ install_writable() {
 
 uninstall_all() {
 	local module release dirs
-	mapfile -t dirs < <(directories && printf '%s\n' "$MODULES"/*/"$MODULES_DIR"/rust_ashmem.ko* | sed 's|/[^/]*$||')
+	mapfile -t dirs <<<"$(directories; compgen -G "$MODULES/*/$MODULES_DIR/rust_ashmem.ko*" | sed 's|/[^/]*$||')"
 	[[ -n $DESTDIR || $EUID == 0 ]] || dirs+=("$MODULES")
 	need_right_to_write "${dirs[@]}"
 	unload

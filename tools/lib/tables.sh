@@ -142,7 +142,7 @@ find_init() {
 find_manager() {
 	local processes
 	[[ -z ${MANAGER:-} ]] || return 0
-	mapfile -t processes < <(cat "${R-}"/proc/[0-9]*/comm 2>/dev/null | sort -u)
+	mapfile -t processes <<<"$(cat "${R-}"/proc/[0-9]*/comm 2>/dev/null | sort -u)"
 	find_sign managers "${processes[@]}"
 	MANAGER=$FOUND
 }

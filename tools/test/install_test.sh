@@ -178,6 +178,8 @@ result "where /usr cannot be written to, /etc and /var are, alone" writable
 read_only() {
 	kernel
 	mkdir "$ROOT"
+	unshare -m sh -c 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && shift && exec "$@"' "$ROOT" \
+		- env -u MAKEFLAGS make -C "$TOP" DESTDIR="$ROOT" uninstall >"$TMP/said" 2>&1 || return
 	! unshare -m sh -c 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && shift && exec "$@"' "$ROOT" \
 		- env -u MAKEFLAGS make -C "$TOP" KDIR="$BUILD" MO="$TREE" DESTDIR="$ROOT" install >"$TMP/said" 2>&1 &&
 		grep -q 'is read-only, as on systems that come as an image' "$TMP/said" &&

@@ -31,7 +31,7 @@ GUEST_PACKAGES=(base-files bash busybox-static coreutils dash debianutils diffut
 	make mount sed util-linux xz-utils)
 declare -A MORE_PACKAGES=(
 	[openrc]="crun dpkg initscripts openrc sysvinit-utils udev"
-	[busybox]=
+	[busybox]=""
 )
 GUEST_LACKS=(usr/share/{doc,info,locale,man} usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv
 	var/cache/apt var/lib/{apt,dpkg})
@@ -42,8 +42,9 @@ MEMORY=1024
 
 # prepare_guest INIT: sets GUEST_ROOT, a system of these packages.
 prepare_guest() {
-	local key packages
-	packages=("${GUEST_PACKAGES[@]}" ${MORE_PACKAGES[$1]})
+	local key packages more
+	read -r -a more <<<"${MORE_PACKAGES[$1]}"
+	packages=("${GUEST_PACKAGES[@]}" "${more[@]}")
 	key=$({ echo "${packages[*]} ${GUEST_LACKS[*]}" && declare -f fetch_guest; } | sha256sum | cut -c 1-12)
 	GUEST_ROOT=$CACHE/inits/$1-$key
 	[[ ! -d $GUEST_ROOT ]] || return 0
