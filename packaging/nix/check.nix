@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# ashmem-check, which says what is wrong with a machine's ashmem.
+# ashmem-check, which says what is wrong with a machine's ashmem, and ashmem-top, which
+# shows who has which regions.
 { lib, stdenv }:
 
 stdenv.mkDerivation {
@@ -11,17 +12,18 @@ stdenv.mkDerivation {
   buildPhase = ''
     runHook preBuild
     make -C tools/ashmem-check
+    make -C tools/ashmem-top
     runHook postBuild
   '';
   installPhase = ''
     runHook preInstall
-    install -D -t $out/bin tools/ashmem-check/ashmem-check
-    install -D -m 644 -t $out/share/man/man1 debian/ashmem-check.1
+    install -D -t $out/bin tools/ashmem-check/ashmem-check tools/ashmem-top/ashmem-top
+    install -D -m 644 -t $out/share/man/man1 debian/ashmem-check.1 debian/ashmem-top.1
     runHook postInstall
   '';
 
   meta = {
-    description = "Tells why Android shared memory (ashmem) does not work";
+    description = "Tells why Android shared memory (ashmem) does not work, and who has it";
     license = lib.licenses.gpl2Only;
     mainProgram = "ashmem-check";
     platforms = lib.platforms.linux;
