@@ -46,6 +46,7 @@ impl Why {
 }
 
 /// Returns the number of a mood on the C side.
+#[cfg(CONFIG_TRACEPOINTS)]
 fn number(mood: Option<Mood>) -> u8 {
     match mood {
         Some(Mood::Plenty) => 0,
