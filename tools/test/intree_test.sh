@@ -15,7 +15,7 @@ SELFTESTS=$TREE/tools/testing/selftests/ashmem
 # tree: makes one without ashmem.
 tree() {
 	rm -rf "$TREE"
-	mkdir -p "$TREE"/{drivers/android,include/uapi/linux,rust/kernel,tools/testing/selftests}
+	mkdir -p "$TREE"/{drivers/android,include/{uapi/linux,trace/events},rust/kernel,tools/testing/selftests}
 	printf '%s\n' 'VERSION = 7' 'PATCHLEVEL = 10' >"$TREE/Makefile"
 	touch "$TREE/rust/kernel/miscdevice.rs"
 	printf 'menu "Android"\nendmenu\n' >"$TREE/drivers/android/Kconfig"
