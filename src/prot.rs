@@ -19,18 +19,19 @@ use crate::uapi::{
 ///
 /// # Invariants
 ///
-/// No bit but `PROT_READ`, `PROT_WRITE` and `PROT_EXEC` is set.
+/// No bit but `PROT_READ`, `PROT_WRITE` and `PROT_EXEC` is set, each of which fits.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ProtMask(usize);
+pub(crate) struct ProtMask(u8);
 
 impl ProtMask {
     /// The mask of a new area, which allows everything.
     // INVARIANT: The three bits.
-    pub(crate) const ALL: Self = Self(PROT_READ | PROT_WRITE | PROT_EXEC);
+    // CAST: 7.
+    pub(crate) const ALL: Self = Self((PROT_READ | PROT_WRITE | PROT_EXEC) as u8);
 
     /// Returns the mask as `ASHMEM_GET_PROT_MASK` answers it.
     pub(crate) fn bits(self) -> usize {
-        self.0
+        usize::from(self.0)
     }
 
     /// Returns the mask that `wanted` leaves of this one.
@@ -41,16 +42,16 @@ impl ProtMask {
     ///
     /// Fails with `EINVAL` if `wanted` has a bit that this mask lacks.
     pub(crate) fn narrow(self, wanted: usize, read_implies_exec: bool) -> Result<Self> {
-        if wanted & !self.0 != 0 {
+        if wanted & !self.bits() != 0 {
             return Err(EINVAL);
         }
         let implied = if read_implies_exec && wanted & PROT_READ != 0 {
-            self.0 & PROT_EXEC
+            self.bits() & PROT_EXEC
         } else {
             0
         };
-        // INVARIANT: Both are subsets of this mask.
-        Ok(Self(wanted | implied))
+        // INVARIANT: Both are subsets of this mask. CAST: So they fit.
+        Ok(Self((wanted | implied) as u8))
     }
 
     /// Takes from a mapping what the mask lacks, so that `mprotect()` cannot
@@ -59,13 +60,13 @@ impl ProtMask {
     /// Fails with `EPERM` if the mapping was asked for with such a right; some
     /// others may then have been taken already.
     pub(crate) fn restrict(self, vma: &VmaNew) -> Result {
-        if self.0 & PROT_READ == 0 {
+        if self.bits() & PROT_READ == 0 {
             vma.try_clear_mayread().map_err(|_| EPERM)?;
         }
-        if self.0 & PROT_WRITE == 0 {
+        if self.bits() & PROT_WRITE == 0 {
             vma.try_clear_maywrite().map_err(|_| EPERM)?;
         }
-        if self.0 & PROT_EXEC == 0 {
+        if self.bits() & PROT_EXEC == 0 {
             vma.try_clear_mayexec().map_err(|_| EPERM)?;
         }
         Ok(())
@@ -75,7 +76,7 @@ impl ProtMask {
 impl fmt::Display for ProtMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (bit, letter) in [(PROT_READ, "r"), (PROT_WRITE, "w"), (PROT_EXEC, "x")] {
-            f.write_str(if self.0 & bit == 0 { "-" } else { letter })?;
+            f.write_str(if self.bits() & bit == 0 { "-" } else { letter })?;
         }
         Ok(())
     }
