@@ -27,8 +27,8 @@
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
 //! ```
 //!
-//! The items of `lru` can be in a `tree`. `device` uses `registry` and `trace`, too, and
-//! `debug` what it shows: `area` and below.
+//! The items of `lru` can be in a `tree`. `device` uses `registry`, `trace` and `tree`, too,
+//! and `debug` what it shows: `area` and below, and `task`.
 //!
 //! # Lock order
 //!
@@ -36,7 +36,9 @@
 //!
 //! ```text
 //! misc_mtx                  held by the core around open()
-//!   Registry::entries       Mutex; held while some 32 areas are looked up
+//!   Registry::entries       Mutex; held while some 32 areas are looked at
+//!     Area::inner           as below; nothing under it takes Registry::entries
+//!     Backing::unpinned     as below
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
@@ -57,7 +59,7 @@
 use kernel::prelude::*;
 
 use crate::{
-    device::Shared,
+    device::Context,
     misc::Registration,
     reclaim::Reclaim, //
 };
@@ -130,7 +132,7 @@ impl kernel::InPlaceModule for Ashmem {
             // User space can open the device as soon as it is registered, so
             // what it needs comes first.
             _: { shmem::init()? },
-            _device <- Registration::new(Shared::new(Reclaim::register()?)?),
+            _device <- Registration::new(Context::new(Reclaim::register()?)?),
             _: { pr_info!("/dev/ashmem is ready\n") },
         })
     }

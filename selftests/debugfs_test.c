@@ -12,8 +12,7 @@
 struct region {
 	unsigned long long inode;
 	long pid;
-	unsigned long uid;
-	char command[80];
+	char uid[16], command[80];
 	unsigned long long size, resident, unpinned, purged, ranges;
 	char mask[8], state[16], name[1100];
 };
@@ -52,8 +51,8 @@ static bool parse(const char *line, struct region *region)
 	const char *name;
 	int end = 0;
 
-	if (sscanf(line, "%llu %ld %lu %79s %llu %llu %llu %llu %llu %7s %15s%n",
-		   &region->inode, &region->pid, &region->uid, region->command, &region->size,
+	if (sscanf(line, "%llu %ld %15s %79s %llu %llu %llu %llu %llu %7s %15s%n",
+		   &region->inode, &region->pid, region->uid, region->command, &region->size,
 		   &region->resident, &region->unpinned, &region->purged, &region->ranges,
 		   region->mask, region->state, &end) != 11 || line[end] != ' ')
 		return false;
@@ -62,8 +61,8 @@ static bool parse(const char *line, struct region *region)
 	return true;
 }
 
-/* How many regions are of this process and size; the last of them. */
-static size_t find(char *text, size_t size, struct region *found)
+/* How many regions are of a process and of this size; the last of them. */
+static size_t find_of(pid_t pid, char *text, size_t size, struct region *found)
 {
 	struct region region;
 	size_t count = 0;
@@ -74,12 +73,18 @@ static size_t find(char *text, size_t size, struct region *found)
 	for (line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
 		if (!parse(line + 1, &region))
 			return -1;
-		if (region.pid != getpid() || region.size != size)
+		if (region.pid != pid || region.size != size)
 			continue;
 		*found = region;
 		count++;
 	}
 	return count;
+}
+
+/* The same of this process. */
+static size_t find(char *text, size_t size, struct region *found)
+{
+	return find_of(getpid(), text, size, found);
 }
 
 /* A size that nobody else has. */
@@ -112,7 +117,7 @@ TEST_F(debugfs, region_is_there_while_it_is_open)
 	ASSERT_EQ(0, set_size(self->fd, SIZE));
 	ASSERT_EQ(1, find(self->text, SIZE, &region));
 	EXPECT_EQ(0, region.inode);
-	EXPECT_EQ(geteuid(), region.uid);
+	EXPECT_EQ(geteuid(), strtoul(region.uid, NULL, 10));
 	EXPECT_STREQ("rwx", region.mask);
 	EXPECT_STREQ("sized", region.state);
 	EXPECT_STREQ("", region.name);
@@ -128,10 +133,8 @@ TEST_F(debugfs, region_tells_what_it_is)
 	unsigned long id;
 	char *map;
 
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
 	ASSERT_EQ(0, prctl(PR_SET_NAME, "a b\n\\\xff"));
-	close(self->fd);
-	self->fd = area_create(SIZE);
-	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, set_name(self->fd, "my\n\x01 \\area\xfe"));
 	ASSERT_EQ(0, set_mask(self->fd, PROT_READ | PROT_WRITE));
 	map = map_filled(self->fd, 5);
@@ -152,6 +155,39 @@ TEST_F(debugfs, region_tells_what_it_is)
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_EQ(1, find(self->text, SIZE, &region));
 	EXPECT_STREQ("mapped", region.state);
+}
+
+/* Who opened a region may be gone while others have it. */
+TEST_F(debugfs, region_outlives_who_opened_it)
+{
+	struct region region;
+	int pipes[2], status;
+	pid_t child;
+	char c;
+
+	ASSERT_EQ(0, pipe(pipes));
+	/* As fork(), but what the child opens is open here, too. */
+	child = syscall(__NR_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	ASSERT_LE(0, child);
+	if (!child) {
+		close(self->fd);
+		self->fd = open("/dev/ashmem", O_RDWR);
+		set_size(self->fd, SIZE);
+		if (write(pipes[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	ASSERT_EQ(1, read(pipes[0], &c, 1));
+	ASSERT_EQ(1, find_of(child, self->text, SIZE, &region));
+	EXPECT_EQ(geteuid(), strtoul(region.uid, NULL, 10));
+	EXPECT_STREQ("debugfs_test", region.command);
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(1, find_of(child, self->text, SIZE, &region));
+	EXPECT_STREQ("-", region.uid);
+	EXPECT_STREQ("-", region.command);
+	close(pipes[0]);
+	close(pipes[1]);
 }
 
 TEST_F(debugfs, region_tells_what_is_unpinned_and_purged)

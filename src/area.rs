@@ -30,8 +30,33 @@ use crate::{
         self,
         ShmemFile, //
     },
-    task::Opener, //
+    tree::Node, //
 };
+
+/// What all areas share.
+#[pin_data]
+pub(crate) struct Shared {
+    /// What can be purged.
+    pub(crate) reclaim: Arc<Reclaim>,
+    /// Those that are open.
+    #[pin]
+    pub(crate) regions: Registry<Area>,
+}
+
+impl Shared {
+    /// Makes what areas will share; none is open.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                reclaim,
+                regions <- Registry::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+}
 
 /// What one open `/dev/ashmem` stands for.
 ///
@@ -49,15 +74,19 @@ pub(crate) struct Area {
     /// Changes under `inner`.
     size: Atomic<usize>,
     backing: SetOnce<Arc<Backing>>,
-    reclaim: Arc<Reclaim>,
-    regions: Arc<Registry<Area>>,
-    opener: Opener,
+    shared: Arc<Shared>,
 }
 
 struct Inner {
     name: Name,
     mask: ProtMask,
+    /// Which process opened it. That never changes, but here is room for it.
+    opener: i32,
 }
+
+// More would put areas into the next larger size of kmalloc(), where a mutex takes 24 bytes.
+// What debugging adds to one does not count.
+static_assert!(size_of::<Node<Area>>() - size_of::<Mutex<()>>() <= 128 - 24);
 
 /// How far an area has come on its way to memory.
 pub(crate) enum State<'a> {
@@ -71,33 +100,28 @@ pub(crate) enum State<'a> {
 
 impl Area {
     /// Makes an area without name and size whose mask allows everything.
-    pub(crate) fn new(
-        reclaim: Arc<Reclaim>,
-        regions: Arc<Registry<Area>>,
-        opener: Opener,
-    ) -> impl PinInit<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, opener: i32) -> impl PinInit<Self> {
         // INVARIANT: There is no backing.
         pin_init!(Self {
             inner <- new_mutex!(Inner {
                 name: Name::empty(),
                 mask: ProtMask::ALL,
+                opener,
             }, "Area::inner"),
             size: Atomic::new(0),
             backing: SetOnce::new(),
-            reclaim,
-            regions,
-            opener,
+            shared,
         })
     }
 
-    /// Returns where all areas are that are open.
-    pub(crate) fn regions(&self) -> &Registry<Area> {
-        &self.regions
+    /// Returns what all areas share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
-    /// Returns who opened it.
-    pub(crate) fn opener(&self) -> &Opener {
-        &self.opener
+    /// Returns the process that opened it.
+    pub(crate) fn opener(&self) -> i32 {
+        self.inner.lock().opener
     }
 
     /// Pins all pages for good: nobody can ask for any. Mappings keep the file, but not
@@ -106,11 +130,6 @@ impl Area {
         if let Some(backing) = self.backing() {
             backing.forget();
         }
-    }
-
-    /// Returns what can be purged, of all areas.
-    pub(crate) fn reclaim(&self) -> &Reclaim {
-        &self.reclaim
     }
 
     /// Returns the backing file, which exists once the area was mapped.
@@ -196,7 +215,7 @@ impl Area {
         let file = inner
             .name
             .with_full(|name| ShmemFile::new(name, size, vma))?;
-        let backing = Backing::new(file, pages, self.reclaim.clone())?;
+        let backing = Backing::new(file, pages, self.shared.reclaim.clone())?;
         inner.map(&backing, vma)?;
         // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
         self.backing.populate(backing);

@@ -13,40 +13,34 @@ use kernel::{
 use crate::{
     area::{
         Area,
+        Shared,
         State, //
     },
     name::Escaped,
-    reclaim::Reclaim,
-    registry::Registry,
+    task::Process,
     trace::Why,
     unpinned::Tally, //
 };
 
-/// What is shown.
-pub(crate) struct Shown {
-    pub(crate) regions: Arc<Registry<Area>>,
-    pub(crate) reclaim: Arc<Reclaim>,
-}
-
 /// The files, until this is dropped. There are none in a kernel without debugfs.
-pub(crate) type Files = Pin<KBox<Scope<Shown>>>;
+pub(crate) type Files = Pin<KBox<Scope<Arc<Shared>>>>;
 
 /// Makes the files.
 ///
 /// Fails with `ENOMEM`; debugfs itself fails silently.
-pub(crate) fn show(shown: Shown) -> Result<Files> {
-    let files = Scope::dir(Ok::<_, Error>(shown), c"ashmem", |shown, dir| {
-        dir.read_callback_file(c"regions", shown, &regions);
-        dir.read_callback_file(c"stats", shown, &stats);
+pub(crate) fn show(shared: Arc<Shared>) -> Result<Files> {
+    let files = Scope::dir(Ok::<_, Error>(shared), c"ashmem", |shared, dir| {
+        dir.read_callback_file(c"regions", shared, &regions);
+        dir.read_callback_file(c"stats", shared, &stats);
     });
     KBox::pin_init(files, GFP_KERNEL)
 }
 
 /// A line for each region, below one that names the columns.
-fn regions(shown: &Shown, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn regions(shared: &Arc<Shared>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("inode pid uid command size resident unpinned purged ranges mask state name\n")?;
     let mut result = Ok(());
-    shown.regions.for_each(|area| {
+    shared.regions.for_each(|area| {
         if result.is_ok() {
             result = region(area, f);
         }
@@ -57,11 +51,17 @@ fn regions(shown: &Shown, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// Sizes are in bytes, all else in pages.
 fn region(area: &Area, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let view = View::of(area);
-    let opener = area.opener();
-    write!(f, "{} {} {} ", view.inode, opener.pid, opener.uid)?;
-    match opener.command() {
-        [] => f.write_str("-")?,
-        command => write!(f, "{}", Escaped::word(command))?,
+    let pid = area.opener();
+    write!(f, "{} {pid} ", view.inode)?;
+    match Process::find(pid) {
+        None => f.write_str("- -")?,
+        Some(process) => {
+            write!(f, "{} ", process.uid)?;
+            match process.command() {
+                [] => f.write_str("-")?,
+                command => write!(f, "{}", Escaped::word(command))?,
+            }
+        }
     }
     let Tally {
         ranges,
@@ -112,10 +112,10 @@ impl View {
 }
 
 /// Sums of what there is, then of what has happened since the module was loaded.
-fn stats(shown: &Shown, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn stats(shared: &Arc<Shared>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (mut count, mut size, mut resident) = (0, 0_usize, 0_usize);
     let mut tally = Tally::default();
-    shown.regions.for_each(|area| {
+    shared.regions.for_each(|area| {
         let view = View::of(area);
         count += 1;
         size = size.saturating_add(area.size());
@@ -131,7 +131,7 @@ fn stats(shown: &Shown, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "unpinned {}", tally.pages)?;
     writeln!(f, "purged {}", tally.purged)?;
     writeln!(f, "ranges {}", tally.ranges)?;
-    let past = shown.reclaim.past();
+    let past = shared.reclaim.past();
     writeln!(f, "unpinned_so_far {}", past.unpinned)?;
     for why in Why::ALL {
         writeln!(f, "purged_for_{} {}", why.name(), past.purged(why))?;

@@ -19,10 +19,7 @@ use kernel::{
         seq_print,
         SeqFile, //
     },
-    sync::{
-        Arc,
-        ArcBorrow, //
-    },
+    sync::Arc,
     transmute::AsBytes,
     uaccess::{
         UserPtr,
@@ -33,6 +30,7 @@ use kernel::{
 use crate::{
     area::{
         Area,
+        Shared,
         State, //
     },
     debug,
@@ -52,7 +50,6 @@ use crate::{
         Backing,
         Reclaim, //
     },
-    registry::Registry,
     shmem::{
         self,
         Whence, //
@@ -60,32 +57,31 @@ use crate::{
     shrinker::Registration,
     task,
     trace,
-    tree::Node,
+    tree::{
+        Node,
+        Owner, //
+    },
     uapi, //
 };
 
-/// What all areas share.
-pub(crate) struct Shared {
+/// What the device needs for its areas.
+pub(crate) struct Context {
     // Dropped first: they show the others.
     _files: debug::Files,
-    reclaim: Registration<Reclaim>,
-    regions: Arc<Registry<Area>>,
+    _reclaim: Registration<Reclaim>,
+    shared: Arc<Shared>,
 }
 
-impl Shared {
+impl Context {
     /// Shows in debugfs what will be.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new(reclaim: Registration<Reclaim>) -> Result<Self> {
-        let regions = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
-        let files = debug::show(debug::Shown {
-            regions: regions.clone(),
-            reclaim: reclaim.state().clone(),
-        })?;
+        let shared = Shared::new(reclaim.state().clone())?;
         Ok(Self {
-            _files: files,
-            reclaim,
-            regions,
+            _files: debug::show(shared.clone())?,
+            _reclaim: reclaim,
+            shared,
         })
     }
 }
@@ -94,12 +90,12 @@ impl Shared {
 type Open = Node<Area>;
 
 impl misc::Device for Area {
-    type Context = Shared;
+    type Context = Context;
 
     const NAME: &'static CStr = c"ashmem";
     const MODE: u16 = 0o666;
 
-    fn llseek(area: ArcBorrow<'_, Open>, pos: i64, offset: i64, whence: c_int) -> Result<i64> {
+    fn llseek(area: &Open, pos: i64, offset: i64, whence: c_int) -> Result<i64> {
         match area.state() {
             State::Empty => Err(EINVAL),
             State::Sized => Err(EBADF),
@@ -118,18 +114,16 @@ impl misc::Device for Area {
 
 #[vtable]
 impl MiscDevice for Area {
-    type Ptr = Arc<Open>;
+    type Ptr = Owner<Area>;
 
     fn open(file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        let shared = misc::Registration::<Self>::context(file);
-        let reclaim = shared.reclaim.state().clone();
-        let area = Area::new(reclaim, shared.regions.clone(), task::opener());
-        let area = Arc::pin_init(Node::pin_init(area), GFP_KERNEL_ACCOUNT)?;
-        shared.regions.add(area.clone());
-        Ok(area)
+        let shared = &misc::Registration::<Self>::context(file).shared;
+        let area = Area::new(shared.clone(), task::pid());
+        let area = KBox::pin_init(Node::pin_init(area), GFP_KERNEL_ACCOUNT)?;
+        Ok(shared.regions.add(area))
     }
 
-    fn mmap(area: ArcBorrow<'_, Open>, _file: &File, vma: &VmaNew) -> Result {
+    fn mmap(area: &Open, _file: &File, vma: &VmaNew) -> Result {
         area.map(vma)?;
         trace::map(|record| {
             let inode = area.backing().map_or(0, |b| b.file().inode_number());
@@ -144,8 +138,9 @@ impl MiscDevice for Area {
                 record(backing.file().inode_number(), area.size());
             }
         });
-        area.regions().remove(&area);
+        let loan = area.shared().regions.remove(&area);
         area.close();
+        area.take_back(loan);
     }
 
     /// Reads through the device. The mask is not asked, as in the C driver.
@@ -157,10 +152,10 @@ impl MiscDevice for Area {
         }
     }
 
-    fn ioctl(area: ArcBorrow<'_, Open>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(area: &Open, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
-            uapi::SET_NAME => set_name(&area, arg),
-            uapi::GET_NAME => get_name(&area, arg),
+            uapi::SET_NAME => set_name(area, arg),
+            uapi::GET_NAME => get_name(area, arg),
             uapi::SET_SIZE => area.set_size(arg).map(|()| 0),
             // CAST: Both have the width of a `long`. `vfs_ioctl()` makes an int
             // of it, so that sizes from 2 GiB on look odd and some like errors.
@@ -168,12 +163,12 @@ impl MiscDevice for Area {
             uapi::SET_PROT_MASK => area.narrow_mask(arg, task::read_implies_exec()).map(|()| 0),
             // CAST: At most 7.
             uapi::GET_PROT_MASK => Ok(area.mask().bits() as isize),
-            uapi::PIN => pin(&area, arg),
-            uapi::UNPIN => unpin(&area, arg),
-            uapi::GET_PIN_STATUS => pin_status(&area, arg),
-            uapi::PURGE_ALL_CACHES => purge_all(&area),
+            uapi::PIN => pin(area, arg),
+            uapi::UNPIN => unpin(area, arg),
+            uapi::GET_PIN_STATUS => pin_status(area, arg),
+            uapi::PURGE_ALL_CACHES => purge_all(area),
             // CAST: An inode number as an `unsigned long`, as it is everywhere.
-            uapi::GET_FILE_ID => put_file_id(&area, arg, |number| number as usize),
+            uapi::GET_FILE_ID => put_file_id(area, arg, |number| number as usize),
             _ => Err(ENOTTY),
         }
     }
@@ -181,20 +176,20 @@ impl MiscDevice for Area {
     /// Translates the numbers that differ for a 32-bit program; its pointers
     /// need no translation where Rust kernels run.
     #[cfg(CONFIG_COMPAT)]
-    fn compat_ioctl(area: ArcBorrow<'_, Open>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn compat_ioctl(area: &Open, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let cmd = match cmd {
             uapi::compat::SET_SIZE => uapi::SET_SIZE,
             uapi::compat::SET_PROT_MASK => uapi::SET_PROT_MASK,
             // CAST: The low bits, which is all that a 32-bit program can take.
             uapi::compat::GET_FILE_ID => {
-                return put_file_id(&area, arg, |number| number as u32);
+                return put_file_id(area, arg, |number| number as u32);
             }
             cmd => cmd,
         };
         Self::ioctl(area, file, cmd, arg)
     }
 
-    fn show_fdinfo(area: ArcBorrow<'_, Open>, m: &SeqFile, _file: &File) {
+    fn show_fdinfo(area: &Open, m: &SeqFile, _file: &File) {
         // In this order: if there is a backing, what is read after it is final.
         let backing = area.backing();
         if let Some(backing) = backing {
@@ -316,7 +311,7 @@ fn purge_all(area: &Area) -> Result<isize> {
         return Err(EPERM);
     }
     // CAST: `vfs_ioctl()` makes an int of it, which must not look like an error.
-    Ok(area.reclaim().purge_all().min(i32::MAX as usize) as isize)
+    Ok(area.shared().reclaim.purge_all().min(i32::MAX as usize) as isize)
 }
 
 /// Gives access to `len` bytes at the address `arg` of the caller.

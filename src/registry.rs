@@ -5,19 +5,19 @@
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::{
-        Arc,
-        Mutex, //
-    },
-    task::might_sleep,
+    sync::Mutex,
+    task::might_sleep, //
 };
 
 use crate::tree::{
+    Cursor,
+    Loan,
     Node,
+    Owner,
     Tree, //
 };
 
-/// How many entries are looked up at a time.
+/// How many entries are looked at before others have their turn.
 const BATCH: usize = 32;
 
 /// Entries, by a number that tells in which order they were added.
@@ -28,8 +28,17 @@ pub(crate) struct Registry<V> {
 }
 
 struct Entries<V> {
-    by_number: Tree<Arc<Node<V>>>,
+    by_number: Tree<Loan<V>>,
     last: usize,
+}
+
+/// How far somebody has come who looks at all entries.
+#[derive(Default)]
+struct Walk {
+    /// The number of the last one that was looked at.
+    number: usize,
+    /// That of the last one that there was at the beginning.
+    last: Option<usize>,
 }
 
 impl<V> Registry<V> {
@@ -43,83 +52,94 @@ impl<V> Registry<V> {
         })
     }
 
-    /// Adds an entry that is in no tree.
-    pub(crate) fn add(&self, entry: Arc<Node<V>>) {
+    /// Adds an entry. To free it takes what [`Registry::remove()`] returns.
+    pub(crate) fn add(&self, entry: Pin<KBox<Node<V>>>) -> Owner<V> {
+        let (owner, loan) = Owner::lend(entry);
         let mut entries = self.entries.lock();
         // OVERFLOW: Nobody adds so many.
         entries.last += 1;
-        entry.set_key(entries.last);
-        entries.by_number.insert(entry);
+        loan.set_key(entries.last);
+        entries.by_number.insert(loan);
+        owner
     }
 
     /// Removes an entry that was added.
-    pub(crate) fn remove(&self, entry: &Node<V>) {
+    pub(crate) fn remove(&self, entry: &Owner<V>) -> Option<Loan<V>> {
         let mut entries = self.entries.lock();
         let found = entries.by_number.lower_bound_mut(entry.key());
-        let gone = found.map(|cursor| cursor.remove().0);
-        drop(entries);
-        // Not under the lock.
-        drop(gone);
+        found.map(Cursor::take)
     }
 
     /// Calls `f` for each entry that was there at the beginning and still is. Adding and
-    /// removing wait for a batch to be looked up, and not for `f`.
+    /// removing wait for a batch, so `f` must do neither.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&V)) {
-        let (mut number, mut last) = (0, None);
-        loop {
+        let mut walk = Walk::default();
+        while self.each_of_batch(&mut walk, &mut f) {
             might_sleep();
-            let mut batch = [const { None }; BATCH];
-            let entries = self.entries.lock();
-            let last = *last.get_or_insert(entries.last);
-            let found = entries.by_number.iter_from(number + 1);
-            for (to, entry) in batch.iter_mut().zip(found) {
-                *to = Some((*entry).clone());
-            }
-            drop(entries);
-            for entry in &batch {
-                let Some(entry) = entry.as_ref().filter(|entry| entry.key() <= last) else {
-                    return;
-                };
-                number = entry.key();
-                f(entry);
-            }
         }
+    }
+
+    /// Calls `f` for some entries; returns whether there may be more.
+    fn each_of_batch(&self, walk: &mut Walk, f: &mut impl FnMut(&V)) -> bool {
+        let entries = self.entries.lock();
+        let last = *walk.last.get_or_insert(entries.last);
+        let rest = entries.by_number.iter_from(walk.number + 1);
+        let mut count = 0;
+        for entry in rest.take(BATCH).take_while(|entry| entry.key() <= last) {
+            walk.number = entry.key();
+            count += 1;
+            f(&entry);
+        }
+        count == BATCH
     }
 }
 
 #[kunit_tests(rust_ashmem_registry)]
 mod tests {
     use super::*;
+    use kernel::sync::Arc;
+
+    type Tested = Registry<usize>;
+
+    fn add(registry: &Tested, entry: usize) -> Result<Owner<usize>> {
+        Ok(registry.add(KBox::pin(Node::new(entry), GFP_KERNEL)?))
+    }
+
+    fn filled(registry: &Tested, count: usize) -> Result<KVec<Option<Owner<usize>>>> {
+        let mut owners = KVec::new();
+        for number in 0..count {
+            owners.push(Some(add(registry, number)?), GFP_KERNEL)?;
+        }
+        Ok(owners)
+    }
+
+    /// Removes and frees those that are left.
+    fn remove<'a>(registry: &Tested, owners: impl Iterator<Item = &'a mut Option<Owner<usize>>>) {
+        for owner in owners.filter_map(Option::take) {
+            let loan = registry.remove(&owner);
+            assert!(loan.as_ref().is_some_and(|loan| loan.key() == owner.key()));
+            owner.take_back(loan);
+        }
+    }
 
     #[test]
     fn each_is_seen_once_and_in_order() -> Result {
         let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
-        let mut entries = KVec::new();
-        for number in 0..3 * BATCH {
-            let entry = Arc::new(Node::new(number), GFP_KERNEL)?;
-            registry.add(entry.clone());
-            entries.push(entry, GFP_KERNEL)?;
-        }
+        let mut owners = filled(&registry, 3 * BATCH)?;
         let mut next = 0;
         registry.for_each(|&number| {
             assert_eq!(number, next);
             next += 1;
         });
         assert_eq!(next, 3 * BATCH);
-        for entry in entries.iter().step_by(2) {
-            registry.remove(entry);
-        }
+        remove(&registry, owners.iter_mut().step_by(2));
         let mut next = 1;
         registry.for_each(|&number| {
             assert_eq!(number, next);
             next += 2;
         });
         assert_eq!(next, 3 * BATCH + 1);
-        entries
-            .iter()
-            .skip(1)
-            .step_by(2)
-            .for_each(|entry| registry.remove(entry));
+        remove(&registry, owners.iter_mut());
         registry.for_each(|_| assert!(false));
         Ok(())
     }
@@ -127,25 +147,14 @@ mod tests {
     #[test]
     fn what_changes_meanwhile_is_no_matter() -> Result {
         let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
-        let mut entries = KVec::new();
-        for number in 0..2 * BATCH {
-            let entry = Arc::new(Node::new(number), GFP_KERNEL)?;
-            registry.add(entry.clone());
-            entries.push(entry, GFP_KERNEL)?;
-        }
-        let spare = Arc::new(Node::new(9999), GFP_KERNEL)?;
-        let (mut seen, mut spare) = (0, Some(spare));
-        registry.for_each(|_| {
-            seen += 1;
-            if let Some(spare) = spare.take() {
-                entries
-                    .iter()
-                    .skip(BATCH)
-                    .for_each(|entry| registry.remove(entry));
-                registry.add(spare);
-            }
-        });
+        let mut owners = filled(&registry, 2 * BATCH)?;
+        let (mut walk, mut seen) = (Walk::default(), 0);
+        assert!(registry.each_of_batch(&mut walk, &mut |_| seen += 1));
         assert_eq!(seen, BATCH);
+        remove(&registry, owners.iter_mut().skip(BATCH));
+        owners.push(Some(add(&registry, 9999)?), GFP_KERNEL)?;
+        assert!(!registry.each_of_batch(&mut walk, &mut |_| assert!(false)));
+        remove(&registry, owners.iter_mut());
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Questions about the calling task.
+//! Questions about the calling task, and about the process of a number.
 //!
 //! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
+//! [`include/linux/pid.h`](srctree/include/linux/pid.h),
 //! [`include/linux/capability.h`](srctree/include/linux/capability.h),
 //! [`include/uapi/linux/personality.h`](srctree/include/uapi/linux/personality.h).
 
@@ -15,6 +16,7 @@ use kernel::{
         c_uint,
         c_ulong, //
     },
+    sync::rcu,
 };
 
 /// `READ_IMPLIES_EXEC`, which `bindings` does not always carry.
@@ -70,42 +72,51 @@ pub(crate) fn user() -> u32 {
     }
 }
 
-/// Who opened something.
-pub(crate) struct Opener {
-    /// Of the process, in the first namespace.
-    pub(crate) pid: i32,
+/// Returns the process of the caller, in the first namespace.
+pub(crate) fn pid() -> i32 {
+    // SAFETY: `current` is the running task, of which this does not change.
+    unsafe { (*current!().as_ptr()).tgid }
+}
+
+/// What there is to tell of a process.
+pub(crate) struct Process {
     /// Its effective user, in the first namespace.
     pub(crate) uid: u32,
-    /// Its name then, up to a zero.
+    /// Its name, up to a zero.
     command: [u8; COMMAND],
 }
 
 /// `TASK_COMM_LEN`.
 const COMMAND: usize = 16;
 
-impl Opener {
-    /// Returns what its name was, which may be any bytes.
+impl Process {
+    /// Returns the process of this number in the first namespace, if there is one.
+    #[doc(alias = "find_pid_ns")]
+    #[doc(alias = "pid_task")]
+    pub(crate) fn find(pid: i32) -> Option<Self> {
+        let _rcu = rcu::read_lock();
+        let first = &raw mut bindings::init_pid_ns;
+        // SAFETY: The first namespace is always there, and RCU keeps what is found.
+        let pid = unsafe { bindings::find_pid_ns(pid, first) };
+        // SAFETY: RCU keeps both; null leads to null.
+        let task = unsafe { bindings::pid_task(pid, bindings::pid_type_PIDTYPE_TGID) };
+        let task = NonNull::new(task)?.as_ptr();
+        // SAFETY: RCU keeps the task. It may be changing its name, byte by byte.
+        let command = unsafe {
+            (&raw const (*task).comm)
+                .cast::<[u8; COMMAND]>()
+                .read_volatile()
+        };
+        // SAFETY: As above. The task may be changing its credentials, as a whole.
+        let cred = unsafe { (&raw const (*task).real_cred).read_volatile() };
+        // SAFETY: RCU keeps those, too.
+        let uid = unsafe { (*cred).euid.val };
+        Some(Self { uid, command })
+    }
+
+    /// Returns its name, which may be any bytes.
     pub(crate) fn command(&self) -> &[u8] {
         self.command.split(|&byte| byte == 0).next().unwrap_or(&[])
-    }
-}
-
-/// Returns the caller.
-pub(crate) fn opener() -> Opener {
-    let task = current!().as_ptr();
-    // SAFETY: `current` is the running task. Its other threads may be changing its name,
-    // byte by byte.
-    let command = unsafe {
-        (&raw const (*task).comm)
-            .cast::<[u8; COMMAND]>()
-            .read_volatile()
-    };
-    Opener {
-        // SAFETY: As above; this does not change.
-        pid: unsafe { (*task).tgid },
-        // SAFETY: The credentials of the running task, which only that changes.
-        uid: unsafe { (*(*task).cred).euid.val },
-        command,
     }
 }
 

@@ -17,10 +17,15 @@ use core::{
 
 use kernel::{
     bindings,
-    ffi::c_ulong,
+    ffi::{
+        c_ulong,
+        c_void, //
+    },
     prelude::*,
-    sync::Arc,
-    types::Opaque, //
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
 };
 
 /// What can be in a tree: a value with its key and links.
@@ -334,15 +339,30 @@ impl<'a, B: Boxed> Cursor<'a, B> {
     }
 
     /// Removes what is there and moves on to the next.
-    pub(crate) fn remove(self) -> (B, Option<Self>) {
-        let node = self.node;
-        let next = following(node);
-        // SAFETY: By the invariant the node is in this tree.
-        unsafe { bindings::rb_erase(node.as_ptr().cast(), &mut self.tree.root) };
-        // SAFETY: No link points to it any more, so the tree makes no other box of it.
-        let gone = unsafe { B::from_raw(node) };
+    pub(crate) fn remove(mut self) -> (B, Option<Self>) {
+        let next = following(self.node);
+        // SAFETY: This cursor goes on to another node.
+        let gone = unsafe { self.erase() };
         // INVARIANT: The next one is still there.
         (gone, next.map(|node| Self { node, ..self }))
+    }
+
+    /// Removes what is there.
+    pub(crate) fn take(mut self) -> B {
+        // SAFETY: This cursor ends here.
+        unsafe { self.erase() }
+    }
+
+    /// Removes what is there.
+    ///
+    /// # Safety
+    ///
+    /// The cursor must not be used after it.
+    unsafe fn erase(&mut self) -> B {
+        // SAFETY: By the invariant the node is in this tree.
+        unsafe { bindings::rb_erase(self.node.as_ptr().cast(), &mut self.tree.root) };
+        // SAFETY: No link points to it any more, so the tree makes no other box of it.
+        unsafe { B::from_raw(self.node) }
     }
 }
 
@@ -374,9 +394,98 @@ impl<B: Boxed> Drop for Drain<B> {
     }
 }
 
-// SAFETY: An `Arc` neither moves what is in it nor gives mutable access to it, and
-// `into_raw()` keeps its reference.
-unsafe impl<V> Boxed for Arc<Node<V>> {
+/// Who owns a node while a tree may have it: it is freed once the [`Loan`] is back.
+///
+/// # Invariants
+///
+/// The node comes from a pinned [`KBox`]. Until [`Owner::take_back()`] it stays where it is,
+/// and nobody has a mutable reference to it. There is one owner of it and at most one loan.
+pub(crate) struct Owner<V>(NonNull<Node<V>>);
+
+/// What a tree has of a node that somebody owns. Without it the node is never freed.
+///
+/// # Invariants
+///
+/// Those of [`Owner`].
+pub(crate) struct Loan<V>(NonNull<Node<V>>);
+
+// SAFETY: Any thread may look at the node through either, and free it.
+unsafe impl<V: Send + Sync> Send for Owner<V> {}
+// SAFETY: As above.
+unsafe impl<V: Send + Sync> Sync for Owner<V> {}
+// SAFETY: As above.
+unsafe impl<V: Send + Sync> Send for Loan<V> {}
+// SAFETY: As above.
+unsafe impl<V: Send + Sync> Sync for Loan<V> {}
+
+impl<V> Owner<V> {
+    /// Lends a node.
+    pub(crate) fn lend(node: Pin<KBox<Node<V>>>) -> (Self, Loan<V>) {
+        // SAFETY: The pointer moves nothing.
+        let node = NonNull::from(KBox::leak(unsafe { Pin::into_inner_unchecked(node) }));
+        // INVARIANT: The box is gone, and these are the first of this node.
+        (Self(node), Loan(node))
+    }
+
+    /// Frees the node. Without its loan it stays for good.
+    pub(crate) fn take_back(self, loan: Option<Loan<V>>) {
+        if loan.is_some_and(|loan| loan.0 == self.0) {
+            // SAFETY: By the invariant the node is of a box, and nobody has any more of it
+            // than what ends here.
+            drop(unsafe { KBox::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+impl<V> Deref for Owner<V> {
+    type Target = Node<V>;
+
+    fn deref(&self) -> &Node<V> {
+        // SAFETY: By the invariant.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<V> Deref for Loan<V> {
+    type Target = Node<V>;
+
+    fn deref(&self) -> &Node<V> {
+        // SAFETY: By the invariant.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+// SAFETY: The pointer is to a node, which is aligned.
+unsafe impl<V: 'static> ForeignOwnable for Owner<V> {
+    const FOREIGN_ALIGN: usize = align_of::<Node<V>>();
+
+    type Borrowed<'a> = &'a Node<V>;
+    type BorrowedMut<'a> = &'a Node<V>;
+
+    fn into_foreign(self) -> *mut c_void {
+        self.0.as_ptr().cast()
+    }
+
+    unsafe fn from_foreign(ptr: *mut c_void) -> Self {
+        // SAFETY: By the caller's promise the pointer comes from `into_foreign()`.
+        // INVARIANT: That owner is gone.
+        Self(unsafe { NonNull::new_unchecked(ptr.cast()) })
+    }
+
+    unsafe fn borrow<'a>(ptr: *mut c_void) -> &'a Node<V> {
+        // SAFETY: As above; the owner does not come back before this ends.
+        unsafe { &*ptr.cast() }
+    }
+
+    unsafe fn borrow_mut<'a>(ptr: *mut c_void) -> &'a Node<V> {
+        // SAFETY: As above.
+        unsafe { &*ptr.cast() }
+    }
+}
+
+// SAFETY: By the invariant the node exists until this is back with its owner, and there is
+// no other for it. Owners use no links.
+unsafe impl<V> Boxed for Loan<V> {
     type Value = V;
 
     fn get_mut(&mut self) -> Option<&mut V> {
@@ -384,13 +493,12 @@ unsafe impl<V> Boxed for Arc<Node<V>> {
     }
 
     fn into_raw(self) -> NonNull<Node<V>> {
-        // SAFETY: The pointer is to a value, so it is not null.
-        unsafe { NonNull::new_unchecked(Self::into_raw(self).cast_mut()) }
+        self.0
     }
 
     unsafe fn from_raw(raw: NonNull<Node<V>>) -> Self {
-        // SAFETY: By the caller's promise.
-        unsafe { Self::from_raw(raw.as_ptr()) }
+        // INVARIANT: By the caller's promise.
+        Self(raw)
     }
 }
 

@@ -27,7 +27,7 @@
 struct region {
 	unsigned long long inode;
 	long pid;
-	unsigned long uid;
+	long long uid;	/* UNKNOWN if the process is gone */
 	long long size, resident, unpinned, purged, ranges;
 	char command[80];	/* printable, as the name is */
 	char mask[8], state[16];
@@ -111,13 +111,15 @@ static bool read_debugfs(void)
 		return false;
 	while (getline(&line, &room, file) > 0) {
 		struct region region = { 0 };
+		char uid[16];
 		int end = 0;
 
-		if (sscanf(line, "%llu %ld %lu %79s %lld %lld %lld %lld %lld %7s %15s%n",
-			   &region.inode, &region.pid, &region.uid, region.command, &region.size,
+		if (sscanf(line, "%llu %ld %15s %79s %lld %lld %lld %lld %lld %7s %15s%n",
+			   &region.inode, &region.pid, uid, region.command, &region.size,
 			   &region.resident, &region.unpinned, &region.purged, &region.ranges,
 			   region.mask, region.state, &end) != 11)
 			continue;	/* the names of the columns */
+		region.uid = strcmp(uid, "-") ? atoll(uid) : UNKNOWN;
 		region.resident = times(region.resident, page);
 		region.unpinned = times(region.unpinned, page);
 		region.purged = times(region.purged, page);
@@ -141,7 +143,7 @@ static bool is_known(unsigned long long inode)
 }
 
 /* Adds the region of a descriptor, unless another descriptor had it already. */
-static void add_descriptor(const char *pid, const char *fd, unsigned long uid)
+static void add_descriptor(const char *pid, const char *fd, long long uid)
 {
 	struct region region = {
 		.pid = atol(pid),
@@ -260,7 +262,7 @@ static long long number_of(const struct region *region)
 	if (!strcmp(key, "pid"))
 		return -region->pid;
 	if (!strcmp(key, "uid"))
-		return -(long long)region->uid;
+		return -region->uid;
 	if (!strcmp(key, "inode"))
 		return -(long long)region->inode;
 	return region->resident;
@@ -312,13 +314,16 @@ static const char *human(long long bytes)
 }
 
 /* The name of a user, if it is a local one; that takes no library of the system's. */
-static const char *user_of(unsigned long uid)
+static const char *user_of(long long uid)
 {
-	FILE *users = open_file("/etc/passwd");
 	const struct passwd *user;
 	static char text[33];
+	FILE *users;
 
-	snprintf(text, sizeof(text), "%lu", uid);
+	if (uid == UNKNOWN)
+		return "-";
+	users = open_file("/etc/passwd");
+	snprintf(text, sizeof(text), "%lld", uid);
 	while (users && (user = fgetpwent(users)))
 		if (user->pw_uid == uid)
 			escape(text, sizeof(text), user->pw_name);
@@ -394,8 +399,8 @@ static void print_json(enum source source)
 		const struct region *region = &regions[i];
 
 		printf("%s\n{", i ? "," : "");
-		printf("\"inode\":%llu,\"pid\":%ld,\"uid\":%lu,", region->inode, region->pid,
-		       region->uid);
+		printf("\"inode\":%llu,\"pid\":%ld,", region->inode, region->pid);
+		print_number("uid", region->uid);
 		print_text("command", region->command);
 		putchar(',');
 		print_number("size", region->size);

@@ -19,7 +19,7 @@ machine() {
 		inode pid uid command size resident unpinned purged ranges mask state name
 		7 101 1000 surfaceflinger 4096 1 0 0 0 r-- mapped small
 		8 102 1001 a\\040b 1073741824 5 3 2 2 rwx unmapped with "two"\\012lines
-		9 103 0 - 9223372036854775807 2 2251799813685247 0 1 rwx mapped 
+		9 103 - - 9223372036854775807 2 2251799813685247 0 1 rwx mapped 
 	END
 }
 
@@ -86,7 +86,7 @@ terminal() {
 }
 
 make -s -C "$TOP/tools/ashmem-top" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
-echo 1..17
+echo 1..18
 machine
 result "the largest in memory comes first" order resident 102 103 101
 result "a key of sizes sorts downwards" order unpinned 103 102 101
@@ -99,6 +99,7 @@ result "sizes are in units, users have their names" eval \
 	'top && grep -qE "^ +101 system +surfaceflinger +4\.0K +4\.0K +0B +0B +0 small$" "$TMP/said" && grep -q " 102 1001 " "$TMP/said"'
 result "JSON has bytes and escapes" json '(said["source"], len(regions), regions[101]["mask"]) == ("debugfs", 3, "r--") and (
 regions[102]["unpinned"], regions[102]["name"]) == (3 * 4096, "with \"two\"\\012lines")'
+result "a process that is gone has no user" json '(regions[102]["uid"], regions[103]["uid"]) == (1001, None)'
 result "what is too large for a number is the largest" json 'regions[103]["unpinned"] in (2**63 - 4096, 2**63 - 1)'
 result "in a terminal the table fits, and q ends it" terminal \
 	'status == 0 and "\033[H" in said and len(lines) <= 6 and all(len(line) <= 80 for line in lines)'
