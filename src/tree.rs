@@ -525,6 +525,7 @@ unsafe impl<V> Boxed for KBox<Node<V>> {
 #[kunit_tests(rust_ashmem_tree)]
 mod tests {
     use super::*;
+    use kernel::sync::Arc;
 
     type Tested = Tree<KBox<Node<usize>>>;
 
@@ -587,6 +588,19 @@ mod tests {
             gap.insert(new);
         }
         assert!(tree.iter_from(0).map(|held| held.key()).eq(0..2 * KEYS));
+        Ok(())
+    }
+
+    #[test]
+    fn node_is_freed_once_its_loan_is_back() -> Result {
+        let value = Arc::new(1, GFP_KERNEL)?;
+        let (owner, loan) = Owner::lend(KBox::pin(Node::new(value.clone()), GFP_KERNEL)?);
+        let mut tree = Tree::new();
+        tree.insert(loan);
+        assert_eq!(***owner, 1);
+        owner.take_back(tree.lower_bound_mut(0).map(Cursor::take));
+        assert!(tree.lower_bound(0).is_none());
+        assert!(Arc::into_unique_or_drop(value).is_some());
         Ok(())
     }
 
