@@ -73,9 +73,6 @@ const FEW_NEEDED: usize = 8;
 const FILE_SCANNED_AND_PAUSED: usize = 4 * FILE_SCANNED;
 const FEW_NEEDED_AND_PAUSED: usize = 2;
 
-/// Less than so many times what should be free is little.
-const TIGHT: usize = 2;
-
 /// How many times what should be free is plenty even if something is swapped.
 const PLENTY: usize = 4;
 
@@ -133,10 +130,9 @@ impl Node {
             &mut self.for_node
         };
         seen.add(&scanned, now, times);
-        // Where the page cache is next to nothing, reclaim has to take something else. MGLRU
-        // takes all that is lacking before it asks again, so little that is free is enough
-        // of a sign, even if nothing is lacking yet.
-        let is_tiny = read.free < read.high.saturating_mul(TIGHT) && read.cached < read.high;
+        // Where the page cache is next to nothing, reclaim has to take something else, and
+        // MGLRU takes all that is lacking before it asks again.
+        let is_tiny = read.lacking > 0 && read.free < read.high && read.cached < read.high;
         let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
         let mood = match is_short {
@@ -565,12 +561,12 @@ mod tests {
     fn next_to_no_page_cache_is_short() {
         let mut watched = Watched::new();
         watched.read.cached = watched.read.high - 1;
-        watched.read.free = TIGHT * watched.read.high;
-        // Even if a zone lacks some.
-        watched.read.lacking = 1;
+        // Unless nothing lacks, or only in one zone.
         assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        watched.read.lacking = 1;
+        watched.read.free = 10 * watched.read.high;
         assert_eq!(watched.look(TASK), Mood::Calm);
-        (watched.read.free, watched.read.lacking) = (TIGHT * watched.read.high - 1, 0);
+        watched.read.free = watched.read.high - 1;
         assert_eq!(watched.look(KSWAPD), Mood::Short);
         assert_eq!(watched.look(TASK), Mood::Short);
         watched.read.cached = watched.read.high;
