@@ -156,7 +156,7 @@ impl Area {
     /// Sets the name.
     ///
     /// Fails with `EINVAL` once the area was mapped, or `ENOMEM`.
-    pub(crate) fn set_name(&self, text: &CStr) -> Result {
+    pub(crate) fn set_name(&self, text: &[u8]) -> Result {
         let mut inner = self.inner.lock();
         self.check_unmapped()?;
         inner.name = Name::new(text)?;

@@ -222,7 +222,7 @@ fn set_name(area: &Area, arg: usize) -> Result<isize> {
     // A buffer for every name would take longer to clear than most take to copy.
     let mut buf = [0; name::SHORT + 2];
     let name = read_name(arg, &mut buf)?;
-    if name.count_bytes() > name::SHORT {
+    if name.len() > name::SHORT {
         return set_long_name(area, arg);
     }
     area.set_name(name)?;
@@ -236,9 +236,12 @@ fn set_long_name(area: &Area, arg: usize) -> Result<isize> {
     Ok(0)
 }
 
-/// Copies in as much of a C string as there is room for.
-fn read_name(arg: usize, buf: &mut [u8]) -> Result<&CStr> {
-    user(arg, buf.len()).reader().strcpy_into_buf(buf)
+/// Copies in as much of a C string as there is room for; returns it without its NUL.
+fn read_name(arg: usize, buf: &mut [u8]) -> Result<&[u8]> {
+    Ok(user(arg, buf.len())
+        .reader()
+        .strcpy_into_buf(buf)?
+        .to_bytes())
 }
 
 /// Copies out the name and its NUL, and not a byte more.

@@ -156,7 +156,8 @@ impl<T: Device> Registration<T> {
                 // which the pointer comes, so that it may lead to the other parts.
                 // INVARIANT: Only a success initialises `Self`.
                 to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|_| {
-                    pr_err!("cannot register /dev/{}: has another driver that name?\n", T::NAME)
+                    let name = T::NAME.to_str().unwrap_or_default();
+                    pr_err!("cannot register /dev/{name}: has another driver that name?\n")
                 })
             }),
             _device: PhantomData,

@@ -38,14 +38,13 @@ impl Name {
         Self(Text::Short { len: 0, bytes })
     }
 
-    /// Makes a name, cut at 255 bytes as the C driver does.
+    /// Makes a name of a text without a NUL, cut at 255 bytes as the C driver does.
     ///
     /// Fails with `ENOMEM` if it is long.
-    pub(crate) fn new(text: &CStr) -> Result<Self> {
-        let text = text.to_bytes();
+    pub(crate) fn new(text: &[u8]) -> Result<Self> {
         let text = text.get(..NAME_LEN - 1).unwrap_or(text);
         let mut bytes = [0; SHORT];
-        // INVARIANT: The text was cut, and is of a C string.
+        // INVARIANT: The text was cut, and has no NUL by the caller's promise.
         Ok(Self(match bytes.get_mut(..text.len()) {
             Some(start) => {
                 start.copy_from_slice(text);
@@ -169,9 +168,8 @@ mod tests {
     }
 
     fn name(text: &[u8]) -> Name {
-        let text = CStr::from_bytes_until_nul(text);
-        assert!(text.is_ok());
-        let name = Name::new(text.unwrap_or(c""));
+        let text = text.split(|&b| b == 0).next();
+        let name = Name::new(text.unwrap_or_default());
         assert!(name.is_ok());
         name.unwrap_or(Name::empty())
     }

@@ -543,6 +543,14 @@ struct Member {
 }
 
 impl Backings {
+    /// Returns the first backing after that of a number, and its own number.
+    fn after(&mut self, number: u64) -> Option<(u64, Arc<Backing>)> {
+        // OVERFLOW: Nobody counts so far.
+        let found = self.by_number.cursor_lower_bound(&(number + 1))?;
+        let (&number, member) = found.current();
+        Some((number, member.backing.clone()))
+    }
+
     /// Returns a user's account with a backing.
     ///
     /// Fails with `ENOMEM`.
@@ -712,18 +720,16 @@ impl Reclaim {
         // A backing that comes later has nothing that was unpinned by now.
         let mut last_at_first = None;
         loop {
-            let backings = self.backings.lock();
+            let mut backings = self.backings.lock();
             let last = *last_at_first.get_or_insert(backings.last);
-            let found = backings.by_number.cursor_lower_bound(&(number + 1));
-            let Some((&found, member)) = found.as_ref().map(|cursor| cursor.current()) else {
+            let Some((found, backing)) = backings.after(number) else {
                 return purged;
             };
+            drop(backings);
             if found > last || task::was_killed() {
                 return purged;
             }
             number = found;
-            let backing = member.backing.clone();
-            drop(backings);
             purged = purged.saturating_add(backing.purge_all());
             if number == last {
                 return purged;

@@ -6,7 +6,10 @@
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h).
 
 use core::{
-    mem::offset_of,
+    mem::{
+        self,
+        offset_of, //
+    },
     ptr::{
         self,
         NonNull, //
@@ -67,8 +70,6 @@ pub(crate) fn is_shared(vma: &VmaNew) -> bool {
 /// `XA_PRESENT`, which is a cast to C.
 const PRESENT: bindings::xa_mark_t = 8;
 
-type MmapPrepare = unsafe extern "C" fn(*mut bindings::vm_area_desc) -> c_int;
-
 type GetUnmappedArea =
     unsafe extern "C" fn(*mut bindings::file, c_ulong, c_ulong, c_ulong, c_ulong) -> c_ulong;
 
@@ -111,9 +112,7 @@ pub(crate) fn init() -> Result {
     // operations for as long as it exists.
     let mut table = unsafe { *(*probe.0.as_ptr()).f_op };
 
-    let vm_ops = table
-        .mmap_prepare
-        .and_then(|mmap_prepare| learn_vm_ops(&probe, mmap_prepare));
+    let vm_ops = learn_vm_ops(&probe, &table);
     let (Some(vm_ops), Some(get_unmapped_area)) = (vm_ops, table.get_unmapped_area) else {
         pr_err!("this kernel maps shmem files in a way that is not known to this version\n");
         return Err(ENODEV);
@@ -122,6 +121,7 @@ pub(crate) fn init() -> Result {
     // A mapping's `vm_file` is the backing file, and remap_file_pages() maps
     // that again with every right the file has (CVE-2020-0009). `mmap` could not
     // refuse: `__mmap_region()` first tries to grow a neighbour.
+    table.mmap = None;
     table.mmap_prepare = Some(refuse_mmap);
     // shmem's insists on shmem's own operations; without any, mremap() takes
     // the default of the address space.
@@ -140,31 +140,52 @@ pub(crate) fn init() -> Result {
 /// than that to map one. What would do the rest is not exported by every kernel.
 fn learn_vm_ops(
     probe: &RawFile,
-    mmap_prepare: MmapPrepare,
+    table: &bindings::file_operations,
 ) -> Option<&'static bindings::vm_operations_struct> {
-    const WORDS: usize = size_of::<bindings::vm_area_desc>() / size_of::<usize>();
-    const FILE: usize = offset_of!(bindings::vm_area_desc, file) / size_of::<usize>();
-    const VM_OPS: usize = offset_of!(bindings::vm_area_desc, vm_ops) / size_of::<usize>();
-    static_assert!(align_of::<bindings::vm_area_desc>() == align_of::<usize>());
-
-    // It describes a mapping of nothing, for nobody. As words, every field is looked at,
-    // whichever a kernel has.
-    let mut words = [0_usize; WORDS];
-    let desc = (&raw mut words).cast::<bindings::vm_area_desc>();
-    // SAFETY: The words have the size and the alignment of a descriptor, and zeros are one.
-    unsafe { (*desc).file = probe.0.as_ptr() };
-    // SAFETY: The file is shmem's, by its own invariant what this function is for.
-    to_result(unsafe { mmap_prepare(desc) }).ok()?;
-    // SAFETY: As for the first access.
-    let vm_ops = unsafe { (*desc).vm_ops };
-
-    let set = words.iter().enumerate().filter(|(_, &word)| word != 0);
-    if !set.map(|(at, _)| at).eq([FILE, VM_OPS]) {
-        return None;
-    }
+    let file = probe.0.as_ptr();
+    let vm_ops = match (table.mmap_prepare, table.mmap) {
+        (Some(mmap_prepare), None) => {
+            let prepare = |desc: *mut bindings::vm_area_desc| {
+                // SAFETY: The descriptor is ours.
+                unsafe { (*desc).file = file };
+                // SAFETY: The file is shmem's, by its own invariant what this is for.
+                let ret = unsafe { mmap_prepare(desc) };
+                // SAFETY: As for the first access.
+                unsafe { (*desc).file = ptr::null_mut() };
+                ret
+            };
+            set_alone(offset_of!(bindings::vm_area_desc, vm_ops), prepare)?
+        }
+        (None, Some(mmap)) => {
+            // SAFETY: The VMA is ours, and the file is what this is for.
+            let map = |vma: *mut bindings::vm_area_struct| unsafe { mmap(file, vma) };
+            set_alone(offset_of!(bindings::vm_area_struct, vm_ops), map)?
+        }
+        _ => return None,
+    };
     // SAFETY: They are a part of the kernel, and constant.
-    let vm_ops = unsafe { vm_ops.as_ref() }?;
+    let vm_ops = unsafe { vm_ops.cast::<bindings::vm_operations_struct>().as_ref() }?;
     is_for_pages_alone(vm_ops).then_some(vm_ops)
+}
+
+/// Zeros that are a mapping of nothing, for nobody. As words, every field is looked at,
+/// whichever a kernel has.
+#[repr(C, align(128))]
+struct Zeros([usize; 64]);
+
+/// Returns the pointer that `set` puts at `offset` of a `T` of zeros, unless it changes
+/// anything else.
+fn set_alone<T>(offset: usize, set: impl FnOnce(*mut T) -> c_int) -> Option<*const c_void> {
+    const { assert!(size_of::<T>() <= size_of::<Zeros>()) };
+    const { assert!(align_of::<T>() <= align_of::<Zeros>()) };
+
+    let mut zeros = Zeros([0; 64]);
+    let mapping = (&raw mut zeros).cast::<T>();
+    to_result(set(mapping)).ok()?;
+    // SAFETY: At the callers' offset is such a pointer.
+    let field = unsafe { &mut *mapping.byte_add(offset).cast::<*const c_void>() };
+    let pointer = mem::replace(field, ptr::null());
+    zeros.0.iter().all(|&word| word == 0).then_some(pointer)
 }
 
 /// Returns whether none of the operations is about the VMA as such. Those come before
@@ -266,8 +287,9 @@ impl ShmemFile {
     /// memory.
     #[doc(alias = "shmem_file_setup")]
     pub(crate) fn new(name: &CStr, size: usize, vma: &VmaNew) -> Result<Self> {
-        // SAFETY: A `VmaNew` is a valid VMA that nobody else changes.
-        let flags = unsafe { (*vma.as_ptr()).__bindgen_anon_2.flags };
+        let flags = bindings::vma_flags_t {
+            __vma_flags: [vma.flags()],
+        };
         Self::with_operations(RawFile::new(name, size, flags)?)
     }
 

@@ -30,18 +30,14 @@ pub(crate) fn nodes() -> usize {
 #[doc(alias = "node_page_state")]
 pub(crate) fn read(node: c_int) -> Readings {
     let data = data(node);
-    let count = |item: bindings::node_stat_item| {
-        // SAFETY: The data exists, and has such an item. CAST: A small number.
-        value(unsafe { &raw const (*data).vm_stat[item as usize] })
-    };
     // What a CPU has yet to add may have been subtracted already.
-    let pages = |item| count(item).max(0).unsigned_abs();
+    let pages = |item: bindings::node_stat_item| item.count(data).max(0).unsigned_abs();
     let mut read = Readings {
         // CAST: These wrap.
-        anon_scanned: count(bindings::node_stat_item_PGSCAN_ANON) as usize,
-        file_scanned: count(bindings::node_stat_item_PGSCAN_FILE) as usize,
-        kswapd_scanned: count(bindings::node_stat_item_PGSCAN_KSWAPD) as usize,
-        file_refaulted: count(bindings::node_stat_item_WORKINGSET_REFAULT_FILE) as usize,
+        anon_scanned: bindings::node_stat_item_PGSCAN_ANON.count(data) as usize,
+        file_scanned: bindings::node_stat_item_PGSCAN_FILE.count(data) as usize,
+        kswapd_scanned: bindings::node_stat_item_PGSCAN_KSWAPD.count(data) as usize,
+        file_refaulted: bindings::node_stat_item_WORKINGSET_REFAULT_FILE.count(data) as usize,
         cached: pages(bindings::node_stat_item_NR_INACTIVE_FILE)
             .saturating_add(pages(bindings::node_stat_item_NR_ACTIVE_FILE)),
         ..Readings::default()
@@ -59,6 +55,19 @@ pub(crate) fn read(node: c_int) -> Readings {
         );
     }
     read
+}
+
+/// What is counted.
+trait Item {
+    /// Reads how many of a node's there are.
+    fn count(self, data: *const bindings::pglist_data) -> isize;
+}
+
+impl Item for bindings::node_stat_item {
+    fn count(self, data: *const bindings::pglist_data) -> isize {
+        // SAFETY: The callers' data exists, and has such an item. CAST: A small number.
+        value(unsafe { &raw const (*data).vm_stat[self as usize] })
+    }
 }
 
 /// Adds what is free in a zone, and should be.
