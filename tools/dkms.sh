@@ -174,6 +174,8 @@ copy_source() {
 	rm -rf "$to" "$to.new"
 	mkdir "$to.new"
 	(cd "$TOP" && cp --parents "${FILES[@]}" "$to.new")
+	# What a build in this checkout made.
+	rm -f "$to.new/src/static_branch.rs"
 	sed "s/#MODULE_VERSION#/$VERSION/; s/#OLDEST_KERNEL#/$OLDEST_KERNEL/" "$TOP/dkms.conf" >"$to.new/dkms.conf"
 	mv "$to.new" "$to"
 }

@@ -15,7 +15,7 @@ usage() {
 		Usage: make intree KSRC=DIR
 		       make intree-remove KSRC=DIR
 
-		DIR is the source tree of Linux $OLDEST_KERNEL or newer. It gets
+		DIR is the source tree of Linux $OLDEST_TREE or newer. It gets
 
 		  $DRIVER                 the driver, CONFIG_ASHMEM_RUST
 		  $HEADER     its header
@@ -41,8 +41,8 @@ need_tree() {
 		[[ -f $KSRC/$file ]] || die "$KSRC is no kernel source tree: it has no $file." "Name one by KSRC=."
 	done
 	version=$(sed -n 's/^VERSION = //p' "$KSRC/Makefile").$(sed -n 's/^PATCHLEVEL = //p' "$KSRC/Makefile")
-	[[ $(printf '%s\n' "$OLDEST_KERNEL" "$version" | sort -V | head -n 1) == "$OLDEST_KERNEL" && -f $KSRC/rust/kernel/miscdevice.rs ]] ||
-		die "$KSRC is Linux $version, which is too old." "Take Linux $OLDEST_KERNEL or newer."
+	[[ $(printf '%s\n' "$OLDEST_TREE" "$version" | sort -V | head -n 1) == "$OLDEST_TREE" && -f $KSRC/rust/kernel/miscdevice.rs ]] ||
+		die "$KSRC is Linux $version, which is too old." "Take Linux $OLDEST_TREE or newer."
 	[[ -w $KSRC && -w $KSRC/drivers/android ]] || die "$KSRC cannot be written to." "Run it as the tree's owner."
 	# Android's own kernels have one, and two cannot be the same device.
 	other=$(grep -rlE --include=Kconfig '^config ASHMEM(_RUST)?$' "$KSRC/drivers" | grep -v "^$KSRC/$DRIVER/" || true)
@@ -81,7 +81,7 @@ add() {
 	mkdir -p "$new"
 	mkdir "$new/src"
 	cp "$TOP"/{Kbuild,Kconfig,.kunitconfig,rust_ashmem.rs} "$new"
-	cp "$TOP"/src/*.{rs,c,S} "$new/src"
+	cp -r "$TOP"/src/*.{rs,c,S} "$TOP/src/compat" "$new/src"
 	# What a build in this checkout made.
 	rm -f "$new/src/static_branch.rs"
 	cp "$TOP/$HEADER" "$KSRC/$HEADER"

@@ -16,6 +16,7 @@ LEGS=(
 	"intree, rustc 1.96      vm/legs/intree.sh"
 	"uml, Linux 7.2          vm/legs/machine.sh uml"
 	"uml, Linux 7.1          vm/legs/machine.sh uml"
+	"uml, Linux 6.18, rustc 1.85  vm/legs/machine.sh uml"
 	"debian, Linux 7.2       vm/legs/debian.sh"
 	"android                 android/android.sh x86"
 	"android, arm64          android/android.sh arm64"

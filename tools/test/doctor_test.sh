@@ -231,7 +231,7 @@ machine; gzip <"$M/boot/config-$KREL" >"$M/proc/config.gz"; rm "$M/boot/config-$
 expect 'configuration in /proc' 0 yes yes '^ok +CONFIG_RUST=y \(from .*/proc/config\.gz\)'
 
 machine; echo 6.12.9 >"$K/include/config/kernel.release"
-expect 'old series, other headers' 1 no no '6\.12\.9 is older than 7\.2, too old' '^MISSING +the kernel is 7\.3\.4-test, the headers are for 6\.12\.9'
+expect 'old series, other headers' 1 no no '6\.12\.9 is older than 6\.18, too old' '^MISSING +the kernel is 7\.3\.4-test, the headers are for 6\.12\.9'
 
 machine; config MODVERSIONS=y; config RANDSTRUCT=y
 expect 'MODVERSIONS, RANDSTRUCT' 1 no no '^MISSING +CONFIG_MODVERSIONS=y without CONFIG_EXTENDED' '^MISSING +CONFIG_RANDSTRUCT=y'

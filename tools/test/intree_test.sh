@@ -58,7 +58,7 @@ result "another header is kept" keeps "$HEADER"
 result "other selftests are kept" keeps "$SELFTESTS/other.c"
 tree
 result "an older tree is refused" eval \
-	'sed -i s/10/1/ "$TREE/Makefile" && intree 1 "is Linux 7.1, which is too old" add && [[ ! -e $DRIVER && ! -e $HEADER ]]'
+	'sed -i s/10/0/ "$TREE/Makefile" && intree 1 "is Linux 7.0, which is too old" add && [[ ! -e $DRIVER && ! -e $HEADER ]]'
 sed -i 's/7/8/; s/1$/0/' "$TREE/Makefile"
 result "a newer one is not" intree 0 "are in" add
 exit $BAD
