@@ -22,8 +22,14 @@ FORMAT(2, 3) void unseen(const char *id, const char *format, ...);
 /* Says what to do about the last finding. More of it may be added by another call. */
 FORMAT(1, 2) void advise(const char *format, ...);
 
-/* The same as a command of the shell, as root. Each call is a line. */
+/*
+ * The same as a command of the shell, as root. Each call is a line; where one of them is
+ * not plain text, all of it is left to whoever reads the advice.
+ */
 FORMAT(1, 2) void mend(const char *format, ...);
+
+/* What the script begins with. */
+void print_script(void);
 
 /* A word as the shell is to read it. */
 const char *quoted(const char *word);
@@ -52,7 +58,13 @@ int root_fd(void);
 /* The path as a user would type it. */
 const char *root_path(const char *path);
 
-/* Reads a whole file, with newlines for NULs, or says NULL and leaves errno. */
+/* Whether nobody but root makes files or links there, so that they can be trusted. */
+bool is_roots(const char *path);
+
+/*
+ * Reads a whole file, with newlines for NULs, or says NULL and leaves errno. Nothing but
+ * plain files is read, and links that are not root's are not followed.
+ */
 char *read_file(const char *path);
 
 /* The first line of such a file, without its newline. */

@@ -277,19 +277,18 @@ static bool is_android_lxc(const char *config)
 		(*path && exists(text("%s/system/build.prop", path)));
 }
 
-/* Replaces the line, where the file is one that its user writes. */
+/* Replaces the line, in files that root alone writes, and no program does. */
 static void mend_lxc(const char *path, const struct lxc_entry *entry, const char *again)
 {
-	const char *mark = strncmp(path, "etc/pve", 7) ? " =" : ":";
 	const char *file = quoted(root_path(path));
 	const char *line = "/dev/ashmem dev/ashmem none bind,optional,create=file";
 
-	if (!strcmp(part(path, 0), "lxc"))
+	if (strncmp(path, "var/lib/lxc/", 12))
 		return;
 	if (entry->line)
 		mend("drop_line %s %s", file, quoted(entry->line));
-	mend("add_line %s 'lxc.cgroup2.devices.allow%s c 10:* rwm'", file, mark);
-	mend("add_line %s 'lxc.mount.entry%s %s'", file, mark, line);
+	mend("add_line %s 'lxc.cgroup2.devices.allow = c 10:* rwm'", file);
+	mend("add_line %s 'lxc.mount.entry = %s'", file, line);
 	mend("# Then start it anew: %s", again);
 }
 
@@ -335,22 +334,45 @@ static bool check_lxc(const char *path, const char *name)
 	return true;
 }
 
-void check_container(const char *path)
+/* Whether it is none but such a name as engines give, which may stand in a command. */
+static bool is_plain_name(const char *name)
 {
-	const char *dir = text("%.*s", (int)(strrchr(path, '/') - path), path);
+	if (!*name || *name == '-')
+		return false;
+	while (isalnum((unsigned char)*name) || (*name && strchr("._-", *name)))
+		name++;
+	return !*name;
+}
+
+/* The name or ID of the container that the file is about. */
+static const char *name_of(const char *path)
+{
 	bool is_file = !strcmp(part(path, 0), "config") || !strcmp(part(path, 0), "lxc");
-	bool done;
 
 	switch (now.engine->format) {
 	case DOCKER:
-		done = check_docker(dir, part(path, 1));
-		break;
+		return part(path, 1);
 	case OCI:
-		done = check_oci(dir, part(path, strstr(path, "/userdata/") ? 2 : 1));
-		break;
+		return part(path, strstr(path, "/userdata/") ? 2 : 1);
 	default:
-		done = check_lxc(path, part(path, is_file ? 1 : 0));
+		return part(path, is_file ? 1 : 0);
 	}
+}
+
+void check_container(const char *path)
+{
+	const char *dir = text("%.*s", (int)(strrchr(path, '/') - path), path);
+	const char *name = name_of(path);
+	bool done = false;
+
+	if (!is_plain_name(name))
+		;
+	else if (now.engine->format == DOCKER)
+		done = check_docker(dir, name);
+	else if (now.engine->format == OCI)
+		done = check_oci(dir, name);
+	else
+		done = check_lxc(path, name);
 	if (!done)
 		refused = path;
 }

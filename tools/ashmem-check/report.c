@@ -19,6 +19,8 @@ static struct {
 	/* Whether it says that something was not looked at. */
 	bool is_unknown;
 	const char *id, *text, *advice, *mending;
+	/* Whether no script may mend it, as what it would have to say may deceive. */
+	bool is_by_hand;
 } last;
 
 static enum form form;
@@ -65,6 +67,20 @@ static size_t character(const unsigned char *s)
 	if (value < least[len] || (value >= 0xd800 && value < 0xe000) || value > 0x10ffff)
 		return 0;
 	return is_control(value) ? 0 : len;
+}
+
+/* Whether it is one line, which is read as it is run. */
+static bool is_plain(const char *s)
+{
+	size_t len;
+
+	while (*s) {
+		len = *s == '\t' ? 1 : character((const unsigned char *)s);
+		if (!len)
+			return false;
+		s += len;
+	}
+	return true;
 }
 
 /*
@@ -122,37 +138,6 @@ static void print_line(void)
 	putchar('\n');
 }
 
-/* Paths are below the root of tests, as are the files that these are for. */
-static void print_functions(void)
-{
-	printf("#!/bin/sh\n"
-	       "#\n"
-	       "# Mends what ashmem-check %s found on this machine. Made for the boot that it was\n"
-	       "# run in; read it, then run it as root. What it cannot mend is a comment.\n"
-	       "set -e\n"
-	       "[ \"$(id -u)\" = 0 ] || { echo 'Run this as root.' >&2; exit 1; }\n\n"
-	       "drop_line() {	# FILE LINE\n"
-	       "	grep -vxF -e \"$2\" \"$1\" >\"$1.new\" || :\n"
-	       "	cat \"$1.new\" >\"$1\"\n"
-	       "	rm \"$1.new\"\n"
-	       "}\n\n"
-	       "add_line() {	# FILE LINE\n"
-	       "	grep -qxF -e \"$2\" \"$1\" || printf '%%s\\n' \"$2\" >>\"$1\"\n"
-	       "}\n\n"
-	       "make_node() {	# PATH\n"
-	       "	minor=$(sed -n 's/^ *\\([0-9]*\\) ashmem$/\\1/p' %s)\n"
-	       "	[ -n \"$minor\" ] || { echo 'No driver is called ashmem yet.' >&2; exit 1; }\n"
-	       "	is=$(stat -c %%t:%%T \"$1\" 2>/dev/null) || :\n"
-	       "	if [ -L \"$1\" ] || [ \"$is\" != \"a:$(printf %%x \"$minor\")\" ]; then\n"
-	       "		if [ -d \"$1\" ] && [ ! -L \"$1\" ]; then rmdir \"$1\"; fi\n"
-	       "		rm -f \"$1\"\n"
-	       "		mknod \"$1\" c 10 \"$minor\"\n"
-	       "	fi\n"
-	       "	chmod 0666 \"$1\"\n"
-	       "}\n",
-	       VERSION, quoted(root_path("proc/misc")));
-}
-
 static void print_mending(void)
 {
 	if (last.status != BROKEN && !last.is_unknown)
@@ -160,7 +145,7 @@ static void print_mending(void)
 	printf("\n# ");
 	print(last.text);
 	putchar('\n');
-	if (last.mending) {
+	if (last.mending && !last.is_by_hand) {
 		printf("%s", last.mending);
 	} else if (last.advice) {
 		printf("# By hand: ");
@@ -188,6 +173,7 @@ static void report(enum status status, const char *id, const char *format, va_li
 	last.text = vtext(format, args);
 	last.advice = NULL;
 	last.mending = NULL;
+	last.is_by_hand = false;
 	last.is_unknown = false;
 	findings++;
 	problems += status == BROKEN;
@@ -251,6 +237,7 @@ void mend(const char *format, ...)
 	va_start(args, format);
 	more = vtext(format, args);
 	va_end(args);
+	last.is_by_hand |= !is_plain(more);
 	last.mending = text("%s%s\n", last.mending ?: "", more);
 }
 
@@ -282,7 +269,7 @@ void report_begin(enum form wanted)
 	if (form == JSON)
 		printf("{\"version\": \"%s\", \"findings\": [", VERSION);
 	else if (form == SCRIPT)
-		print_functions();
+		print_script();
 }
 
 static const char *verdict(void)

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..129"
+echo "1..141"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -402,6 +402,47 @@ result "--fix takes lines out, whatever is in them" mends "$F" other
 machine; D=$M/var/lib/waydroid; mkdir -p "$D/lxc/waydroid"; echo 'sys.use_memfd=false' >"$D/waydroid_base.prop"
 printf 'first\n# lxc.mount.entry = /dev/ashmem dev/ashmem none bind 0 0\nlxc.mount.entry = /%s %s none bind\n' $STALE $STALE >"$D/lxc/waydroid/config_nodes"
 result "--fix mends what Waydroid passes" mends "$D/lxc/waydroid/config_nodes" first "$ENTRY" "${ENTRY//ashmem/ashmem$BOOT_ID}"
+
+# What users name, link and write must do nothing to root.
+runs() {
+	check --fix || true
+	(cd "$M" && sh "$TMP/said" >"$TMP/ran" 2>&1) || true
+	[[ ! -e $M/PWNED ]]
+}
+BINDER='lxc.mount.entry = /dev/binder dev/binder none bind'
+machine; D="$M/home/joe/.local/share/lxc/"$'x\ntouch PWNED\n#'; mkdir -p "$D"; echo "$BINDER" >"$D/config"
+result "a container's name is not run by the script" runs
+result "and the container is said not to be looked at" says 1 '^note +not looked at: containers of LXC, as'
+machine; D="$M/var/lib/lxc/"$'x\ntouch PWNED\n#'; mkdir -p "$D"; echo "$BINDER" >"$D/config"
+result "nor by that of another directory" runs
+machine; D=$M/home/joe/.local/share/lxc/joe; mkdir -p "$D"; echo "$BINDER" >"$D/config"
+result "--fix writes to no home" eval 'check --fix || true; grep -q "container joe of LXC gets no" "$TMP/said" && ! grep -qE "^(add|drop)_line .*home" "$TMP/said" && grep -q "^# By hand: add lxc" "$TMP/said"'
+echo "$BINDER" >"$M/elsewhere"; ln -sf "$M/elsewhere" "$D/config"
+result "links of users are not followed" says 1 '^note +not looked at: containers of LXC, as .*/joe/config cannot'
+machine; mkdir -p "$M/var/lib/lxc/a"; ln -s /dev/zero "$M/var/lib/lxc/a/config"
+result "devices are not read" eval '(ulimit -v 500000; says 1 "^note +not looked at: containers of LXC, as")'
+rm "$M/var/lib/lxc/a/config"; truncate -s 1G "$M/var/lib/lxc/a/config"
+result "nor are files without end" eval '(ulimit -v 500000; says 1 "^note +not looked at: containers of LXC, as")'
+unloaded; mkdir -p "$M/etc/modprobe.d"; echo 'updates/rust_ashmem.ko:' >"$M/lib/modules/$RELEASE/modules.dep"
+F=$M/etc/modprobe.d/no.conf
+printf 'install rust_ashmem echo \033[2K\n' >"$F"
+result "what would move the cursor is left to hands" eval '! script "^drop_line " && grep -q "^# By hand: " "$TMP/said"'
+
+# keeps CONTENT LEFT [COMMAND]: whether of a file no more than its line is dropped.
+keeps() {
+	printf "$1" >"$F"
+	chmod 640 "$F"
+	check --fix || true
+	sed -n '/^drop_line()/,/^}/p; /^drop_line /p' "$TMP/said" >"$TMP/script"
+	(export LC_ALL=C.UTF-8; ${3:-true}; sh -e "$TMP/script" 2>/dev/null) || [[ -n ${3:-} ]] || return
+	cmp "$F" <(printf "$2") && [[ $(stat -c %a "$F") == 640 && $(ls "$M/etc/modprobe.d") == no.conf ]]
+}
+L='install rust_ashmem /bin/false\n'
+result "--fix keeps a file with a NUL" keeps "one\0two\n${L}last" 'one\0two\nlast\n'
+result "--fix keeps lines that are not UTF-8" keeps "caf\351\n${L}last\n" 'caf\351\nlast\n'
+result "--fix may leave nothing" keeps "$L" ''
+result "--fix keeps the file where the disk is full" keeps "one\n$L" "one\n$L" "ulimit -f 0"
+
 unloaded; echo 6.1.0 >"$M/proc/sys/kernel/osrelease"; mkdir "$M/etc"; printf 'PRETTY_NAME="x\ry"\n' >"$M/etc/os-release"
 result "--fix says what is to be done by hand" script '^# By hand: on x.x0dy, '
 result "--fix and --json exclude each other" ends 2 --fix --json
