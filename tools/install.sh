@@ -59,7 +59,8 @@ usage() {
 		                   beside /dev/ashmem and lets everybody open both; a file that
 		                   has the module loaded at boot; ashmem-check and ashmem-top,
 		                   if they are here
-		  uninstall-files  remove these, and /dev/ashmem<boot_id>
+		  uninstall-files  remove these, and /dev/ashmem<boot_id>; a file in /etc that is
+		                   not as it was installed stays
 		  install-writable for systems whose /usr cannot be written to (ostree, SteamOS,
 		                   Flatcar): put the module and ashmem-check into
 		                   $STATE, the rule and a service that loads the
@@ -121,14 +122,20 @@ need_right_to_write() {
 	done
 }
 
+# render FILE: prints it as it is installed with this prefix.
+render() {
+	case $1 in
+	*/packaging/*) sed "s|/usr/local/sbin|$PREFIX/sbin|" "$1" ;;
+	*) cat "$1" ;;
+	esac
+}
+
 # put MODE FILE DIRECTORY [NAME]: copies it there; it comes into sight as a whole. What says
 # where programs are says it of this prefix.
 put() {
 	local to=$3/${4:-${2##*/}}
 	install -D -m "$1" "$2" "$to.new"
-	case $2 in
-	*/packaging/*) sed -i "s|/usr/local/sbin|$PREFIX/sbin|" "$to.new" ;;
-	esac
+	render "$2" >"$to.new"
 	mv -fT "$to.new" "$to"
 	say "installed $to"
 }
@@ -204,21 +211,50 @@ node_line() {
 	sed "s|/usr/local/sbin|$PREFIX/sbin|" "$TOP/packaging/rust_ashmem.mdev"
 }
 
+# rewrite FILE COMMAND...: puts what that prints into its place, or that of what it is a
+# link to, of which the mode and the owner stay.
+rewrite() {
+	local file new
+	file=$(readlink -f "$1")
+	new=$(mktemp "$file.XXXXXX")
+	if [[ ! -e $file ]]; then
+		chmod 644 "$new"
+	elif ! cp -p "$file" "$new"; then
+		rm -f "$new"
+		die "$file cannot be copied." "What is said above is why; it is as it was."
+	fi
+	if ! "${@:2}" >"$new"; then
+		rm -f "$new"
+		die "$file cannot be written." "What is said above is why; it is as it was."
+	fi
+	mv -fT "$new" "$file"
+}
+
+has_line() {
+	LC_ALL=C grep -qaxF -e "$2" "$1" 2>/dev/null
+}
+
+with_line() {
+	echo "$2" && { [[ ! -e $1 ]] || cat "$1"; }
+}
+
+without_line() {
+	LC_ALL=C grep -avxF -e "$2" "$1" || [[ $? == 1 ]]
+}
+
 # add_line FILE LINE: puts it first, as the first one that fits counts.
 add_line() {
-	! grep -qxF -e "$2" "$1" 2>/dev/null || return 0
+	! has_line "$@" || return 0
 	mkdir -p "${1%/*}"
-	{ echo "$2" && cat "$1" 2>/dev/null || true; } >"$1.new"
-	mv -fT "$1.new" "$1"
+	rewrite "$1" with_line "$@"
 	say "added a line to $1"
 }
 
 # drop_line FILE LINE: takes it out, and the file if that is all there was.
 drop_line() {
-	grep -qxF -e "$2" "$1" 2>/dev/null || return 0
-	grep -vxF -e "$2" "$1" >"$1.new" || true
-	mv -fT "$1.new" "$1"
-	[[ -s $1 ]] || take "$1" /
+	has_line "$@" || return 0
+	rewrite "$1" without_line "$@"
+	[[ -s $1 || -L $1 ]] || take "$1" /
 	say "took a line out of $1"
 }
 
@@ -230,11 +266,22 @@ installed() {
 		read -r mode from dir <<<"$file"
 		path=$DESTDIR$dir/${from##*/}
 		[[ $path != */init.d/* ]] || path=${path%.openrc}
-		[[ ! -e $path && ! -L $path ]] || echo "$path $(stop_of "$dir")"
+		is_theirs "$path" "$from" || echo "$path $(stop_of "$dir")"
 	done
 	for path in "$DESTDIR$STATE"/*/rust_ashmem.ko; do
 		[[ ! -e $path ]] || echo "$path /var/lib"
 	done
+}
+
+# is_theirs PATH FILE: whether there is nothing, or, in /etc, something else than what was
+# installed from that.
+is_theirs() {
+	[[ -e $1 || -L $1 ]] || return 0
+	case $1 in
+	"$DESTDIR$WANTS"/*) is_theirs "$DESTDIR$UNITS/$2" "packaging/$2" ;;
+	"$DESTDIR"/etc/*) ! cmp -s "$1" - <<<"$(render "$TOP/$2")" ;;
+	*) return 1 ;;
+	esac
 }
 
 # stop_of DIRECTORY: prints the part of it that is everybody's.
@@ -254,6 +301,10 @@ uninstall_files() {
 	while read -r path stop; do
 		[[ -z $path ]] || take "$path" "$stop"
 	done <<<"$(installed | sort -u)"
+	for path in "$DESTDIR"/etc/{udev/rules.d/60-rust_ashmem.rules,modules-load.d/rust_ashmem.conf} \
+		"$DESTDIR"/etc/init.d/rust_ashmem "$DESTDIR$UNITS/rust_ashmem.service"; do
+		[[ ! -e $path ]] || say "note: $path stays, as it is not what this installs."
+	done
 	drop_line "$DESTDIR/etc/mdev.conf" "$(node_line)"
 	if is_here && { is_loaded || [[ ! -e /sys/class/misc/ashmem ]]; }; then
 		rm -f "/dev/ashmem$(</proc/sys/kernel/random/boot_id)"
@@ -264,6 +315,17 @@ uninstall_files() {
 directories() {
 	local path stop
 	installed | while read -r path stop; do echo "${path%/*}"; done
+	! has_line "$DESTDIR/etc/mdev.conf" "$(node_line)" || dirname "$(readlink -f "$DESTDIR/etc/mdev.conf")"
+}
+
+# need_right_to_files: the same for what install_files writes to.
+need_right_to_files() {
+	if is_usual; then
+		need_right_to_write "$DESTDIR$PREFIX"/{bin,lib/udev/rules.d,lib/modules-load.d}
+	else
+		need_right_to_write "$DESTDIR$PREFIX"/{bin,sbin} "$DESTDIR"/etc \
+			"$DESTDIR"/etc/{udev/rules.d,modules-load.d,init.d}
+	fi
 }
 
 # need_module: ends unless a module has been built for the kernel of KDIR. Sets
@@ -345,7 +407,8 @@ install_all() {
 		how=$(how_it_is_done)
 		die "This system has no /lib/modules." "There, ${how:-modules come by its own configuration}."
 	fi
-	need_right_to_write "$MODULES/$RELEASE/$MODULES_DIR" "$DESTDIR$PREFIX"/{bin,lib}
+	need_right_to_write "$MODULES/$RELEASE/$MODULES_DIR"
+	need_right_to_files
 	install_module
 	install_files
 	run_depmod "$RELEASE"
@@ -367,7 +430,7 @@ install_writable() {
 	local file to
 	need_module
 	to=$DESTDIR$STATE/$RELEASE
-	need_right_to_write "$to" "$DESTDIR"/etc/{udev,systemd}
+	need_right_to_write "$to" "$DESTDIR"/etc/{udev/rules.d,systemd/system/sysinit.target.wants}
 	put 644 "$BUILT" "$to"
 	# Where SELinux is, modules are loaded from files of this type alone.
 	[[ -n $DESTDIR || ! -e /sys/fs/selinux/enforce ]] || chcon -t modules_object_t "$to/rust_ashmem.ko" ||
@@ -414,6 +477,8 @@ install | uninstall | install-files | uninstall-files | install-writable) ;;
 esac
 for dir in "$DESTDIR" "$PREFIX" "${INSTALL_MOD_PATH:-}"; do
 	[[ $dir == @(|/*) ]] || die "'$dir' is no path from / on." "DESTDIR, prefix and INSTALL_MOD_PATH begin with /."
+	[[ $dir != *[[:space:]\|\&\\]* ]] ||
+		die "'$dir' has a blank, or one of | & \\ in it." "DESTDIR, prefix and INSTALL_MOD_PATH must have none."
 done
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
@@ -421,9 +486,15 @@ case $ACTION in
 install) install_all ;;
 uninstall) uninstall_all ;;
 install-writable) install_writable ;;
-*-files)
-	need_right_to_write "$DESTDIR$PREFIX"/{bin,lib}
-	"${ACTION%-files}_files"
+install-files)
+	need_right_to_files
+	install_files
+	tell_udev
+	;;
+uninstall-files)
+	mapfile -t dirs <<<"$(directories)"
+	need_right_to_write "${dirs[@]}"
+	uninstall_files
 	tell_udev
 	;;
 esac

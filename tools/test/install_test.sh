@@ -90,7 +90,7 @@ spaces() {
 }
 
 kernel
-echo "1..42"
+echo "1..47"
 result "make install puts all below DESTDIR" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 result "everybody may read it" modes
@@ -174,6 +174,43 @@ writable() {
 		installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]
 }
 result "where /usr cannot be written to, /etc and /var are, alone" writable
+# Nothing is removed or changed that it did not install.
+hand_made() {
+	kernel
+	install -D -m 600 /dev/stdin "$ROOT/$ETC_RULE" <<<'# by hand'
+	install -D /dev/stdin "$ROOT/$ETC_LOAD" <<<rust_ashmem
+	installs DESTDIR="$ROOT" "$@" && has "$ROOT" "$ETC_RULE" "$ETC_LOAD" &&
+		grep -q "note: $ROOT/$ETC_RULE stays, as it is not what this installs" "$TMP/said"
+}
+result "uninstall-files keeps what was made by hand in /etc" hand_made uninstall-files
+result "and so does uninstall" hand_made uninstall
+linked() {
+	kernel
+	install -D -m 600 /dev/stdin "$ROOT/config/mdev" <<<'.* root:root 0660'
+	mkdir "$ROOT/etc"
+	ln -s ../config/mdev "$ROOT/etc/mdev.conf"
+	installs DESTDIR="$ROOT" INIT=busybox MANAGER=mdev install-files &&
+		grep -q '^ashmem ' "$ROOT/config/mdev" && installs DESTDIR="$ROOT" uninstall-files &&
+		[[ -L $ROOT/etc/mdev.conf && $(<"$ROOT/config/mdev") == '.* root:root 0660' &&
+			$(stat -c %a "$ROOT/config/mdev") == 600 ]]
+}
+result "mdev.conf may be a link, and keeps its mode" linked
+half() {
+	kernel
+	install -d -m 555 "$ROOT/etc"
+	says 'etc cannot be written to' DESTDIR="$ROOT" INIT=openrc MANAGER=udev install &&
+		[[ -z $(find "$ROOT" -type f) ]]
+}
+result "nothing is half installed where /etc cannot be written to" half
+# blanks: whether no file but the one that was meant can be removed.
+blanks() {
+	kernel
+	install -D /dev/stdin "$TMP/other" <<<kept
+	install -D /dev/null "$TMP/other /usr/local/bin/ashmem-check"
+	says 'has a blank' DESTDIR="$TMP/other " uninstall-files && [[ $(<"$TMP/other") == kept ]] &&
+		says 'has a blank, or one of' DESTDIR="$ROOT" prefix='/opt/a|b' install-files && [[ ! -e $ROOT ]]
+}
+result "paths with blanks and the like are refused" blanks
 # read_only: whether root is told so where even root may not write.
 read_only() {
 	kernel
