@@ -14,8 +14,8 @@
 //!
 //! ```text
 //! rust_ashmem
-//!     └─ device ─┬─ debug
-//!                ├─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
+//!     ├─ debug ── debugfs (FFI)
+//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
 //!                │           │           │            ├─ quota
 //!                │           │           │            └─ tree (FFI)
 //!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
@@ -27,8 +27,9 @@
 //!                └─ uapi, task (FFI), misc (FFI), module (FFI)
 //! ```
 //!
-//! The items of `lru` can be in a `tree`. `device` uses `registry`, `trace` and `tree`, too,
-//! and `debug` what it shows: `area` and below, and `task`.
+//! The items of `lru` can be in a `tree`. `device` uses `registry`, `trace` and `tree`, too;
+//! `debug` what it shows: `area` and below, and `task`; `debugfs` uses `task`, `misc` and
+//! `module`.
 //!
 //! # Lock order
 //!
@@ -36,9 +37,12 @@
 //!
 //! ```text
 //! misc_mtx                  held by the core around open()
+//!   Registry::entries       as below
+//! seq_file::lock            held by the core while a file of debugfs is read
 //!   Registry::entries       Mutex; held while some 32 areas are looked at
 //!     Area::inner           as below; nothing under it takes Registry::entries
 //!     Backing::unpinned     as below
+//!   Reclaim::counting       as below
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
@@ -68,6 +72,8 @@ use crate::{
 mod area;
 #[path = "src/debug.rs"]
 mod debug;
+#[path = "src/debugfs.rs"]
+mod debugfs;
 #[path = "src/device.rs"]
 mod device;
 #[path = "src/lru.rs"]
@@ -122,6 +128,8 @@ module::version!("1.0.0");
 /// Everything that exists while the module is loaded.
 #[pin_data]
 struct Ashmem {
+    // Dropped first: they show what the device has.
+    _files: debug::Files,
     #[pin]
     _device: Registration<area::Area>,
 }
@@ -133,6 +141,9 @@ impl kernel::InPlaceModule for Ashmem {
             // what it needs comes first.
             _: { shmem::init()? },
             _device <- Registration::new(Context::new(Reclaim::register()?)?),
+            // Nothing may fail any more: a file that is open does not keep a module whose
+            // initialisation fails.
+            _files: debug::show(_device.context().shared().clone()),
             _: { pr_info!("/dev/ashmem is ready\n") },
         })
     }

@@ -21,6 +21,7 @@ TESTS="
 	unload_with_open_descriptor_fails
 	unload_with_shared_mapping_fails
 	unload_with_private_mapping_fails
+	unload_with_open_debugfs_file_fails
 	unload_after_munmap_works
 	unload_after_exit_works
 	unload_right_after_purge_works
@@ -185,6 +186,26 @@ unload_with_shared_mapping_fails() {
 
 unload_with_private_mapping_fails() {
 	refuses_unload_with private
+}
+
+# Such a file has nothing of a region.
+unload_with_open_debugfs_file_fails() {
+	load || return 1
+	for file in regions stats; do
+		path=/sys/kernel/debug/ashmem/$file
+		if ! [ -r "$path" ]; then
+			why="no $path: no debugfs, or it is not mounted"
+			return 4
+		fi
+		result=0
+		exec 3<"$path"
+		if rmmod "$NAME" 2>/dev/null || ! is_loaded; then
+			note "rmmod was not refused while $file is open"
+			result=1
+		fi
+		exec 3<&-
+		[ $result = 0 ] && unload && ! is_loaded && load || return 1
+	done
 }
 
 unload_after_munmap_works() {

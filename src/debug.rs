@@ -2,11 +2,12 @@
 
 //! What root sees in debugfs, below `/sys/kernel/debug/ashmem`.
 
-use core::fmt;
-
 use kernel::{
-    debugfs::Scope,
     prelude::*,
+    seq_file::{
+        seq_print,
+        SeqFile, //
+    },
     sync::Arc, //
 };
 
@@ -16,50 +17,58 @@ use crate::{
         Shared,
         State, //
     },
+    debugfs::{
+        Dir,
+        Lines,
+        Text, //
+    },
     name::Escaped,
-    task::Process,
+    task::{
+        self,
+        Process, //
+    },
     trace::Why,
     unpinned::Tally, //
 };
 
 /// The files, until this is dropped. There are none in a kernel without debugfs.
-pub(crate) type Files = Pin<KBox<Scope<Arc<Shared>>>>;
+pub(crate) type Files = Dir<Shared>;
 
 /// Makes the files.
-///
-/// Fails with `ENOMEM`; debugfs itself fails silently.
-pub(crate) fn show(shared: Arc<Shared>) -> Result<Files> {
-    let files = Scope::dir(Ok::<_, Error>(shared), c"ashmem", |shared, dir| {
-        dir.read_callback_file(c"regions", shared, &regions);
-        dir.read_callback_file(c"stats", shared, &stats);
-    });
-    KBox::pin_init(files, GFP_KERNEL)
+pub(crate) fn show(shared: Arc<Shared>) -> Files {
+    Dir::new(c"ashmem", shared).lines(c"regions").text(c"stats")
 }
 
-/// A line for each region, below one that names the columns.
-fn regions(shared: &Arc<Shared>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str("inode pid uid command size resident unpinned purged ranges mask state name\n")?;
-    let mut result = Ok(());
-    shared.regions.for_each(|area| {
-        if result.is_ok() {
-            result = region(area, f);
-        }
-    });
-    result
+/// A line for each region.
+impl Lines for Shared {
+    const HEADING: &'static CStr =
+        c"inode pid uid command size resident unpinned purged ranges mask state name\n";
+
+    fn last(&self) -> usize {
+        self.regions.last()
+    }
+
+    fn first_from(&self, number: usize) -> Option<usize> {
+        self.regions.first_from(number)
+    }
+
+    fn print(&self, number: usize, m: &SeqFile) -> bool {
+        self.regions.with(number, |area| region(area, m)).is_some()
+    }
 }
 
 /// Sizes are in bytes, all else in pages.
-fn region(area: &Area, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn region(area: &Area, m: &SeqFile) {
     let view = View::of(area);
     let pid = area.opener();
-    write!(f, "{} {pid} ", view.inode)?;
+    seq_print!(m, "{} {pid} ", view.inode);
     match Process::find(pid) {
-        None => f.write_str("- -")?,
+        None => seq_print!(m, "- -"),
         Some(process) => {
-            write!(f, "{} ", process.uid)?;
+            seq_print!(m, "{} ", process.uid);
             match process.command() {
-                [] => f.write_str("-")?,
-                command => write!(f, "{}", Escaped::word(command))?,
+                [] => seq_print!(m, "-"),
+                command => m.call_printf(format_args!("{}", Escaped::word(command))),
             }
         }
     }
@@ -68,14 +77,10 @@ fn region(area: &Area, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         pages,
         purged,
     } = view.tally;
-    write!(
-        f,
-        " {} {} {pages} {purged} {ranges}",
-        area.size(),
-        view.resident
-    )?;
-    write!(f, " {} {} ", area.mask(), view.state)?;
-    area.with_name(|name| writeln!(f, "{}", Escaped::text(name.as_bytes())))
+    let (size, resident) = (area.size(), view.resident);
+    seq_print!(m, " {size} {resident} {pages} {purged} {ranges}");
+    m.call_printf(format_args!(" {} {} ", area.mask(), view.state));
+    area.with_name(|name| m.call_printf(format_args!("{}\n", Escaped::text(name.as_bytes()))));
 }
 
 /// What there is to see of a region's memory.
@@ -112,30 +117,38 @@ impl View {
 }
 
 /// Sums of what there is, then of what has happened since the module was loaded.
-fn stats(shared: &Arc<Shared>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (mut count, mut size, mut resident) = (0, 0_usize, 0_usize);
-    let mut tally = Tally::default();
-    shared.regions.for_each(|area| {
-        let view = View::of(area);
-        count += 1;
-        size = size.saturating_add(area.size());
-        resident = resident.saturating_add(view.resident);
-        // A region can be as large as a file can be in theory.
-        tally.ranges = tally.ranges.saturating_add(view.tally.ranges);
-        tally.pages = tally.pages.saturating_add(view.tally.pages);
-        tally.purged = tally.purged.saturating_add(view.tally.purged);
-    });
-    writeln!(f, "regions {count}")?;
-    writeln!(f, "size {size}")?;
-    writeln!(f, "resident {resident}")?;
-    writeln!(f, "unpinned {}", tally.pages)?;
-    writeln!(f, "purged {}", tally.purged)?;
-    writeln!(f, "ranges {}", tally.ranges)?;
-    let past = shared.reclaim.past();
-    writeln!(f, "unpinned_so_far {}", past.unpinned)?;
-    for why in Why::ALL {
-        writeln!(f, "purged_for_{} {}", why.name(), past.purged(why))?;
+impl Text for Shared {
+    /// Fails with `EINTR` if the caller was killed.
+    fn print(&self, m: &SeqFile) -> Result {
+        let (mut count, mut size, mut resident) = (0, 0_usize, 0_usize);
+        let mut tally = Tally::default();
+        self.regions.for_each(|area| {
+            if task::was_killed() {
+                return Err(EINTR);
+            }
+            let view = View::of(area);
+            count += 1;
+            size = size.saturating_add(area.size());
+            resident = resident.saturating_add(view.resident);
+            // A region can be as large as a file can be in theory.
+            tally.ranges = tally.ranges.saturating_add(view.tally.ranges);
+            tally.pages = tally.pages.saturating_add(view.tally.pages);
+            tally.purged = tally.purged.saturating_add(view.tally.purged);
+            Ok(())
+        })?;
+        seq_print!(m, "regions {count}\n");
+        seq_print!(m, "size {size}\n");
+        seq_print!(m, "resident {resident}\n");
+        seq_print!(m, "unpinned {}\n", tally.pages);
+        seq_print!(m, "purged {}\n", tally.purged);
+        seq_print!(m, "ranges {}\n", tally.ranges);
+        let past = self.reclaim.past();
+        seq_print!(m, "unpinned_so_far {}\n", past.unpinned);
+        for why in Why::ALL {
+            seq_print!(m, "purged_for_{} {}\n", why.name(), past.purged(why));
+        }
+        seq_print!(m, "left_out_so_far {}\n", past.left_out);
+        seq_print!(m, "pins_of_purged {}\n", past.found_purged);
+        Ok(())
     }
-    writeln!(f, "left_out_so_far {}", past.left_out)?;
-    writeln!(f, "pins_of_purged {}", past.found_purged)
 }

@@ -33,7 +33,6 @@ use crate::{
         Shared,
         State, //
     },
-    debug,
     misc::{
         self,
         AddressRequest, //
@@ -66,23 +65,25 @@ use crate::{
 
 /// What the device needs for its areas.
 pub(crate) struct Context {
-    // Dropped first: they show the others.
-    _files: debug::Files,
     _reclaim: Registration<Reclaim>,
     shared: Arc<Shared>,
 }
 
 impl Context {
-    /// Shows in debugfs what will be.
+    /// Makes what the device needs; nothing is open.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new(reclaim: Registration<Reclaim>) -> Result<Self> {
         let shared = Shared::new(reclaim.state().clone())?;
         Ok(Self {
-            _files: debug::show(shared.clone())?,
             _reclaim: reclaim,
             shared,
         })
+    }
+
+    /// Returns what all areas share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 
@@ -117,7 +118,7 @@ impl MiscDevice for Area {
     type Ptr = Owner<Area>;
 
     fn open(file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        let shared = &misc::Registration::<Self>::context(file).shared;
+        let shared = &misc::Registration::<Self>::context_of(file).shared;
         let area = Area::new(shared.clone(), task::pid());
         let area = KBox::pin_init(Node::pin_init(area), GFP_KERNEL_ACCOUNT)?;
         Ok(shared.regions.add(area))

@@ -107,7 +107,7 @@ pub(crate) fn address_or_error(address: usize) -> Result<usize> {
 #[repr(C)]
 #[pin_data(PinnedDrop)]
 pub(crate) struct Registration<T: Device> {
-    // The first field: from a pointer to it `context()` comes back.
+    // The first field: from a pointer to it `context_of()` comes back.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
     context: T::Context,
@@ -164,8 +164,13 @@ impl<T: Device> Registration<T> {
         })
     }
 
+    /// Returns what all files of the device share.
+    pub(crate) fn context(&self) -> &T::Context {
+        &self.context
+    }
+
     /// Returns the context of the device that `file` is of, in [`MiscDevice::open`].
-    pub(crate) fn context(file: &File) -> &T::Context {
+    pub(crate) fn context_of(file: &File) -> &T::Context {
         // SAFETY: The file exists. It is being opened, so nobody else uses this field.
         let device = unsafe { (*file.as_ptr()).private_data };
         // What `open` gets as a `MiscDeviceRegistration` is this device, but reaches no

@@ -70,17 +70,40 @@ impl<V> Registry<V> {
         found.map(Cursor::take)
     }
 
-    /// Calls `f` for each entry that was there at the beginning and still is. Adding and
-    /// removing wait for a batch, so `f` must do neither.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&V)) {
+    /// Returns the number of the entry that was added last.
+    pub(crate) fn last(&self) -> usize {
+        self.entries.lock().last
+    }
+
+    /// Returns the number of the first entry from a number on.
+    pub(crate) fn first_from(&self, number: usize) -> Option<usize> {
+        let entries = self.entries.lock();
+        entries
+            .by_number
+            .lower_bound(number)
+            .map(|found| found.key())
+    }
+
+    /// Calls `f` with the entry of a number, if it is there. Adding and removing wait, so `f`
+    /// must do neither.
+    pub(crate) fn with<R>(&self, number: usize, f: impl FnOnce(&V) -> R) -> Option<R> {
+        let entries = self.entries.lock();
+        let found = entries.by_number.lower_bound(number)?;
+        (found.key() == number).then(|| f(&found))
+    }
+
+    /// Calls `f` for each entry that was there at the beginning and still is, until it fails.
+    /// Adding and removing wait for a batch, so `f` must do neither.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&V) -> Result) -> Result {
         let mut walk = Walk::default();
-        while self.each_of_batch(&mut walk, &mut f) {
+        while self.each_of_batch(&mut walk, &mut f)? {
             might_sleep();
         }
+        Ok(())
     }
 
     /// Calls `f` for some entries; returns whether there may be more.
-    fn each_of_batch(&self, walk: &mut Walk, f: &mut impl FnMut(&V)) -> bool {
+    fn each_of_batch(&self, walk: &mut Walk, f: &mut impl FnMut(&V) -> Result) -> Result<bool> {
         let entries = self.entries.lock();
         let last = *walk.last.get_or_insert(entries.last);
         let rest = entries.by_number.iter_from(walk.number + 1);
@@ -88,9 +111,9 @@ impl<V> Registry<V> {
         for entry in rest.take(BATCH).take_while(|entry| entry.key() <= last) {
             walk.number = entry.key();
             count += 1;
-            f(&entry);
+            f(&entry)?;
         }
-        count == BATCH
+        Ok(count == BATCH)
     }
 }
 
@@ -130,18 +153,19 @@ mod tests {
         registry.for_each(|&number| {
             assert_eq!(number, next);
             next += 1;
-        });
+            Ok(())
+        })?;
         assert_eq!(next, 3 * BATCH);
         remove(&registry, owners.iter_mut().step_by(2));
         let mut next = 1;
         registry.for_each(|&number| {
             assert_eq!(number, next);
             next += 2;
-        });
+            Ok(())
+        })?;
         assert_eq!(next, 3 * BATCH + 1);
         remove(&registry, owners.iter_mut());
-        registry.for_each(|_| assert!(false));
-        Ok(())
+        registry.for_each(|_| Err(EINVAL))
     }
 
     #[test]
@@ -149,12 +173,58 @@ mod tests {
         let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
         let mut owners = filled(&registry, 2 * BATCH)?;
         let (mut walk, mut seen) = (Walk::default(), 0);
-        assert!(registry.each_of_batch(&mut walk, &mut |_| seen += 1));
+        assert!(registry.each_of_batch(&mut walk, &mut |_| {
+            seen += 1;
+            Ok(())
+        })?);
         assert_eq!(seen, BATCH);
         remove(&registry, owners.iter_mut().skip(BATCH));
         owners.push(Some(add(&registry, 9999)?), GFP_KERNEL)?;
-        assert!(!registry.each_of_batch(&mut walk, &mut |_| assert!(false)));
+        assert!(!registry.each_of_batch(&mut walk, &mut |_| Err(EINVAL))?);
         remove(&registry, owners.iter_mut());
+        Ok(())
+    }
+
+    #[test]
+    fn failure_ends_a_walk() -> Result {
+        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let mut owners = filled(&registry, 2 * BATCH)?;
+        let mut seen = 0;
+        let result = registry.for_each(|&number| {
+            seen += 1;
+            if number == BATCH {
+                Err(EINTR)
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!(result, Err(EINTR));
+        assert_eq!(seen, BATCH + 1);
+        remove(&registry, owners.iter_mut());
+        Ok(())
+    }
+
+    #[test]
+    fn entry_is_found_by_its_number() -> Result {
+        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        assert_eq!((registry.last(), registry.first_from(0)), (0, None));
+        let mut owners = filled(&registry, 4)?;
+        remove(&registry, owners.iter_mut().skip(1).take(2));
+        assert_eq!(registry.last(), 4);
+        for (from, found) in [
+            (0, Some(1)),
+            (1, Some(1)),
+            (2, Some(4)),
+            (4, Some(4)),
+            (5, None),
+        ] {
+            assert_eq!(registry.first_from(from), found);
+        }
+        for (number, entry) in [(0, None), (1, Some(0)), (2, None), (4, Some(3)), (5, None)] {
+            assert_eq!(registry.with(number, |&entry| entry), entry);
+        }
+        remove(&registry, owners.iter_mut());
+        assert_eq!((registry.last(), registry.first_from(0)), (4, None));
         Ok(())
     }
 }
