@@ -3,7 +3,7 @@
 #include "kselftest_harness.h"
 #include "reclaim.h"
 
-#include <pthread.h>
+#include <sched.h>
 
 #define ROOT	"/sys/kernel/debug/ashmem"
 #define ROOM	(8 << 20)
@@ -321,40 +321,29 @@ TEST_F(debugfs, many_regions_are_all_there)
 	EXPECT_EQ(0, find(self->text, SIZE, &region));
 }
 
-/* Opens, unpins and closes regions until it is told to stop. */
-static void *churn(void *stop)
+/* Opens, unpins and closes a region; the last ones stay open. */
+static void churn(int unused)
 {
 	static int fds[MANY / 4];
-	size_t rounds = 0;
+	static size_t rounds;
+	size_t i = rounds++ % ARRAY_SIZE(fds);
 
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		fds[i] = -1;
-	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED)) {
-		size_t i = rounds++ % ARRAY_SIZE(fds);
-
-		if (fds[i] >= 0)
-			close(fds[i]);
-		fds[i] = area_create(page_size());
-		if (fds[i] < 0 || try_map(fds[i], 1, PROT_READ, MAP_SHARED) || unpin(fds[i], 0, 0))
-			return NULL;
-		if (i % 64 == 63)
-			purge_all(fds[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	return rounds ? stop : NULL;
+	if (rounds > ARRAY_SIZE(fds))
+		close(fds[i]);
+	fds[i] = area_create(page_size());
+	if (fds[i] < 0 || try_map(fds[i], 1, PROT_READ, MAP_SHARED) || unpin(fds[i], 0, 0))
+		_exit(1);
+	if (i % 64 == 63)
+		purge_all(fds[i]);
 }
 
 TEST_F(debugfs, reading_does_not_mind_what_happens_meanwhile)
 {
 	long long last = stat_of("unpinned_so_far");
+	pid_t child = keep_doing(churn, -EBADF);
 	struct region region;
-	pthread_t thread;
-	bool stop = false;
-	void *ret;
 
-	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &stop));
+	ASSERT_LT(0, child);
 	for (int i = 0; i < 200; i++) {
 		long long now = stat_of("unpinned_so_far");
 
@@ -363,9 +352,7 @@ TEST_F(debugfs, reading_does_not_mind_what_happens_meanwhile)
 		last = now;
 		ASSERT_NE((size_t)-1, find(self->text, SIZE, &region));
 	}
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	ASSERT_EQ(0, pthread_join(thread, &ret));
-	EXPECT_EQ(&stop, ret);
+	EXPECT_TRUE(stop_doing(child));
 }
 
 TEST_HARNESS_MAIN
