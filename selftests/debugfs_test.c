@@ -321,6 +321,75 @@ TEST_F(debugfs, many_regions_are_all_there)
 	EXPECT_EQ(0, find(self->text, SIZE, &region));
 }
 
+/* Reads a file in small pieces from where it is to its end; returns how much was added. */
+static ssize_t read_rest(int fd, char *text)
+{
+	size_t len = 0;
+	ssize_t got;
+
+	while ((got = read(fd, text + len, 100)) > 0)
+		len += got;
+	text[len] = '\0';
+	return got < 0 ? got : (ssize_t)len;
+}
+
+/* How many lines of a text are of this process and of a size from one to another. */
+static size_t count_sizes(const char *text, size_t from, size_t to)
+{
+	struct region region;
+	size_t count = 0;
+
+	for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n'))
+		if (parse(line + 1, &region) && region.pid == getpid())
+			count += from <= region.size && region.size <= to;
+	return count;
+}
+
+/* What goes while the file is read is not there, what stays is, and what comes is not. */
+TEST_F(debugfs, regions_come_and_go_from_line_to_line)
+{
+	const size_t first = SIZE, last = first + MANY - 1;
+	int fds[MANY], file, late;
+	ssize_t got, rest;
+
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = area_create(first + i);
+		if (fds[i] == -EMFILE)
+			SKIP(return, "too few descriptors");
+		ASSERT_LE(0, fds[i]);
+	}
+	file = open(ROOT "/regions", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, file);
+	got = read(file, self->text, 100);
+	ASSERT_LT(0, got);
+	for (int i = 0; i < MANY - 1; i++)
+		close(fds[i]);
+	late = area_create(last + 1);
+	ASSERT_LE(0, late);
+	rest = read_rest(file, self->text + got);
+	ASSERT_LE(0, rest);
+	EXPECT_EQ(1, count_sizes(self->text, last, last));
+	EXPECT_EQ(0, count_sizes(self->text, last + 1, last + 1));
+	/* What was read ahead is still there: as much as a page has room for. */
+	EXPECT_GT(self->page / 20, count_sizes(self->text, first, last - 1));
+	EXPECT_EQ(got + rest, lseek(file, 0, SEEK_CUR));
+
+	/* Who begins again sees what came. */
+	ASSERT_EQ(0, lseek(file, 0, SEEK_SET));
+	ASSERT_LT(0, read_rest(file, self->text));
+	EXPECT_EQ(0, count_sizes(self->text, first, last - 1));
+	EXPECT_EQ(2, count_sizes(self->text, last, last + 1));
+	/* And who begins in the middle sees the rest. */
+	ASSERT_EQ(10, lseek(file, 10, SEEK_SET));
+	rest = read_rest(file, self->text + ROOM / 2);
+	EXPECT_STREQ(self->text + 10, self->text + ROOM / 2);
+	ASSERT_EQ(ROOM, lseek(file, ROOM, SEEK_SET));
+	EXPECT_EQ(0, read_rest(file, self->text));
+	close(file);
+	close(late);
+	close(fds[MANY - 1]);
+}
+
 /* Opens, unpins and closes a region; the last ones stay open. */
 static void churn(int unused)
 {
