@@ -255,6 +255,20 @@ TEST_F(debugfs, stats_sum_up_what_there_is)
 	EXPECT_LE(8, stat_of("resident"));
 }
 
+/* Any size can be set, and costs nothing. */
+TEST_F(debugfs, size_of_what_was_never_mapped_is_not_summed_up)
+{
+	long long size = stat_of("size");
+
+	ASSERT_LE(0, size);
+	ASSERT_EQ(0, set_size(self->fd, -1));
+	EXPECT_EQ(size, stat_of("size"));
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	EXPECT_EQ(size, stat_of("size"));
+	ASSERT_EQ(0, try_map(self->fd, 1, PROT_READ, MAP_SHARED));
+	EXPECT_EQ(size + SIZE, stat_of("size"));
+}
+
 TEST_F(debugfs, stats_tell_what_has_happened)
 {
 	long long unpinned = stat_of("unpinned_so_far"), purged, found, hand;

@@ -128,7 +128,10 @@ impl Text for Shared {
             }
             let view = View::of(area);
             count += 1;
-            size = size.saturating_add(area.size());
+            // Before the first mapping a size is but a wish.
+            if area.backing().is_some() {
+                size = size.saturating_add(area.size());
+            }
             resident = resident.saturating_add(view.resident);
             // A region can be as large as a file can be in theory.
             tally.ranges = tally.ranges.saturating_add(view.tally.ranges);
