@@ -188,7 +188,8 @@ static void search_database(const char *path)
 		return;
 	}
 	now.was_seen = true;
-	if (is_android(data) && !now.found) {
+	/* Images are in there, too, so by arguments alone. */
+	if (has(data, "androidboot.") && !now.found) {
 		now.found++;
 		unseen(finding("redroid"),
 		       "Android's containers of %s that do not run, which %s mentions",

@@ -53,8 +53,42 @@ void check_container(const char *path);
 /* An ID for a finding; none is given twice. */
 const char *finding(const char *id);
 
-/* Whether it is told of Android, by arguments or image. */
-bool is_android(const char *config);
+/* Whether it was not judged before, by an engine that runs by means of another. */
+bool is_new(const char *id);
+
+/* What a container is called in words. */
+const char *called(const char *name);
+
+/* passed.c: what JSON without blanks says. */
+bool has(const char *json, const char *words);
+
+/* NOT_TOLD is where something else may pass it. */
+enum passing { NOT_PASSED, NO_RIGHT, PASSED_WRONG, NOT_TOLD, PASSED };
+
+enum passing how_passed(const char *json, const char *node);
+
+/* Whether it gets all nodes that are there when it starts. */
+bool is_privileged(const char *json);
+
+/* lxc_rules.c: the configuration with the files that it includes, if all can be read. */
+const char *lxc_whole(const char *config, bool *is_whole);
+
+enum lxc_right { LXC_MAY_NOT, LXC_NOT_TOLD, LXC_MAY };
+
+/* Whether a container may open the device if it has the node. */
+enum lxc_right lxc_right(const char *config, bool is_whole);
+
+/* lxc_containers.c: false if the configuration cannot be read. */
+bool check_lxc(const char *path, const char *name);
+
+/* inside.c: whether a container that runs has the driver's node. */
+void check_inside(const char *name, long pid);
+
+/* The first process of a container whose ID is in the name of its control group, or 0. */
+long pid_in_group(const char *id);
+
+/* The first process of a container that runs, or 0. */
+long pid_of(const char *dir, const char *id);
 
 /* Android's first processes, in containers that no engine of the table wrote down. */
 void check_processes(void);

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..141"
+echo "1..164"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -255,12 +255,40 @@ echo '{"State":{"Running":true,"Pid":77},"Args":["androidboot.hardware=redroid",
 echo '{"Privileged":false,"Devices":[]}' >"$D/hostconfig.json"
 result "redroid without the device is told" says 1 '^BROKEN +the redroid container 0123456789ab gets no /dev/ashmem: make it anew with --device' \
 	'^note +the redroid container 0123456789ab is started with use_memfd: '
-echo '{"Privileged":true,"Devices":[]}' >"$D/hostconfig.json"
+echo '{"Privileged":true,"Devices":[]}' >"$D/hostconfig.json"; mkdir -p "$M/proc/77/root"
 result "redroid that was started before is told" says 1 '^BROKEN +there is no /dev/ashmem in the redroid container 0123456789ab: start it anew .*docker restart 0123456789ab$'
-mkdir -p "$M/proc/77/root/dev"; ln -s /dev/full "$M/proc/77/root/dev/ashmem"
+mkdir -p "$M/proc/77/root/dev"; : >"$M/proc/77/root/dev/ashmem"
 result "redroid with a stale node is told" says 1 "^BROKEN +/dev/ashmem in the redroid container 0123456789ab is stale: start it anew"
 sed -i 's/redroid/other/' "$D/config.v2.json"
 result "an image of another name is told by its arguments" says 1 '^BROKEN +/dev/ashmem in the Android container 0123456789ab is stale'
+sed -i 's/androidboot/something/g' "$D/config.v2.json"
+# host CONFIG WORDS: what is said of redroid where Docker was told this.
+host() {
+	machine
+	mkdir -p "$D"
+	echo '{"State":{"Pid":0},"Args":["androidboot.hardware=redroid"]}' >"$D/config.v2.json"
+	echo "$1" >"$D/hostconfig.json"
+	says 1 "$2"
+}
+GETS='^ok +the redroid container 0123456789ab gets'
+WRONG='^BROKEN +the redroid container 0123456789ab gets another device as /dev/ashmem, or may not write'
+result "a device is passed" host '{"Devices":[{"PathOnHost":"/dev/ashmem","PathInContainer":"/dev/ashmem","CgroupPermissions":"rwm"}]}' "$GETS"
+result "another device is not" host '{"Devices":[{"PathOnHost":"/dev/null","PathInContainer":"/dev/ashmem","CgroupPermissions":"rwm"}]}' "$WRONG"
+result "nor is one to read" host '{"Devices":[{"PathOnHost":"/dev/ashmem","PathInContainer":"/dev/ashmem","CgroupPermissions":"r"}]}' "$WRONG"
+result "a capability that is dropped is none" host '{"CapDrop":["CAP_SYS_MODULE"],"Privileged":false}' '^BROKEN +the redroid container 0123456789ab gets no'
+result "what CDI passes is not known" host '{"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["ashmem.example/node=all"]}]}' \
+	'^note +not looked at: whether the redroid container 0123456789ab gets /dev/ashmem'
+host '{"Privileged":true}' "$GETS" || true
+sed -i 's/"Pid":0/"Pid":77/; s/}$/,"x":"androidboot.something"}/' "$D/config.v2.json"; mkdir -p "$M/proc/77/root/dev"; ln -s /dev/full "$M/proc/77/root/dev/ashmem"
+result "a link in a container leads nowhere on the host" says 1 '^BROKEN +there is no /dev/ashmem in the redroid container 0123456789ab'
+rm "$M/proc/77/root/dev/ashmem"
+if mknod -m 0600 "$M/proc/77/root/dev/ashmem" c 10 3 2>/dev/null; then
+	result "a node for root alone is told" says 1 '^BROKEN +/dev/ashmem in the redroid container 0123456789ab has mode 0600'
+	rm "$M/proc/77/root/dev/ashmem"
+else
+	NUMBER=$((NUMBER + 1))
+	echo "ok $NUMBER a node for root alone is told # SKIP no nodes can be made here"
+fi
 sed -i 's/androidboot/something/g' "$D/config.v2.json"
 result "other containers are left alone" says_nothing_of 'the (redroid|Android) container'
 
@@ -327,6 +355,25 @@ result "MicroK8s" engine MicroK8s oci "var/snap/microk8s/common/run/containerd/$
 K3S=run/k3s/containerd/$TASK/k8s.io/$ID
 machine; MOUNT=', { "destination": "/dev/ashmem", "source": "/dev/ashmem", "type": "bind" }' oci "$K3S"
 result "a hostPath volume alone is no right to open it" says 1 '^BROKEN .* of k3s has /dev/ashmem mounted, and no right to open it: run its pod with'
+# rules RULE...: the same with rules of a control group.
+rules() {
+	machine
+	MOUNT=', { "destination": "/dev/ashmem", "source": "'"${SOURCE:-/dev/ashmem}"'", "type": "bind" }' oci "$K3S"
+	sed -i 's|"devices"|"resources": { "devices": [ '"$*"' ] }, "devices"|' "$M/$K3S/config.json"
+}
+NONE='{ "allow": false, "access": "rwm" }'
+RIGHT='^ok +the Android container cccccccccccc of k3s gets'
+NO_RIGHT='^BROKEN .* of k3s has /dev/ashmem mounted, and no right to open it'
+rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "minor": 200, "access": "rwm" }'
+result "nor is a rule for another misc device" says 1 "$NO_RIGHT"
+rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "minor": 3, "access": "r" }'
+result "nor is one for reading" says 1 "$NO_RIGHT"
+rules '{ "allow": true, "type": "c", "major": 10, "access": "rwm" }', "$NONE"
+result "nor is one that another takes back" says 1 "$NO_RIGHT"
+rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "minor": 3, "access": "rwm" }'
+result "a rule for the device is" says 1 "$RIGHT"
+SOURCE=/dev/null rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "access": "rwm" }'
+result "what is mounted must be the device" says 1 '^BROKEN .* of k3s gets no /dev/ashmem'
 machine; CAPABILITY=CAP_SYS_MODULE oci "$K3S"; echo 77 >"$M/$K3S/init.pid"; mkdir -p "$M/proc/77/root/dev"
 result "a privileged one without it was started before" says 1 '^BROKEN +there is no /dev/ashmem in the Android container cccccccccccc of k3s: start it anew'
 machine; mkdir -p "$M/run/k3s/containerd"
@@ -336,6 +383,11 @@ machine; mkdir -p "${DATA%/*}"; printf 'x\0"args":["/init","androidboot.hardware
 result "one that does not run is seen in the database" says 1 '^note +not looked at: Android.s containers of k3s that do not run, which .*/meta\.db mentions'
 echo other >"$DATA"
 result "where there is none, nothing is said" says_nothing_of k3s
+echo redroid/redroid:15 >"$DATA"
+result "an image is no container" says_nothing_of k3s
+machine; docker var/lib/docker /dev/ashmem; oci "run/containerd/$TASK/moby/$ID" /dev/ashmem
+DATA=$M/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db; mkdir -p "${DATA%/*}"; echo androidboot.x >"$DATA"
+result "Docker's container in containerd is known" says_nothing_of 'not looked at'
 machine; mkdir -p "$M/proc/88/root/dev"; printf '/init\0androidboot.hardware=own\0' >"$M/proc/88/cmdline"
 result "one that no engine wrote down is seen by its process" says 1 '^BROKEN +there is no /dev/ashmem in the Android container with process 88'
 machine; mkdir -p "$M/var/lib/lxc/android"
@@ -347,6 +399,34 @@ machine; mkdir -p "$M/var/lib/lxc/web/rootfs"; echo 'lxc.rootfs.path = dir:/var/
 result "LXC without Android is left alone" says_nothing_of ' of LXC'
 machine; mkdir -p "$M/etc/pve/lxc"; printf 'ostype: unmanaged\nlxc.mount.entry: /dev/binderfs/binder dev/binder none bind\n' >"$M/etc/pve/lxc/101.conf"
 result "Proxmox" says 1 '^BROKEN +the Android container 101 of Proxmox gets no /dev/ashmem: add lxc\.cgroup2\.devices\.allow: c'
+
+# lxc LINE...: a container of LXC that has the node, and these lines.
+lxc() {
+	machine
+	mkdir -p "$M/var/lib/lxc/android"
+	printf '%s\n' 'lxc.mount.entry = /dev/ashmem dev/ashmem none bind' "$@" >"$M/var/lib/lxc/android/config"
+}
+NO_RIGHT='^BROKEN +the Android container android of LXC has /dev/ashmem, and no right to open it: add lxc'
+lxc 'lxc.cgroup2.devices.deny = a'
+result "LXC that allows no device" says 1 "$NO_RIGHT"
+lxc 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 10:58 rwm'
+result "LXC that allows the device of another boot" says 1 "$NO_RIGHT"
+lxc 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 10:3 rwm'
+result "LXC that allows it" says 1 '^ok +the Android container android of LXC gets /dev/ashmem'
+lxc 'lxc.include = /usr/share/lxc/common.conf'
+result "LXC with what cannot be read" says 1 '^note +not looked at: whether the Android container android of LXC may open'
+mkdir -p "$M/usr/share/lxc"; echo 'lxc.cgroup2.devices.deny = a' >"$M/usr/share/lxc/common.conf"
+result "LXC with what it includes" says 1 "$NO_RIGHT"
+lxc; mkdir -p "$M/proc/7/root/dev" "$M/proc/6"; echo 0::/lxc.payload.android2/init >"$M/proc/7/cgroup"
+result "LXC whose name begins another's" says 1 '^ok +the Android container android of LXC gets /dev/ashmem'
+lxc; for user in joe ann; do D=$M/home/$user/.local/share/lxc/android; mkdir -p "$D"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$D/config"; done
+result "LXC of two users with one name" eval 'check || true; [[ $(grep -c "^BROKEN.*container android of LXC gets no" "$TMP/said") == 2 ]]'
+machine; mkdir -p "$M/etc/pve/lxc" "$M/var/lib/lxc/101"
+printf '%s\n' '#x' 'lxc.mount.entry: /dev/binderfs/binder dev/binder none bind' '[snapshot]' 'lxc.mount.entry: /dev/ashmem dev/ashmem none bind' \
+	'lxc.cgroup2.devices.allow: c 10:* rwm' >"$M/etc/pve/lxc/101.conf"
+sed 's/:/ =/' "$M/etc/pve/lxc/101.conf" >"$M/var/lib/lxc/101/config"
+result "Proxmox with a snapshot that had it" says 1 '^BROKEN +the Android container 101 of Proxmox gets no /dev/ashmem: add lxc\.cgroup2\.devices\.allow: c'
+result "what Proxmox writes itself is not to be changed" says_nothing_of '101 of LXC'
 
 # What Waydroid and Andromeda pass.
 ENTRY='lxc.mount.entry = /dev/ashmem dev/ashmem none bind,create=file,optional 0 0'
