@@ -134,7 +134,7 @@ void report_no_driver(void);
 struct obstacle {
 	/* In words. */
 	const char *what;
-	/* The file and the line in it, or the word of the kernel's command line. */
+	/* The file and the line in it if it is one, or the word of the kernel's command line. */
 	const char *file, *line, *word;
 	/* Whether not even root's modprobe can load it. */
 	bool is_final;
@@ -191,10 +191,10 @@ char *compact(const char *json);
 struct lxc_entry {
 	/* As it is in the file, and its first two fields. */
 	const char *line, *source, *target;
-	bool binds, is_comment;
+	bool binds, is_comment, is_optional;
 };
 
-/* The better one of several lines is the later of these. */
+/* The better one of several lines is the later of these, unless one spoils the others. */
 enum lxc_state { LXC_NONE, LXC_COMMENT, LXC_WRONG, LXC_STALE, LXC_GOOD };
 
 /* Looks for the line that binds a node to @target, which has no slash in front. */

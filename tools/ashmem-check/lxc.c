@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "check.h"
 
@@ -34,7 +36,18 @@ static bool parse(const char *line, struct lxc_entry *entry)
 	strtok_r(NULL, BLANKS, &rest);
 	options = strtok_r(NULL, BLANKS, &rest);
 	entry->binds = options && strstr(options, "bind");
+	entry->is_optional = options && strstr(options, "optional");
 	return true;
+}
+
+/* Whether the source is there, and something else than the device. */
+static bool is_another(const char *source)
+{
+	struct stat info;
+
+	return !fstatat(root_fd(), source, &info, 0) &&
+		(!S_ISCHR(info.st_mode) ||
+		 (machine.minor >= 0 && info.st_rdev != makedev(10, machine.minor)));
 }
 
 /* What an entry means for a node that is to be at @target. */
@@ -50,9 +63,21 @@ static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
 	if (!is_aimed || !entry->binds)
 		return LXC_WRONG;
 	/* That the node itself is missing is said elsewhere. */
-	if (!strcmp(source, target) || !strcmp(source, MAIN) || exists(source))
+	if (!strcmp(source, target) || !strcmp(source, MAIN))
 		return LXC_GOOD;
-	return LXC_STALE;
+	if (is_another(source))
+		return LXC_WRONG;
+	return exists(source) ? LXC_GOOD : LXC_STALE;
+}
+
+/*
+ * Whether good lines do not help beside this one, as it keeps the container from starting, or
+ * mounts something else over the node.
+ */
+static bool is_fatal(const struct lxc_entry *entry, const char *target, enum lxc_state state)
+{
+	return !strcmp(entry->target, target) && (state == LXC_WRONG || state == LXC_STALE) &&
+		(!entry->is_optional || (entry->binds && state == LXC_WRONG));
 }
 
 enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_entry *entry)
@@ -68,10 +93,12 @@ enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_e
 		if (!parse(line, &one))
 			continue;
 		state = judge(&one, target);
-		if (state > best) {
+		if (state > best || is_fatal(&one, target, state)) {
 			best = state;
 			*entry = one;
 		}
+		if (is_fatal(&one, target, state))
+			break;
 	}
 	free(copy);
 	return best;

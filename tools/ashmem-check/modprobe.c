@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What keeps modprobe or the kernel from loading a module that is installed: see modprobe.d(5). */
 #include <dirent.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,28 @@ static bool is_ours(const char *name, size_t len, const char *module)
 	return is_same(name, len, module) || is_same(name, len, "ashmem_linux");
 }
 
+/* With a - for no _, but in ranges of a pattern. */
+static const char *plain(const char *name, size_t len)
+{
+	char *made = strndup(name, len);
+	bool in_range = false;
+
+	for (char *at = made; *at; at++) {
+		in_range = *at == '[' || (in_range && *at != ']');
+		if (*at == '-' && !in_range)
+			*at = '_';
+	}
+	return made;
+}
+
+/* The same for a pattern, which is what most lines have. */
+static bool fits_ours(const char *pattern, size_t len, const char *module)
+{
+	pattern = plain(pattern, len);
+	return !fnmatch(pattern, plain(module, strlen(module)), 0) ||
+		!fnmatch(pattern, "ashmem_linux", 0);
+}
+
 /* What a line does to the module, or NULL. */
 static const char *effect(const char *line, const char *module)
 {
@@ -53,12 +76,12 @@ static const char *effect(const char *line, const char *module)
 	name = verb + verb_len + strspn(verb + verb_len, BLANKS);
 	len = strcspn(name, BLANKS);
 	rest = name + len + strspn(name + len, BLANKS);
-	if (!is_ours(name, len, module))
+	if (!fits_ours(name, len, module))
 		return NULL;
 	/* What goes on to load it is a way of loading it. */
 	if (is_same(verb, verb_len, "install") && !strstr(rest, "--ignore-install"))
 		return text("runs '%s' instead of loading it", rest);
-	if (is_same(verb, verb_len, "blacklist"))
+	if (is_same(verb, verb_len, "blacklist") && is_ours(name, len, module))
 		return "keeps it from being loaded at boot and by its alias";
 	if (is_same(verb, verb_len, "alias") && strcmp(rest, module) && *rest)
 		return text("makes its name mean '%s'", rest);
@@ -66,26 +89,36 @@ static const char *effect(const char *line, const char *module)
 }
 
 /* Lines that end with a backslash go on in the next. */
-static void join(char *file)
+static char *join(char *file)
 {
-	for (char *at = file; (at = strstr(at, "\\\n")); )
+	for (char *at = file; at && (at = strstr(at, "\\\n")); )
 		memcpy(at, "  ", 2);
+	return file;
+}
+
+/* Whether it is a line of the file as it is, and was not joined. */
+static bool is_whole_line(const char *path, const char *line)
+{
+	char *rest = read_file(path), *one;
+
+	while ((one = next_line(&rest)))
+		if (!strcmp(one, line))
+			return true;
+	return false;
 }
 
 static bool check_file(const char *path, const char *module, struct obstacle *obstacle)
 {
-	char *rest = read_file(path), *line;
+	char *rest = join(read_file(path)), *line;
 	const char *does;
 
-	if (rest)
-		join(rest);
 	while ((line = next_line(&rest))) {
 		does = effect(line, module);
 		if (!does)
 			continue;
 		obstacle->what = text("a line of %s, \"%s\", %s", root_path(path), line, does);
 		obstacle->file = path;
-		obstacle->line = text("%s", line);
+		obstacle->line = is_whole_line(path, line) ? text("%s", line) : NULL;
 		return true;
 	}
 	return false;

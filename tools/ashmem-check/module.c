@@ -156,7 +156,8 @@ static void remove_obstacle(const struct obstacle *obstacle)
 		return;
 	}
 	advise("take that line out; ");
-	mend("drop_line %s %s", quoted(root_path(obstacle->file)), quoted(obstacle->line));
+	if (obstacle->line)
+		mend("drop_line %s %s", quoted(root_path(obstacle->file)), quoted(obstacle->line));
 }
 
 /* A module is there and not loaded: says what keeps it, and what loads it. */
@@ -185,7 +186,9 @@ static void report_unloaded(const char *name, const char *file, bool is_indexed)
 		return;
 	advise("sudo %smodprobe %s, and if that fails, dmesg says why",
 	       is_indexed ? "" : "depmod && sudo ", name);
-	mend_loading(is_indexed ? NULL : "depmod", text("modprobe %s", name));
+	/* What is in the way is left to hands, so nothing can be loaded before that. */
+	if (!is_kept || obstacle.line || obstacle.word)
+		mend_loading(is_indexed ? NULL : "depmod", text("modprobe %s", name));
 }
 
 /* One that is nowhere near the kernel's, as that place is read-only. */

@@ -135,6 +135,36 @@ static void check_second_node(const struct waydroid *w, const char *path, const 
 	advise("; docs/waydroid.md has that done at each boot");
 }
 
+/* Whether the container is told of the file that passes nodes. */
+static bool includes_nodes(const char *config)
+{
+	char *rest = strdup(config), *line;
+
+	while ((line = next_line(&rest))) {
+		line += strspn(line, " \t");
+		if (!strncmp(line, "lxc.include", 11) && strstr(line, "config_nodes"))
+			return true;
+	}
+	return false;
+}
+
+static void check_include(const struct waydroid *w, const char *nodes)
+{
+	const char *path = with_name("var/lib/%s/lxc/%s/config", w->name);
+	const char *config = read_file(path), *id = text("%s-include", w->name);
+
+	if (!config) {
+		unseen(id, "whether %s's container reads %s, as %s cannot be read", w->title,
+		       root_path(nodes), root_path(path));
+		advise("run this as root, or sudo %s init if that was never done", w->name);
+	} else if (!includes_nodes(config)) {
+		broken(id, "%s's container is not told of %s, which passes nodes", w->title,
+		       root_path(nodes));
+		advise("have %s say: lxc.include = /%s; then restart %s-container",
+		       root_path(path), nodes, w->name);
+	}
+}
+
 /* It passes the nodes that were there when it wrote this file. */
 static void check_passed_nodes(const struct waydroid *w)
 {
@@ -150,6 +180,7 @@ static void check_passed_nodes(const struct waydroid *w)
 		advise("run this as root, or sudo %s init if that was never done", w->name);
 		return;
 	}
+	check_include(w, path);
 	switch (find_lxc_entry(file, "dev/ashmem", &entry)) {
 	case LXC_GOOD:
 		break;

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..164"
+echo "1..174"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -153,6 +153,8 @@ echo 'alias ashmem_linux off' >"$M/usr/lib/modprobe.d/no.conf"
 result "an alias of its alias is told" says 1 "^BROKEN .*\"alias ashmem_linux off\", makes its name mean 'off'"
 echo 'install rust_ashmem /sbin/modprobe --ignore-install rust_ashmem' >"$M/usr/lib/modprobe.d/no.conf"
 result "a line that loads it is none" says_nothing_of 'instead of loading'
+echo 'install *ash[m-m]em* /bin/false' >"$M/usr/lib/modprobe.d/no.conf"
+result "a pattern is told" says 1 '^BROKEN .*"install \*ash\[m-m\]em\* /bin/false", runs'
 rm "$M/usr/lib/modprobe.d/no.conf"; echo 'quiet modprobe.blacklist=nouveau,rust_ashmem' >"$M/proc/cmdline"
 result "modprobe.blacklist is told" says 1 \
 	"^BROKEN .*, and modprobe\\.blacklist=rust_ashmem on the kernel's command line forbids it: take .*; sudo modprobe"
@@ -436,7 +438,17 @@ for name in waydroid andromeda; do
 	machine; D=$M/var/lib/$name; mkdir -p "$D/lxc/$name"; echo 'sys.use_memfd=false' >"$D/${name}_base.prop"
 	NODES=$D/lxc/$name/config_nodes
 	echo "$ENTRY" >"$NODES"
-	result "$title that passes the node" says_nothing_of "^BROKEN +$title"
+		result "$title whose own file cannot be read" says 1 "^note +not looked at: whether $title's container reads"
+	echo "#lxc.include = /var/lib/$name/lxc/$name/config_nodes" >"$D/lxc/$name/config"
+	result "$title that does not include it" says 1 "^BROKEN +$title's container is not told of .*/config_nodes"
+	sed -i 's/^#//' "$D/lxc/$name/config"
+	result "$title that passes the node" says_nothing_of "^BROKEN +$title|not looked at"
+	: >"$M/dev/null"
+	printf '%s\n' "$ENTRY" "${ENTRY/ashmem/null}" >"$NODES"
+	result "$title with another device over it" says 1 "^BROKEN +$title passes no /dev/ashmem .*, as a line of .* binds no /dev/ashmem: lxc.*/dev/null"
+	printf '%s\n' "$ENTRY" 'lxc.mount.entry = /dev/ashmem_old dev/ashmem none bind 0 0' >"$NODES"
+	result "$title that cannot start" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which is not there"
+	echo "$ENTRY" >"$NODES"
 	sed -i 's/^/#/' "$NODES"
 	result "$title with a line that is commented out" says 1 \
 		"^BROKEN +$title passes no /dev/ashmem .*, as a line of .*/config_nodes is commented out: #lxc\\.mount.*: put in its place: $ENTRY; then restart"
@@ -479,6 +491,8 @@ F="$M/etc/modprobe.d/it's.conf"
 printf "install rust_ashmem echo 'no' \"\$(no)\"\nother\n" >"$F"
 result "--fix loads the module" script '^modprobe rust_ashmem$'
 result "--fix takes lines out, whatever is in them" mends "$F" other
+printf 'install rust_ashmem \\\n /bin/false\n' >"$F"
+result "--fix leaves a line of several to hands" eval '! script "^(drop_line|modprobe) " && grep -q "^# By hand: take that line out" "$TMP/said"'
 machine; D=$M/var/lib/waydroid; mkdir -p "$D/lxc/waydroid"; echo 'sys.use_memfd=false' >"$D/waydroid_base.prop"
 printf 'first\n# lxc.mount.entry = /dev/ashmem dev/ashmem none bind 0 0\nlxc.mount.entry = /%s %s none bind\n' $STALE $STALE >"$D/lxc/waydroid/config_nodes"
 result "--fix mends what Waydroid passes" mends "$D/lxc/waydroid/config_nodes" first "$ENTRY" "${ENTRY//ashmem/ashmem$BOOT_ID}"

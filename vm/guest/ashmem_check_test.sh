@@ -219,6 +219,7 @@ good
 mkdir -p $WAYDROID/lxc/waydroid
 echo 'sys.use_memfd=false' >$WAYDROID/waydroid_base.prop
 echo 'lxc.mount.entry = /dev/ashmem dev/ashmem none bind,create=file,optional 0 0' >$WAYDROID/lxc/waydroid/config_nodes
+echo "lxc.include = $WAYDROID/lxc/waydroid/config_nodes" >$WAYDROID/lxc/waydroid/config
 finds as_root 0 waydroid_is_good '^ok +Waydroid has Android use /dev/ashmem'
 echo 'sys.use_memfd=true' >$WAYDROID/waydroid_base.prop
 finds as_root 1 waydroid_memfd_left '^BROKEN +Waydroid still has Android use memfds.*: sys\.use_memfd=true in .*waydroid_base\.prop .*sudo waydroid upgrade --offline; to go back'
