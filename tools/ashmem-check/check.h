@@ -127,6 +127,9 @@ void check_machine(void);
 /* Whether one of them is, for the kernel that runs. */
 bool is_any_installed(void);
 
+/* Another kernel that has ours, or NULL. */
+const char *other_kernel(void);
+
 void report_no_driver(void);
 
 /* modprobe.c: what keeps an installed module from being loaded. */

@@ -31,6 +31,7 @@ static const struct engine engines[] = {
 		.moved = { { "etc/docker/daemon.json", "data-root", DOCKER_FILES },
 			   { "etc/docker/daemon.json", "graph", DOCKER_FILES },
 			   { "etc/default/docker", "--data-root", DOCKER_FILES },
+			   { "etc/conf.d/docker", "--data-root", DOCKER_FILES },
 			   { "etc/systemd/system/docker.service.d/*.conf", "--data-root",
 			     DOCKER_FILES } },
 		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
@@ -40,14 +41,14 @@ static const struct engine engines[] = {
 		.containers = { "var/snap/docker/common/var-lib-docker" DOCKER_FILES },
 		.moved = { { "var/snap/docker/current/config/daemon.json", "data-root",
 			     DOCKER_FILES } },
-		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
+		.format = DOCKER, .pass = MAKE_ANEW, .again = "snap run docker restart %s",
 	}, {
 		.name = "rootless docker",
 		.signs = { "~/.local/share/docker" },
 		.program = "usr/bin/dockerd-rootless.sh",
 		.containers = { "~/.local/share/docker" DOCKER_FILES },
 		.moved = { { "~/.config/docker/daemon.json", "data-root", DOCKER_FILES } },
-		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
+		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s, as its user",
 	}, {
 		.name = "balenaEngine",
 		.signs = { "run/balena-engine.sock", "var/lib/balena-engine", "var/lib/balena" },
@@ -82,7 +83,7 @@ static const struct engine engines[] = {
 		.database = { "~/.local/share/containers/storage" PODMAN_LIST,
 			      "~/.local/share/containers/storage" PODMAN_VOLATILE },
 		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
-		.again = "podman restart %s",
+		.again = "podman restart %s, as its user",
 	}, {
 		.name = "containerd",
 		.signs = { "run/containerd/containerd.sock", "var/lib/containerd" },
@@ -98,7 +99,7 @@ static const struct engine engines[] = {
 		.containers = { "run/user/*/containerd" TASKS },
 		.database = { "~/.local/share/containerd" METADATA },
 		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
-		.again = "nerdctl restart %s",
+		.again = "nerdctl restart %s, as its user",
 	}, {
 		.name = "k3s",
 		.signs = { "run/k3s", "var/lib/rancher" },
@@ -231,7 +232,9 @@ static void look_for(const struct engine *engine)
 		moved_below = engine->moved[i].below;
 		for_homes(engine->moved[i].file, check_moved);
 	}
-	if (engine->program && exists(engine->program)) {
+	if (engine->program && (exists(engine->program) ||
+				/* NixOS has it there. */
+				exists(text("run/current-system/sw/%s", engine->program + 4)))) {
 		for_homes("~", check_homes);
 		is_here |= !!refused;
 	}

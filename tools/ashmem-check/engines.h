@@ -25,7 +25,7 @@ struct engine {
 	/* Where a setting may move them: a file, the key in it, and what is below that. */
 	struct {
 		const char *file, *key, *below;
-	} moved[4];
+	} moved[5];
 	/* Its database, in which those that do not run are found. */
 	const char *database[3];
 	enum format format;

@@ -89,8 +89,9 @@ static void report_driver(void)
 	struct obstacle obstacle;
 
 	if (!name) {
-		note("driver", "an ashmem driver is built into the kernel, its device is 10:%d",
-		     machine.minor);
+		note("driver",
+		     "an ashmem driver is built into the kernel, or a module of another name; %s 10:%d",
+		     "its device is", machine.minor);
 	} else if (strcmp(name, MODULE)) {
 		note("driver", "another driver, the module %s, is loaded, its device is 10:%d",
 		     name, machine.minor);
@@ -135,6 +136,8 @@ static bool report_kernel(void)
 	       machine.release);
 	if (machine.container)
 		advise("on the host, install a newer kernel and boot that");
+	else if (other_kernel())
+		advise("boot %s, which is here and has the module", other_kernel());
 	else
 		advise("on %s, %s; then boot that", system_name(), system_says("kernel"));
 	return true;

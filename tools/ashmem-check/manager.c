@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What makes the nodes below /dev, and whether it knows what this driver needs. */
+#include <regex.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -32,6 +34,15 @@ static const char *find_rule(void)
 	return NULL;
 }
 
+/* Whether a rule of somebody's own, which counts more, is none. */
+static bool is_masked(const char *place)
+{
+	char to[16] = "";
+
+	return readlinkat(root_fd(), text("%s/" RULE, place), to, sizeof(to) - 1) > 0 &&
+		!strcmp(to, "/dev/null");
+}
+
 static void check_rule(const char *name)
 {
 	const char *place = find_rule();
@@ -39,6 +50,10 @@ static void check_rule(const char *name)
 	if (!place) {
 		note("manager", "%s makes the nodes, and has no rule of rust_ashmem", name);
 		advise("without that the node for Android 16 is not made: sudo make install-files");
+	} else if (is_masked(place)) {
+		note("manager", "%s makes the nodes, and %s/" RULE " hides the rule of rust_ashmem",
+		     name, root_path(place));
+		advise("remove that link, which leads to /dev/null, and then sudo udevadm trigger");
 	} else if (strstr(place, "local") && !is_systemd()) {
 		note("manager",
 		     "%s makes the nodes, and the rule of rust_ashmem is where it does not look %s: %s",
@@ -49,15 +64,37 @@ static void check_rule(const char *name)
 	}
 }
 
+/* Whether a line, which begins with a regular expression, is for our device. */
+static bool fits(const char *line)
+{
+	const char *pattern = text("^(%.*s)$", (int)strcspn(line, " \t"), line);
+	regex_t regex;
+	bool fits;
+
+	if (!*line || strchr("#@$", *line) || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
+		return false;
+	fits = !regexec(&regex, LINE, 0, NULL, 0);
+	regfree(&regex);
+	return fits;
+}
+
 /* Whether a line of the file is about our device. The first that fits counts. */
 static void check_line(const char *name, const char *file)
 {
-	char *rest = read_file(file), *line;
+	char *rest = read_file(file), *line, *start;
 
 	while ((line = next_line(&rest))) {
+		start = line;
 		line += strspn(line, "-");
 		if (!strncmp(line, LINE, strlen(LINE)) && strchr(" \t", line[strlen(LINE)])) {
 			ok("manager", "%s makes the nodes, by a line of %s", name, root_path(file));
+			return;
+		}
+		/* After one that begins with a dash it looks at others. */
+		if (line == start && fits(line)) {
+			note("manager", "%s makes the nodes, and in %s a line comes first: %s",
+			     name, root_path(file), line);
+			advise("put that for ashmem before it, or Android 16 gets no node");
 			return;
 		}
 	}

@@ -85,8 +85,7 @@ static const char *writable_file(const char *release)
 	return file_in(text("var/lib/" MODULE "/%s", release), MODULE);
 }
 
-/* Another kernel that has the module, or NULL. */
-static const char *other_kernel(void)
+const char *other_kernel(void)
 {
 	int fd = root_open("lib/modules");
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);

@@ -39,6 +39,26 @@ const char *place_of(const char *pattern)
 	return text("%.*s", (int)(end - start > 1 ? end : start), pattern);
 }
 
+/* Homes that passwd has elsewhere, of users who log in. */
+static void for_other_homes(const char *below, void (*call)(const char *path))
+{
+	char *rest = read_file("etc/passwd"), *line;
+
+	while ((line = next_line(&rest))) {
+		char *home = NULL;
+		long uid = 0;
+
+		for (int field = 0; line && field < 6; field++) {
+			home = strsep(&line, ":");
+			if (field == 2)
+				uid = strtol(home, NULL, 10);
+		}
+		if (uid >= 1000 && uid != 65534 && home && *home == '/' && home[1] &&
+		    strncmp(home, "/home/", 6) && strncmp(home, "/var/home/", 10))
+			call(text("%s%s", home + 1, below));
+	}
+}
+
 void for_homes(const char *path, void (*call)(const char *path))
 {
 	static const char * const homes[] = { "root", "home/*", "var/home/*" };
@@ -50,6 +70,7 @@ void for_homes(const char *path, void (*call)(const char *path))
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(homes); i++)
 		call(text("%s%s", homes[i], path + 1));
+	for_other_homes(path + 1, call);
 	if (own && *own == '/' && strncmp(own, "/home/", 6) && strcmp(own, "/root") &&
 	    !strcmp(root_path(""), "/"))
 		call(text("%s%s", own + 1, path + 1));

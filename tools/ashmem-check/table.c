@@ -188,12 +188,22 @@ static const char *architecture(void)
 		!strcmp(uts.machine, "aarch64") ? "arm64" : uts.machine;
 }
 
+/* One that Debian has packages of: a kernel that somebody built is called anything. */
+static const char *debian_flavour(void)
+{
+	static const char known[] = "amd64 arm64 cloud-amd64 cloud-arm64 rt-amd64 rt-arm64 686-pae";
+
+	return matches_any(known, flavour()) ? flavour() : architecture();
+}
+
 static const char *variable(const char *name)
 {
 	if (!strcmp(name, "KREL"))
 		return machine.release;
 	if (!strcmp(name, "FLAVOUR"))
 		return flavour();
+	if (!strcmp(name, "DEBFLAVOUR"))
+		return debian_flavour();
 	if (!strcmp(name, "SERIES"))
 		return text("%.*s", (int)series_length(machine.release), machine.release);
 	if (!strcmp(name, "PKGBASE"))

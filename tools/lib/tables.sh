@@ -94,6 +94,14 @@ flavour() {
 	echo "$rest"
 }
 
+# debian_flavour ARCHITECTURE: prints that, or the architecture if Debian has no packages of it.
+debian_flavour() {
+	case $(flavour) in
+	amd64 | arm64 | cloud-amd64 | cloud-arm64 | rt-amd64 | rt-arm64 | 686-pae) flavour ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # system_says KEY [RUSTC]: prints that of this system, with the variables replaced.
 system_says() {
 	local value pkgbase arch series=${KREL%%[-+_]*} rustc=${2:-} version codename
@@ -103,6 +111,7 @@ system_says() {
 	case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=$(uname -m) ;; esac
 	[[ $series != *.*.* ]] || series=${series%.*}
 	version=$(os_release VERSION_ID) codename=$(os_release VERSION_CODENAME)
+	value=${value//'$DEBFLAVOUR'/$(debian_flavour "$arch")}
 	value=${value//'$KREL'/$KREL} value=${value//'$FLAVOUR'/$(flavour)} value=${value//'$PKGBASE'/$pkgbase}
 	value=${value//'$CODENAME'/${codename:-CODENAME}} value=${value//'$VERSION_ID'/${version:-VERSION}}
 	value=${value//'$ARCH'/$arch} value=${value//'$OLDEST'/$OLDEST_KERNEL} value=${value//'$SERIES'/$series}

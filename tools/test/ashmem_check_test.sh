@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..174"
+echo "1..184"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -172,7 +172,21 @@ unloaded; echo 6.12.63+deb13-amd64 >"$M/proc/sys/kernel/osrelease"; mkdir -p "$M
 printf 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian"\n' >"$M/etc/os-release"
 result "a kernel that is too old is told, with what brings another" too_old \
 	'on Debian, sudo apt install -t trixie-backports linux-image-amd64 linux-headers-amd64 .*'
+mkdir -p "$M/lib/modules/7.3.4/updates"; : >"$M/lib/modules/7.3.4/updates/rust_ashmem.ko"
+result "one that has the module already is to be booted" says 1 '^BROKEN +kernel .* is too old: .*: boot 7\.3\.4, which is here'
+rm -r "$M/lib/modules/7.3.4"
+for release in 6.12.9 6.12.9-custom; do
+	echo $release >"$M/proc/sys/kernel/osrelease"
+	result "packages of Debian exist for $release" says 1 "too old: .* linux-image-(amd64|arm64) "
+done
 result "DKMS, which passes it over, is not asked" says_nothing_of 'sudo dkms'
+printf 'ID=ubuntu\nVERSION_ID="24.04"\n' >"$M/etc/os-release"
+printf 'ID=ubuntu\nVERSION_ID="25.10"\n' >"$M/etc/os-release"
+result "hwe kernels are for LTS releases alone" says 1 'sudo apt install linux-generic, and if'
+printf 'ID=opensuse-leap-micro\nID_LIKE="suse opensuse"\n' >"$M/etc/os-release"
+result "Leap Micro has no zypper" says 1 'sudo transactional-update up'
+printf 'ID=raspbian\nID_LIKE=debian\n' >"$M/etc/os-release"
+result "Raspbian has kernels of its own" says 1 'none of Raspberry Pi OS is built'
 printf 'ID=ubuntu\nVERSION_ID="24.04"\n' >"$M/etc/os-release"
 result "on Ubuntu, too" too_old 'on this system, sudo apt install linux-generic-hwe-24\.04.*'
 rm "$M/etc/os-release"
@@ -198,7 +212,9 @@ result "udev without the rule is told" says 1 '^note +udev makes the nodes, and 
 	'^BROKEN .*ashmem0.*: the udev rule of rust_ashmem makes it'
 : >"$M/usr/local/lib/udev/rules.d/60-rust_ashmem.rules"
 result "udev with it is fine" says 1 '^ok +udev makes the nodes, by the rule in .*/usr/local/lib/udev/rules\.d'
-rm -r "$M/run/systemd"; mkdir "$M/run/openrc"
+mkdir -p "$M/etc/udev/rules.d"; ln -s /dev/null "$M/etc/udev/rules.d/60-rust_ashmem.rules"
+result "a rule that is masked is told" says 1 '^note +udev makes the nodes, and .*/etc/udev/rules\.d/60-rust_ashmem\.rules hides the rule'
+rm -r "${M:?}/etc" "$M/run/systemd"; mkdir "$M/run/openrc"
 result "a rule where eudev does not look is told" says 1 '^note +udev makes the nodes, and the rule of rust_ashmem is where it does not look without systemd'
 rm -r "$M/run/udev"
 result "no device manager is told" says 1 '^note +no device manager runs here under OpenRC, .*run rust_ashmem-nodes' '^BROKEN .*ashmem0.*: rust_ashmem-nodes \(run after'
@@ -208,6 +224,8 @@ result "mdev without a line is told" says 1 '^note +mdev makes the nodes, and .*
 	'^BROKEN .*ashmem0.*: the line of rust_ashmem in /etc/mdev.conf makes it'
 echo 'ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes' >>"$M/etc/mdev.conf"
 result "mdev with it is fine" says 1 '^ok +mdev makes the nodes, by a line of'
+sed -i '1i .* root:root 0660' "$M/etc/mdev.conf"
+result "mdev with a line before it is told" says 1 '^note +mdev makes the nodes, and in .* a line comes first: \.\*'
 rm "$M/etc/mdev.conf"; mkdir "$M/proc/5"; echo mdevd >"$M/proc/5/comm"
 result "mdevd is told by its process" says 1 '^note +mdevd makes the nodes'
 
@@ -343,6 +361,22 @@ TASK=io.containerd.runtime.v2.task
 result "Docker" engine "" docker var/lib/docker
 result "Docker with userns-remap" engine "" docker var/lib/docker/231072.231072
 result "Docker with another data-root, and what it left behind" moved
+data_root() {
+	machine
+	mkdir -p "$M/etc/conf.d" "$M/var/lib/docker"
+	echo 'DOCKER_OPTS="--data-root /srv/docker"' >"$M/etc/conf.d/docker"
+	docker srv/docker
+	says 1 '^BROKEN +the Android container cccccccccccc gets no'
+}
+result "Docker of OpenRC with another data-root" data_root
+passwd() {
+	machine
+	mkdir "$M/etc"
+	echo 'joe:x:1000:1000::/srv/joe:/bin/sh' >"$M/etc/passwd"
+	docker srv/joe/.local/share/docker
+	says 1 '^BROKEN +the Android container cccccccccccc of rootless docker gets no'
+}
+result "rootless Docker in a home elsewhere" passwd
 result "Docker from snap" engine "docker from snap" docker var/snap/docker/common/var-lib-docker
 result "rootless Docker" engine "rootless docker" docker home/joe/.local/share/docker
 result "podman" engine podman oci "var/lib/containers/storage/overlay-containers/$ID/userdata"
