@@ -76,6 +76,18 @@ static void escape(char *to, size_t room, const char *from)
 	*to = '\0';
 }
 
+/* The driver has escaped it; whatever else may be there must not move the cursor. */
+static void copy_name(char *to, size_t room, const char *from)
+{
+	size_t len = strcspn(from, "\n");
+
+	if (len >= room)
+		len = room - 1;
+	for (size_t i = 0; i < len; i++)
+		to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+	to[len] = '\0';
+}
+
 /* A region may have any size, whether there is memory for it or not. */
 static long long times(long long number, long unit)
 {
@@ -168,7 +180,7 @@ static void add_descriptor(const char *pid, const char *fd, long long uid)
 		if (sscanf(line, "purged: %lld kB", &region.purged) == 1)
 			region.purged = times(region.purged, 1024);
 		if (!strncmp(line, "name:\t", 6))
-			escape(region.name, sizeof(region.name), line + 6);
+			copy_name(region.name, sizeof(region.name), line + 6);
 	}
 	free(line);
 	fclose(file);

@@ -86,7 +86,7 @@ terminal() {
 }
 
 make -s -C "$TOP/tools/ashmem-top" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
-echo 1..18
+echo 1..19
 machine
 result "the largest in memory comes first" order resident 102 103 101
 result "a key of sizes sorts downwards" order unpinned 103 102 101
@@ -112,4 +112,7 @@ result "fdinfo tells what is unpinned and purged" json \
 	'any((r["size"], r["unpinned"], r["purged"], r["resident"]) == (8192, 8192, 4096, None) for r in said["regions"])'
 result "it says that it does not see all" eval 'top && grep -qE "^(Not root|No debugfs): " "$TMP/said"'
 result "a full disk is an error" eval '! ASHMEM_TOP_ROOT=$M "$TMP/ashmem-top" -o >/dev/full 2>"$TMP/said"'
+processes
+process 13 3 'inode:\t9' 'name:\ttwo\\012lines' 'size:\t4096'
+result "a name is escaped once" json '[r["name"] for r in said["regions"] if r["pid"] == 13] == ["two\\012lines"]'
 exit $BAD
