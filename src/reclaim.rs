@@ -318,13 +318,10 @@ impl Backing {
         };
         let mut ranges = self.unpinned.lock().take();
         self.reclaim.lru.discard(ranges.drain());
-        let past = Past {
-            unpinned: ranges.so_far(),
-            ..self.past()
-        };
         // With what was kept, and its charges.
         drop(ranges);
-        self.reclaim.dismiss(membership, past);
+        // Until here it was counted with the others.
+        self.reclaim.dismiss(membership, self.past());
     }
 
     /// Makes an object for one more range; charged to the caller, of this memory cgroup.

@@ -694,10 +694,11 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     }
 
     /// Forgets all ranges: everything is pinned. Returns them. Who waits for the end of a
-    /// purge still does.
+    /// purge still does, and what was counted so far stays here.
     pub(crate) fn take(&mut self) -> Self {
         let mut empty = Self::new();
         empty.awaited = self.awaited;
+        empty.so_far = self.so_far;
         core::mem::replace(self, empty)
     }
 
@@ -1261,7 +1262,9 @@ mod tests {
             pair.step(Step::Unpin(range_at(at)))?;
         }
         pair.step(Step::PurgeOldest)?;
+        let so_far = pair.real.so_far();
         let mut taken = pair.real.take();
+        assert_eq!(pair.real.so_far(), so_far);
         assert!(pair.real.is_pinned(PageRange::from_ends(0, 4)));
         assert_eq!(pair.real.ranges, 0);
         let mut ranges = 0;
