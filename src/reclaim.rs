@@ -667,13 +667,17 @@ impl Reclaim {
     pub(crate) fn past(&self) -> Past {
         let _one = self.counting.lock();
         let mut sum = Past::default();
+        let mut last = None;
         loop {
             might_sleep();
             let mut backings = self.backings.lock();
+            // What is admitted later can wait for the next time.
+            let last = *last.get_or_insert(backings.last);
             let mut is_end = false;
             for _ in 0..BATCH {
                 let next = backings.counted_to + 1;
-                let Some(cursor) = backings.by_number.cursor_lower_bound(&next) else {
+                let cursor = backings.by_number.cursor_lower_bound(&next);
+                let Some(cursor) = cursor.filter(|cursor| *cursor.current().0 <= last) else {
                     is_end = true;
                     break;
                 };
