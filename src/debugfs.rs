@@ -42,6 +42,7 @@ use none::{
 
 /// What a kernel without debugfs has in its place, inline in C.
 #[cfg(not(CONFIG_DEBUG_FS))]
+#[allow(clippy::missing_safety_doc, reason = "they do nothing")]
 mod none {
     use super::*;
     use kernel::ffi::c_char;
