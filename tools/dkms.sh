@@ -12,7 +12,7 @@ cd "$TOP" || exit
 # The same as in dkms.conf.
 NAME=rust-ashmem
 # What building the module and its metadata takes.
-FILES=(Kbuild Makefile rust_ashmem.rs src/*.{rs,c,S} src/compat/* include/trace/events/ashmem.h
+FILES=(Kbuild Makefile rust_ashmem.rs src/*.{rs,c,S} src/compat/{Kbuild,kernel.rs} include/trace/events/ashmem.h
 	tools/{dkms,doctor,lib,metadata}.sh tools/lib/*.sh tools/tables/*)
 
 usage() {
