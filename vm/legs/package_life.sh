@@ -4,6 +4,7 @@
 # The life of the package, in an installed Debian 13. To be sourced by package.sh,
 # whose variables it uses.
 
+. "$TOP/tools/test/ktap.sh"
 
 ROOT=$OUT/package/root
 ARCHIVES=$CACHE/package/archives
