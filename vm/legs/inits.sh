@@ -4,6 +4,7 @@
 # Installs, boots with what was installed, and uninstalls, without systemd; see --help.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/vm/lib/guest.sh"
 
 usage() {
 	cat <<-EOF
@@ -67,17 +68,6 @@ fetch_guest() {
 	printf '%s:x:%s:\n' root 0 tty 5 uucp 10 nogroup 65534 >"$to/etc/group"
 }
 
-# add_kernel ROOT: the kernel's modules, as far as they are needed.
-add_kernel() {
-	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE
-	mkdir -p "$root/$dir/kernel" "$root/$dir/build/include/config"
-	cp "$DEBIAN_ROOT/$dir"/modules.{builtin,builtin.modinfo,order} "$root/$dir"
-	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
-	echo "$DEBIAN_RELEASE" >"$root/$dir/build/include/config/kernel.release"
-	printf 'modules_install:; install -D -t $(INSTALL_MOD_PATH)/lib/modules/%s/updates $(M)/rust_ashmem.ko\n' \
-		"$DEBIAN_RELEASE" >"$root/$dir/build/Makefile"
-}
-
 # add_openrc ROOT: has it start udev, load modules, and run the tests.
 add_openrc() {
 	local service
@@ -107,17 +97,12 @@ add_busybox() {
 make_guest() {
 	local root=$OUT/$1/root
 	rm -rf "$root"
-	mkdir -p "$root/src"
+	mkdir -p "$root"
 	cp -a "$GUEST_ROOT/." "$root"
 	mkdir -p "$root"/usr/local/{bin,lib} "$root/usr/local/sbin" "$root"/etc/{init.d,modules-load.d} "$root/root"
 	add_kernel "$root"
 	"add_$1" "$root"
-	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
-	# It has no compiler to build it anew.
-	rm -r "$root/src/tools/ashmem-check"
-	mkdir "$root/selftests"
-	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
-	cp "$TOP"/vm/guest/{files,inits,suites} "$root"
+	add_checkout "$root" inits
 	# What an initramfs does before it starts a system.
 	cat >"$root/init" <<-EOF
 		#!/bin/sh
@@ -130,23 +115,13 @@ make_guest() {
 	chmod +x "$root/init"
 }
 
-# install_aside INIT: installs into it, as a package does, and has what it was before
-# listed there. Makes out/INIT/initramfs.gz of it.
-install_aside() {
-	local root=$OUT/$1/root
-	(cd "$root" && sh files) >"$root/var/before"
-	inside "$DEBIAN_ROOT" make -C "$TOP" KDIR="$DEBIAN_HEADERS" MO="$OUT/debian/module" \
-		DESTDIR="$root" INIT="$1" MANAGER="${MANAGERS[$1]}" CC=gcc install
-	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
-	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/$1/initramfs.gz"
-}
-
 # test_init INIT
 test_init() {
 	local GUEST_WORDS=""
 	with_cache prepare_guest "$1"
 	make_guest "$1"
-	step "Installing the module and its files aside" "10 s" "$OUT/$1/install" install_aside "$1"
+	step "Installing the module and its files aside" "10 s" "$OUT/$1/install" \
+		install_aside "$1" INIT="$1" MANAGER="${MANAGERS[$1]}"
 	SUITES=(boot uninstall again)
 	[[ $1 != openrc ]] || SUITES+=(containers)
 	say "Booting $1 in QEMU (usually 1 min)"

@@ -4,6 +4,7 @@
 # Installs, boots with what was installed, and uninstalls; see --help.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/vm/lib/guest.sh"
 
 usage() {
 	cat <<-EOF
@@ -50,20 +51,6 @@ fetch_guest() {
 	rm -rf "$CACHE/systemd"
 }
 
-# add_kernel ROOT: adds the kernel's modules, as far as they are needed, and a build
-# directory that installs as Kbuild does, but does not take half a minute for that.
-add_kernel() {
-	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE
-	mkdir -p "$root/$dir/kernel" "$root/$dir/build/include/config"
-	cp "$DEBIAN_ROOT/$dir"/modules.{builtin,builtin.modinfo,order} "$root/$dir"
-	# Another one that takes a number for a device.
-	cp "$DEBIAN_ROOT/$dir/kernel/net/vmw_vsock/vsock.ko.xz" "$root/$dir/kernel"
-	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
-	echo "$DEBIAN_RELEASE" >"$root/$dir/build/include/config/kernel.release"
-	printf 'modules_install:; install -D -t $(INSTALL_MOD_PATH)/lib/modules/%s/updates $(M)/rust_ashmem.ko\n' \
-		"$DEBIAN_RELEASE" >"$root/$dir/build/Makefile"
-}
-
 # unit: prints what the system is booted for, as far as modules and devices go.
 unit() {
 	cat <<-EOF
@@ -85,19 +72,17 @@ unit() {
 make_guest() {
 	local root=$OUT/installed/root
 	rm -rf "$root"
-	mkdir -p "$root/src"
+	mkdir -p "$root"
 	cp -a "$GUEST_ROOT/." "$root"
 	# Else this would be a first boot, which takes its time.
 	echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 	# Debian's base-files make them when they are installed.
 	mkdir -p "$root"/usr/local/{bin,lib}
+	# Another one that takes a number for a device.
+	install -D -m 644 -t "$root/usr/lib/modules/$DEBIAN_RELEASE/kernel" \
+		"$DEBIAN_ROOT/usr/lib/modules/$DEBIAN_RELEASE/kernel/net/vmw_vsock/vsock.ko.xz"
 	add_kernel "$root"
-	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
-	# It has no compiler to build it anew.
-	rm -r "$root"/src/tools/ashmem-{check,top}
-	mkdir "$root/selftests"
-	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
-	cp "$TOP"/vm/guest/{files,installed,suites} "$root"
+	add_checkout "$root" installed
 	unit >"$root/etc/systemd/system/installed.service"
 	# Coldplugging all devices takes a minute without KVM.
 	mkdir "$root/etc/systemd/system/systemd-udev-trigger.service.d"
@@ -105,23 +90,12 @@ make_guest() {
 		>"$root/etc/systemd/system/systemd-udev-trigger.service.d/ashmem.conf"
 }
 
-# install_aside: installs into it, as a package does, and has what it was before
-# listed there. Makes out/installed/initramfs.gz of it.
-install_aside() {
-	local root=$OUT/installed/root
-	(cd "$root" && sh files) >"$root/var/before"
-	inside "$DEBIAN_ROOT" make -C "$TOP" KDIR="$DEBIAN_HEADERS" MO="$OUT/debian/module" \
-		DESTDIR="$root" CC=gcc install
-	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
-	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/installed/initramfs.gz"
-}
-
 # build: the module, and a system in which it is installed.
 build() {
 	make_debian_module
 	step "Building the selftests" "10 s" "$(selftests_of debian 64).log" build_selftests debian 64
 	make_guest
-	step "Installing the module and its files aside" "10 s" "$OUT/installed/install" install_aside
+	step "Installing the module and its files aside" "10 s" "$OUT/installed/install" install_aside installed
 }
 
 # boot_installed: that system, by its own init.

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# A system of Debian's packages with Debian's kernel, in which the module is installed and
+# which then boots with it. To be sourced by the legs that have one.
+
+# add_kernel ROOT: adds the kernel's modules, as far as they are needed, and a build
+# directory that installs as Kbuild does, but does not take half a minute for that.
+add_kernel() {
+	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE
+	mkdir -p "$root/$dir/kernel" "$root/$dir/build/include/config"
+	cp "$DEBIAN_ROOT/$dir"/modules.{builtin,builtin.modinfo,order} "$root/$dir"
+	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
+	echo "$DEBIAN_RELEASE" >"$root/$dir/build/include/config/kernel.release"
+	printf 'modules_install:; install -D -t $(INSTALL_MOD_PATH)/lib/modules/%s/updates $(M)/rust_ashmem.ko\n' \
+		"$DEBIAN_RELEASE" >"$root/$dir/build/Makefile"
+}
+
+# add_checkout ROOT SCRIPT: adds this checkout in /src, with its module built, and what
+# tests there, of which SCRIPT is a file of vm/guest.
+add_checkout() {
+	local root=$1
+	mkdir -p "$root/src" "$root/selftests"
+	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
+	# It has no compiler to build them anew.
+	rm -r "$root"/src/tools/ashmem-{check,top}
+	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
+	cp "$TOP"/vm/guest/{files,suites,"$2"} "$root"
+}
+
+# install_aside VM [VARIABLE=VALUE...]: installs into out/VM/root, as a package does, and
+# has what it was before listed there. Makes out/VM/initramfs.gz of it.
+install_aside() {
+	local vm=$1 root=$OUT/$1/root
+	shift
+	(cd "$root" && sh files) >"$root/var/before"
+	inside "$DEBIAN_ROOT" make -C "$TOP" KDIR="$DEBIAN_HEADERS" MO="$OUT/debian/module" \
+		DESTDIR="$root" CC=gcc "$@" install
+	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
+	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
+}
