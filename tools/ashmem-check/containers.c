@@ -121,6 +121,15 @@ static void judge(const char *name, const char *config, const char *host, long p
 	check_second_node(name, host);
 }
 
+/* Counts it if it is one of Android's; whether nobody has judged it yet. */
+static bool is_to_judge(const char *config, const char *id)
+{
+	if (!is_android(config))
+		return false;
+	now.found++;
+	return is_new(id);
+}
+
 static bool check_docker(const char *dir, const char *id)
 {
 	const char *name = text("%.12s", id);
@@ -130,10 +139,7 @@ static bool check_docker(const char *dir, const char *id)
 	if (!config)
 		return false;
 	config = compact(config);
-	if (!is_android(config))
-		return true;
-	now.found++;
-	if (!is_new(id))
+	if (!is_to_judge(config, id))
 		return true;
 	if (!host)
 		return false;
@@ -148,10 +154,7 @@ static bool check_oci(const char *dir, const char *id)
 	if (!config)
 		return false;
 	config = compact(config);
-	if (!is_android(config))
-		return true;
-	now.found++;
-	if (!is_new(id))
+	if (!is_to_judge(config, id))
 		return true;
 	judge(strlen(id) == 64 ? text("%.12s", id) : id, config, config, pid_of(dir, id));
 	return true;
