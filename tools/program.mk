@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the programs here are built with.
+
+ifneq ($(words $(CURDIR)),1)
+$(error The path of this checkout, '$(CURDIR)', has spaces, which make cannot handle: move it)
+endif
+
+OUTPUT ?= $(CURDIR)
+CFLAGS ?= -O2
+# What modinfo shows, which is said in one place.
+VERSION := $(or $(shell sed -n 's/^module::version!("\(.*\)");$$/\1/p' ../../rust_ashmem.rs),unknown)
+COMPILE = $(CC) -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
+	$(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
