@@ -44,7 +44,8 @@ usage() {
 		             uml, built in, and as a module; only if named
 
 		32-bit programs run the tests of the calls. LONG=1 adds those of reclaim, which
-		do the same in either width, and take minutes.
+		do the same in either width, and take minutes; and the tests of ashmem-check and
+		ashmem-top in x86, and of 32 bits in arm64.
 
 		JOBS of them run at the same time. KERNEL picks a series of Linux, RUST one of
 		rustc; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes

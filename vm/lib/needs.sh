@@ -4,7 +4,7 @@
 # What each leg takes: packages of the distribution, compilers, sources, a kernel.
 
 # What building kernels, modules and programs takes, and a ramdisk.
-BUILDING="bc bison busybox-static clang-$LLVM_SERIES cpio flex gcc libc6-dev libclang-$LLVM_SERIES-dev
+BUILDING="bc bison busybox-static ccache clang-$LLVM_SERIES cpio flex gcc libc6-dev libclang-$LLVM_SERIES-dev
 	libelf-dev lld-$LLVM_SERIES llvm-$LLVM_SERIES make perl python3 util-linux xz-utils"
 # The same with Debian's own kernel.
 ON_DEBIAN="$BUILDING gcc-multilib kmod mmdebstrap qemu-system-x86"
@@ -25,7 +25,7 @@ packages_of() {
 	bench-debian) echo "$ON_DEBIAN" ;;
 	secureboot) echo "$ON_DEBIAN" openssl python3-cryptography python3-importlib-resources python3-pefile ;;
 	package) echo git mmdebstrap util-linux ;;
-	oracle) echo busybox-static cpio gcc gcc-multilib libc6-dev make qemu-system-x86 util-linux xz-utils ;;
+	oracle) echo busybox-static ccache cpio gcc gcc-multilib libc6-dev make qemu-system-x86 util-linux xz-utils ;;
 	check) echo "$BUILDING" shellcheck ;;
 	esac
 }

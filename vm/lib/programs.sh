@@ -45,13 +45,16 @@ busybox_of() {
 	esac
 }
 
+# A clone elsewhere has the same objects.
+export CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$TOP CCACHE_MAXSIZE=500M
+
 # compiler_of VM BITS: prints the compiler for its programs.
 compiler_of() {
-	local cross="clang-$LLVM_SERIES --sysroot=$ARM64_ROOT -fuse-ld=lld"
+	local cross="$TOP/vm/lib/cc clang-$LLVM_SERIES --sysroot=$ARM64_ROOT -fuse-ld=lld"
 	case $(processor_of "$1")-$2 in
 	arm64-64) echo "$cross --target=aarch64-linux-gnu" ;;
 	arm64-32) echo "$cross --target=arm-linux-gnueabihf" ;;
-	x86-*) echo "gcc -m$2" ;;
+	x86-*) echo "$TOP/vm/lib/cc gcc -m$2" ;;
 	esac
 }
 
