@@ -83,7 +83,7 @@ checkpatch() {
 }
 
 check_shellcheck() {
-	(cd "$TOP" && git ls-files -z '*.sh' vm/guest .ci/run | xargs -0 shellcheck -S warning -e SC1091,SC2034,SC2154)
+	(cd "$TOP" && git ls-files -z '*.sh' vm/guest vm/lib/cc .ci/run | xargs -0 shellcheck -S warning -e SC1091,SC2034,SC2154)
 }
 
 # What it compiles is kept out of the checkout.
