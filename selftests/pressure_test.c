@@ -123,7 +123,7 @@ static size_t large_file(void)
 {
 	size_t memory = memory_pages("MemTotal") * page_size();
 
-	return memory > 2048UL * MIB ? 0 : 2 * memory / MIB * MIB;
+	return memory > 2048UL * MIB ? 0 : memory / 2 * 3 / MIB * MIB;
 }
 
 /* That is no shortage, whatever it does to the page cache; with or without swap. */

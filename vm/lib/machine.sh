@@ -48,7 +48,7 @@ MEMORY=
 
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
-	local dir=$OUT/$1
+	local dir=$OUT/$1 memory=512
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
@@ -92,9 +92,11 @@ start_vm() {
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
 		;;
 	arm64* | android-arm64)
+		# KASAN and pages of 16 KiB take more.
+		[[ $1 != *-16k ]] || memory=1024
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
 		# has one UART.
-		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "${MEMORY:-1024}" \
+		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "${MEMORY:-$memory}" \
 			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
 			-device virtio-serial-device -device virtconsole,chardev=results \
 			-chardev file,id=results,path="${dir//,/,,}/results" \
