@@ -28,18 +28,43 @@ use kernel::{
     },
 };
 
+/// A number that any thread may read and write, each time as a whole.
+///
+/// As an `Atomic` that is relaxed, but each use of that is a call.
+pub(crate) struct Word(UnsafeCell<usize>);
+
+// SAFETY: It is only read and written as a whole.
+unsafe impl Sync for Word {}
+
+impl Word {
+    pub(crate) const fn new(value: usize) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    #[doc(alias = "READ_ONCE")]
+    pub(crate) fn load(&self) -> usize {
+        // SAFETY: It exists. It may change meanwhile, as a whole.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    #[doc(alias = "WRITE_ONCE")]
+    pub(crate) fn store(&self, value: usize) {
+        // SAFETY: As above.
+        unsafe { self.0.get().write_volatile(value) }
+    }
+}
+
 /// What can be in a tree: a value with its key and links.
 #[repr(C)]
 #[pin_data]
 pub(crate) struct Node<V> {
     links: Opaque<bindings::rb_node>,
-    key: UnsafeCell<usize>,
+    key: Word,
     #[pin]
     value: V,
 }
 
-// SAFETY: The key may be read and written by any thread, each time as a whole; the links
-// are used by the tree alone.
+// SAFETY: The links are used by the tree alone.
 unsafe impl<V: Send> Send for Node<V> {}
 // SAFETY: As above.
 unsafe impl<V: Sync> Sync for Node<V> {}
@@ -49,7 +74,7 @@ impl<V> Node<V> {
     pub(crate) fn new(value: V) -> Self {
         Self {
             links: Opaque::uninit(),
-            key: UnsafeCell::new(0),
+            key: Word::new(0),
             value,
         }
     }
@@ -58,16 +83,14 @@ impl<V> Node<V> {
     pub(crate) fn pin_init<E>(value: impl PinInit<V, E>) -> impl PinInit<Self, E> {
         try_pin_init!(Self {
             links: Opaque::uninit(),
-            key: UnsafeCell::new(0),
+            key: Word::new(0),
             value <- value,
         } ? E)
     }
 
     /// Returns the key.
     pub(crate) fn key(&self) -> usize {
-        // As `READ_ONCE()`, and a call less for each level of a tree than an `Atomic`.
-        // SAFETY: The key exists. It may change meanwhile, as a whole.
-        unsafe { self.key.get().read_volatile() }
+        self.key.load()
     }
 
     /// Returns the value, to change.
@@ -78,8 +101,7 @@ impl<V> Node<V> {
     /// Changes the key. Where that would put the node to another place of the tree that
     /// it is in, it will not be found.
     pub(crate) fn set_key(&self, key: usize) {
-        // SAFETY: As above.
-        unsafe { self.key.get().write_volatile(key) }
+        self.key.store(key);
     }
 }
 

@@ -5,13 +5,7 @@
 //! A pure value: it knows no lock, file or list. What reclaim has to know of it is told
 //! to an [`Order`].
 
-use kernel::{
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-};
+use kernel::prelude::*;
 
 use crate::{
     pages::PageRange,
@@ -24,7 +18,8 @@ use crate::{
         Drain,
         Held,
         Node,
-        Tree, //
+        Tree,
+        Word, //
     },
 };
 
@@ -33,28 +28,28 @@ use crate::{
 /// It changes only while that is locked. Whoever comes another way, as from a list, may
 /// look at [`pages()`], which then is a hint.
 pub(crate) struct Range<O> {
-    first: Atomic<usize>,
+    first: Word,
     /// [`PURGED`], [`PURGEABLE`], and from [`PURGE`] on the number of the purge that is
     /// under way, or 0.
-    state: Atomic<u32>,
+    state: Word,
     /// Given back when it is dropped.
     charge: Option<Charge>,
     owner: O,
 }
 
 /// A purge of the range has begun, and maybe ended.
-const PURGED: u32 = 1;
+const PURGED: usize = 1;
 /// The range can be purged: it is in the [`Order`].
-const PURGEABLE: u32 = 2;
+const PURGEABLE: usize = 2;
 /// The lowest bit of a purge's number.
-const PURGE: u32 = 4;
+const PURGE: usize = 4;
 
 impl<O> Range<O> {
     /// Makes one that has no pages yet.
     pub(crate) fn new(owner: O, charge: Option<Charge>) -> Node<Self> {
         Node::new(Self {
-            first: Atomic::new(0),
-            state: Atomic::new(0),
+            first: Word::new(0),
+            state: Word::new(0),
             charge,
             owner,
         })
@@ -65,8 +60,8 @@ impl<O> Range<O> {
         &self.owner
     }
 
-    fn has(&self, flag: u32) -> bool {
-        self.state.load(Relaxed) & flag != 0
+    fn has(&self, flag: usize) -> bool {
+        self.state.load() & flag != 0
     }
 
     /// Returns whether the range can be purged.
@@ -75,15 +70,15 @@ impl<O> Range<O> {
     }
 
     /// Returns the number of the purge that is under way, or 0.
-    fn purge(&self) -> u32 {
-        self.state.load(Relaxed) / PURGE
+    fn purge(&self) -> usize {
+        self.state.load() / PURGE
     }
 }
 
 /// Returns the pages of a range, whose last page is its key: so the lower bound of a page
 /// is the first range that can have it.
 pub(crate) fn pages<O>(range: &Node<Range<O>>) -> PageRange {
-    let (first, last) = (range.first.load(Relaxed), range.key());
+    let (first, last) = (range.first.load(), range.key());
     PageRange::from_ends(first, last.max(first))
 }
 
@@ -126,7 +121,7 @@ pub(crate) enum Found {
     /// A range that could be purged, whose purge has begun.
     Begun(PageRange),
     /// A range that somebody else is purging, and which purge that is.
-    Purging(PageRange, u32),
+    Purging(PageRange, usize),
     /// Nothing, up to this page.
     NothingTo(usize),
     /// Nothing.
@@ -256,7 +251,7 @@ fn pass_charge<O, B: Boxed<Value = Range<O>>>(from: &mut B, to: Option<&mut B>) 
 
 /// The purges of an area's ranges: the number of all so far, and of those under way.
 struct Purges {
-    begun: u32,
+    begun: usize,
     under_way: u32,
 }
 
@@ -271,10 +266,10 @@ impl Purges {
             return false;
         }
         // Nobody waits for so long that the next of the same number begins.
-        self.begun = self.begun % (u32::MAX / PURGE) + 1;
+        self.begun = self.begun % (usize::MAX / PURGE) + 1;
         self.under_way += 1;
         // INVARIANT: Purged, and no longer to be.
-        range.state.store(PURGED | (self.begun * PURGE), Relaxed);
+        range.state.store(PURGED | (self.begun * PURGE));
         order.remove(range);
         true
     }
@@ -307,7 +302,7 @@ impl Purges {
 
     /// Ends the purge of a range.
     fn end<O>(&mut self, range: &Range<O>) {
-        range.state.store(PURGED, Relaxed);
+        range.state.store(PURGED);
         self.under_way -= 1;
     }
 }
@@ -365,7 +360,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// Returns the first range that has a page in common with `pages`.
     fn overlapping(&self, pages: PageRange) -> Option<Held<'_, B>> {
         let range = self.tree.lower_bound(pages.first())?;
-        (range.first.load(Relaxed) <= pages.last()).then_some(range)
+        (range.first.load() <= pages.last()).then_some(range)
     }
 
     /// Returns whether none of the pages is unpinned.
@@ -500,7 +495,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             end = found.last();
             before += found.len();
             hull = hull.hull(found);
-            purged |= gone.state.load(Relaxed) & PURGED;
+            purged |= gone.state.load() & PURGED;
             if gone.is_purgeable() {
                 order.remove(&gone);
             } else {
@@ -526,7 +521,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     }
 
     /// Inserts a range that overlaps none.
-    fn insert(&mut self, new: B, pages: PageRange, state: u32, order: &mut impl Order<B>) {
+    fn insert(&mut self, new: B, pages: PageRange, state: usize, order: &mut impl Order<B>) {
         set_up(&new, pages, state, order);
         self.tree.insert(new);
         // INVARIANT: One more.
@@ -578,7 +573,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 }
                 // No other range overlaps such pages.
                 (None, Some(upper)) => {
-                    range.first.store(upper.first(), Relaxed);
+                    range.first.store(upper.first());
                     break;
                 }
                 (Some(lower), Some(upper)) => {
@@ -609,7 +604,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         let mut state = 0;
         if let Some(range) = self.overlapping(upper) {
             range.set_key(lower.last());
-            state = range.state.load(Relaxed);
+            state = range.state.load();
         }
         self.insert(new, upper, state, order);
         Ok(())
@@ -659,7 +654,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     fn finds_purging(&self, pages: PageRange) -> bool {
         let ranges = self.tree.iter_from(pages.first()).take(PIECE);
         ranges
-            .take_while(|range| range.first.load(Relaxed) <= pages.last())
+            .take_while(|range| range.first.load() <= pages.last())
             .any(|range| range.purge() != 0)
     }
 
@@ -687,7 +682,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     }
 
     /// Returns whether a purge that [`Unpinned::purge_next()`] found is still under way.
-    pub(crate) fn is_under_way(&mut self, pages: PageRange, purge: u32) -> bool {
+    pub(crate) fn is_under_way(&mut self, pages: PageRange, purge: usize) -> bool {
         let is_under_way = exactly(&self.tree, pages).is_some_and(|range| range.purge() == purge);
         self.awaited |= is_under_way;
         is_under_way
@@ -719,12 +714,12 @@ fn exactly<O, B: Boxed<Value = Range<O>>>(tree: &Tree<B>, pages: PageRange) -> O
 fn set_up<O, B: Boxed<Value = Range<O>>>(
     range: &B,
     pages: PageRange,
-    state: u32,
+    state: usize,
     order: &mut impl Order<B>,
 ) {
-    range.first.store(pages.first(), Relaxed);
+    range.first.store(pages.first());
     range.set_key(pages.last());
-    range.state.store(state, Relaxed);
+    range.state.store(state);
     if state & PURGEABLE != 0 {
         order.push(range);
     }
@@ -1060,7 +1055,7 @@ mod tests {
             let mut model = self.model.ranges.iter();
             for range in self.real.tree.iter_from(0) {
                 let (purged, purgeable) = (range.has(PURGED), range.is_purgeable());
-                let first = range.first.load(Relaxed);
+                let first = range.first.load();
                 sound &= end <= first && first <= range.key();
                 sound &= purged || purgeable;
                 end = range.key() + 1;
@@ -1102,7 +1097,7 @@ mod tests {
             let mut mix = |n: usize| sum = (sum ^ n as u64).wrapping_mul(0x100_0000_01b3) ^ 1;
             for range in self.real.tree.iter_from(0) {
                 let number = range.owner();
-                mix(range.first.load(Relaxed));
+                mix(range.first.load());
                 mix(range.key());
                 mix(usize::from(range.has(PURGED)) + 2 * usize::from(range.purge() != 0));
                 mix(self.order.0.iter().position(|n| n == number).unwrap_or(99));
