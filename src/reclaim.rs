@@ -214,8 +214,9 @@ impl Backing {
         spare: &mut Option<Spare<Item<Object>>>,
     ) -> Result<Pinned, SpareNeeded> {
         let mut order = Listed(&self.reclaim);
-        self.lock_unpurged(pages)
-            .pin(pages, spare, cgroup_of_caller, &mut order)
+        let mut unpinned = self.unpinned.lock();
+        self.wait_for_purges(&mut unpinned, pages);
+        unpinned.pin(pages, spare, cgroup_of_caller, &mut order)
     }
 
     /// Unpins pages, which may be purged from now on. Waits until no purge of a range
@@ -225,10 +226,15 @@ impl Backing {
     /// after that, pages that cannot be unpinned stay pinned, and it succeeds.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
         let cgroup = cgroup_of_caller();
+        let mut unpinned = self.unpinned.lock();
+        let mut spare = None;
         // Most likely it takes one.
-        let needed = self.unpinned.lock().needs(cgroup);
-        let spare = needed.and_then(|needed| self.spare(needed, cgroup).ok());
-        let rest = self.unpin_some(pages, spare, cgroup, |mut unpinned, spare| {
+        if let Some(needed) = unpinned.needs(cgroup) {
+            drop(unpinned);
+            spare = self.spare(needed, cgroup).ok();
+            unpinned = self.unpinned.lock();
+        }
+        let rest = self.unpin_some(unpinned, pages, spare, cgroup, |unpinned, spare| {
             unpinned.unpin(pages, spare, cgroup, &mut Listed(&self.reclaim))
         })?;
         if let Some(rest) = rest {
@@ -242,10 +248,11 @@ impl Backing {
     fn unpin_rest(self: &Arc<Self>, rest: PageRange, cgroup: u64) {
         let mut rest = Some(rest);
         while let Some(left) = rest {
-            let unpinned = self.unpin_some(left, None, cgroup, |mut unpinned, spare| {
+            let unpinned = self.unpinned.lock();
+            let left = self.unpin_some(unpinned, left, None, cgroup, |unpinned, spare| {
                 unpinned.unpin_rest(left, spare, cgroup, &mut Listed(&self.reclaim))
             });
-            rest = unpinned.unwrap_or(None);
+            rest = left.unwrap_or(None);
         }
     }
 
@@ -254,29 +261,33 @@ impl Backing {
     ///
     /// Fails with `ENOMEM`, before any change.
     #[inline]
-    fn unpin_some(
-        self: &Arc<Self>,
+    fn unpin_some<'a>(
+        self: &'a Arc<Self>,
+        mut unpinned: Locked<'a>,
         pages: PageRange,
         mut spare: Option<Spare<Item<Object>>>,
         cgroup: u64,
-        unpin: impl Fn(Locked<'_>, &mut Option<Spare<Item<Object>>>) -> Unpinning,
+        unpin: impl Fn(&mut Locked<'_>, &mut Option<Spare<Item<Object>>>) -> Unpinning,
     ) -> Result<Option<PageRange>> {
         loop {
-            match unpin(self.lock_unpurged(pages), &mut spare) {
+            self.wait_for_purges(&mut unpinned, pages);
+            let result = unpin(&mut unpinned, &mut spare);
+            // Before a spare is made or freed.
+            drop(unpinned);
+            match result {
                 Ok(rest) => return Ok(rest),
                 Err(needed) => spare = Some(self.spare(needed, cgroup)?),
             }
+            unpinned = self.unpinned.lock();
         }
     }
 
-    /// Locks the ranges, once no purge is in the way of pinning or unpinning pages.
+    /// Waits until no purge is in the way of pinning or unpinning pages.
     #[inline]
-    fn lock_unpurged(&self, pages: PageRange) -> Locked<'_> {
-        let mut unpinned = self.unpinned.lock();
+    fn wait_for_purges(&self, unpinned: &mut Locked<'_>, pages: PageRange) {
         while unpinned.is_purging(pages) {
-            self.purge_ended.wait(&mut unpinned);
+            self.purge_ended.wait(unpinned);
         }
-        unpinned
     }
 
     /// Returns whether all the pages are pinned.
