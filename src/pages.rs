@@ -64,16 +64,12 @@ impl PageRange {
             return Err(EINVAL);
         }
         // CAST: Both are at most `pages`, which was a `usize`.
-        Ok(Self::between(first as usize, end as usize))
-    }
-
-    /// Returns the pages from `first` up to and without `end`, if any.
-    fn between(first: usize, end: usize) -> Option<Self> {
+        let (first, end) = (first as usize, end as usize);
         // INVARIANT: `first <= end - 1`, which is below `usize::MAX`.
-        (first < end).then(|| Self {
+        Ok((first < end).then(|| Self {
             first,
             last: end - 1,
-        })
+        }))
     }
 
     /// Returns the range whose first and last pages these are.
@@ -123,12 +119,20 @@ impl PageRange {
 
     /// Returns the pages of this range that come before `other`.
     pub(crate) fn before(self, other: Self) -> Option<Self> {
-        Self::between(self.first, other.first.min(self.last + 1))
+        // INVARIANT: It begins where this does, and does not end before.
+        (self.first < other.first).then(|| Self {
+            first: self.first,
+            last: self.last.min(other.first - 1),
+        })
     }
 
     /// Returns the pages of this range that come after `other`.
     pub(crate) fn after(self, other: Self) -> Option<Self> {
-        Self::between(self.first.max(other.last + 1), self.last + 1)
+        // INVARIANT: It ends where this does, and does not begin behind.
+        (other.last < self.last).then(|| Self {
+            first: self.first.max(other.last + 1),
+            last: self.last,
+        })
     }
 }
 

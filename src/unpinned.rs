@@ -539,8 +539,8 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         cgroup: impl FnOnce() -> u64,
         order: &mut impl Order<B>,
     ) -> Result<Pinned, SpareNeeded> {
-        let (mut purged, mut rest) = (false, Some(pages));
-        let mut count = 0;
+        let mut purged = false;
+        let (mut count, mut done) = (0, pages);
 
         let mut next = self.tree.lower_bound_mut(pages.first());
         while let Some(cursor) = next {
@@ -550,14 +550,20 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 break;
             }
             if count == PIECE {
+                let rest = pages.after(done);
                 return Ok(Pinned { purged, rest });
             }
             count += 1;
+            done = found;
             purged |= range.has(PURGED);
-            rest = pages.after(found);
             match (found.before(pages), found.after(pages)) {
                 (None, None) => {
-                    let (gone, after) = cursor.remove();
+                    // No other range overlaps pages that end where this does.
+                    let (gone, after) = if found.last() == pages.last() {
+                        (cursor.take(), None)
+                    } else {
+                        cursor.remove()
+                    };
                     next = after;
                     if gone.is_purgeable() {
                         order.remove(&gone);
