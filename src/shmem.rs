@@ -374,17 +374,20 @@ impl ShmemFile {
     pub(crate) fn punch(&self, pages: PageRange) -> usize {
         let (first, last) = pages.bytes();
         let before = self.resident();
-        // Truncating would unmap them page by page, and guards with them, which stay here.
-        // SAFETY: The file is valid, and so is its mapping for as long.
-        unsafe {
-            bindings::unmap_mapping_range(
-                (*self.as_ptr()).f_mapping,
-                // CAST: An offset in a file.
-                first as bindings::loff_t,
-                (last - first + 1) as bindings::loff_t,
-                0,
-            )
-        };
+        // If somebody maps it only now, truncating unmaps the pages.
+        if self.is_mapped() {
+            // Truncating would unmap them page by page, and guards with them, which stay here.
+            // SAFETY: The file is valid, and so is its mapping for as long.
+            unsafe {
+                bindings::unmap_mapping_range(
+                    (*self.as_ptr()).f_mapping,
+                    // CAST: An offset in a file.
+                    first as bindings::loff_t,
+                    (last - first + 1) as bindings::loff_t,
+                    0,
+                )
+            };
+        }
         // SAFETY: The file is valid, and its inode is shmem's.
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
         before.saturating_sub(self.resident())
