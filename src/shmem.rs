@@ -402,7 +402,14 @@ impl ShmemFile {
         // CAST: Both have the width of a `long`.
         let (mut page, last) = (pages.first() as c_ulong, pages.last() as c_ulong);
         // SAFETY: As above; the entry is not followed.
-        let entry = unsafe { bindings::xa_find(entries, &mut page, last, PRESENT) };
+        let entry = unsafe {
+            // Often it is one page, for which this is less to do.
+            if page == last {
+                bindings::xa_load(entries, page)
+            } else {
+                bindings::xa_find(entries, &mut page, last, PRESENT)
+            }
+        };
         if entry.is_null() {
             return 0;
         }
