@@ -139,19 +139,26 @@ impl Text for Shared {
             tally.purged = tally.purged.saturating_add(view.tally.purged);
             Ok(())
         })?;
-        seq_print!(m, "regions {count}\n");
-        seq_print!(m, "size {size}\n");
-        seq_print!(m, "resident {resident}\n");
-        seq_print!(m, "unpinned {}\n", tally.pages);
-        seq_print!(m, "purged {}\n", tally.purged);
-        seq_print!(m, "ranges {}\n", tally.ranges);
         let past = self.reclaim.past();
-        seq_print!(m, "unpinned_so_far {}\n", past.unpinned);
+        line(m, "regions", count);
+        line(m, "size", size);
+        line(m, "resident", resident);
+        line(m, "unpinned", tally.pages);
+        line(m, "purged", tally.purged);
+        line(m, "ranges", tally.ranges);
+        line(m, "unpinned_so_far", past.unpinned);
         for why in Why::ALL {
             seq_print!(m, "purged_for_{} {}\n", why.name(), past.purged(why));
         }
-        seq_print!(m, "left_out_so_far {}\n", past.left_out);
-        seq_print!(m, "pins_of_purged {}\n", past.found_purged);
+        line(m, "left_out_so_far", past.left_out);
+        line(m, "pins_of_purged", past.found_purged);
         Ok(())
     }
+}
+
+/// Prints a name and its value.
+// Or each line would have its own code.
+#[inline(never)]
+fn line(m: &SeqFile, name: &str, value: usize) {
+    seq_print!(m, "{name} {value}\n");
 }
