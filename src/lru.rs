@@ -90,7 +90,7 @@ impl<T> Item<T> {
 impl<T> Drop for Item<T> {
     fn drop(&mut self) {
         if self.is_listed() {
-            pr_err!("an item was dropped that is on a list\n");
+            tell_of_leak();
             return;
         }
         // SAFETY: By the invariant the object is initialised and ours.
@@ -98,6 +98,13 @@ impl<T> Drop for Item<T> {
         // SAFETY: kfree() takes the objects of every cache.
         unsafe { bindings::kfree(self.0.as_ptr().cast()) };
     }
+}
+
+// Not in each place where an item is dropped.
+#[cold]
+#[inline(never)]
+fn tell_of_leak() {
+    pr_err!("an item was dropped that is on a list\n");
 }
 
 // SAFETY: An item stays where it is, and gives away shared references alone. `from_raw()`
