@@ -153,13 +153,13 @@ impl Area {
         f(&self.inner.lock().name)
     }
 
-    /// Sets the name.
+    /// Sets the name, which is only made if it can be set.
     ///
-    /// Fails with `EINVAL` once the area was mapped, or `ENOMEM`.
-    pub(crate) fn set_name(&self, text: &[u8]) -> Result {
+    /// Fails with `EINVAL` once the area was mapped, and as `name` does.
+    pub(crate) fn set_name(&self, name: impl FnOnce() -> Result<Name>) -> Result {
         let mut inner = self.inner.lock();
         self.check_unmapped()?;
-        inner.name = Name::new(text)?;
+        inner.name = name()?;
         Ok(())
     }
 

@@ -222,19 +222,20 @@ fn show_name(m: &SeqFile, name: &Name) {
 fn set_name(area: &Area, arg: usize) -> Result<isize> {
     // A buffer for every name would take longer to clear than most take to copy.
     let mut buf = [0; name::SHORT + 2];
-    let name = read_name(arg, &mut buf)?;
-    if name.len() > name::SHORT {
-        return set_long_name(area, arg);
+    let len = read_name(arg, &mut buf)?.len();
+    let start = buf.first_chunk().copied();
+    match start.and_then(|start| Name::short(start, len)) {
+        Some(name) => area.set_name(|| Ok(name))?,
+        None => set_long_name(area, arg)?,
     }
-    area.set_name(name)?;
     Ok(0)
 }
 
 #[cold]
-fn set_long_name(area: &Area, arg: usize) -> Result<isize> {
+fn set_long_name(area: &Area, arg: usize) -> Result {
     let mut buf = [0; uapi::NAME_LEN];
-    area.set_name(read_name(arg, &mut buf)?)?;
-    Ok(0)
+    let name = read_name(arg, &mut buf)?;
+    area.set_name(|| Name::new(name))
 }
 
 /// Copies in as much of a C string as there is room for; returns it without its NUL.

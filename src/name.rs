@@ -38,6 +38,15 @@ impl Name {
         Self(Text::Short { len: 0, bytes })
     }
 
+    /// Makes a name of the first `len` bytes, of which none is a NUL, if that is short.
+    pub(crate) fn short(bytes: [u8; SHORT], len: usize) -> Option<Self> {
+        // CAST: It is short. INVARIANT: It has no NUL by the caller's promise.
+        (len <= SHORT).then(|| {
+            let len = len as u8;
+            Self(Text::Short { len, bytes })
+        })
+    }
+
     /// Makes a name of a text without a NUL, cut at 255 bytes as the C driver does.
     ///
     /// Fails with `ENOMEM` if it is long.
@@ -189,6 +198,13 @@ mod tests {
         for len in 0..300 {
             assert!(with_name(len, |name, text| {
                 name.as_bytes() == &text[..len.min(255)]
+            }));
+            assert!(with_name(len, |_, text| {
+                let short = text.first_chunk().and_then(|start| Name::short(*start, len));
+                match short {
+                    Some(name) => len <= SHORT && name.as_bytes() == &text[..len],
+                    None => len > SHORT,
+                }
             }));
         }
     }
