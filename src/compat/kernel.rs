@@ -87,7 +87,8 @@ mod events {
         }
     }
 
-    /// Yields how far from a variable that each CPU has is that of each possible one.
+    /// Yields how far from a variable that each CPU has is that of each possible one. Kernels
+    /// have room for thousands, so it goes no further than these.
     #[cfg(CONFIG_SMP)]
     #[inline(always)]
     fn offsets() -> impl Iterator<Item = usize> {
@@ -99,8 +100,10 @@ mod events {
             )
         };
         let is_possible = |cpu: usize| mask.bits[cpu / 64] >> (cpu % 64) & 1 != 0;
+        // CAST: Widening.
         offsets
             .iter()
+            .take(kernel::cpu::nr_cpu_ids() as usize)
             .enumerate()
             .filter(move |&(cpu, _)| is_possible(cpu))
             .map(|(_, &offset)| offset)
