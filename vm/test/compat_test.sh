@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests that src/compat alone knows which release of Linux the driver is built for.
+
+. "$(dirname "$0")/../../tools/lib.sh"
+. "$TOP/tools/test/ktap.sh"
+
+# How a version is asked for: in C, in Rust, in Kbuild.
+SWITCH='LINUX_VERSION_CODE|KERNEL_VERSION|UTS_RELEASE|CONFIG_RUSTC_VERSION|\bbefore_[0-9]|\$\((VERSION|PATCHLEVEL|KERNELVERSION)\)'
+
+# no_switch DIRECTORY: whether nothing that the driver in it is built of asks for a version.
+# Kbuild says which folder does.
+no_switch() {
+	! grep -rnE --exclude-dir=compat -e "$SWITCH" "$1"/{src,include,rust_ashmem.rs,Kbuild,Kconfig} >"$TMP/said"
+}
+
+# switched LINE: whether this line in the driver is found.
+switched() {
+	rm -rf "$TMP/copy"
+	mkdir "$TMP/copy"
+	cp -r "$TOP"/{src,include,rust_ashmem.rs,Kbuild,Kconfig} "$TMP/copy"
+	echo "$1" >>"$TMP/copy/src/lru.rs"
+	! no_switch "$TMP/copy" && [[ $(wc -l <"$TMP/said") == 1 ]]
+}
+
+# compat_is_asked: whether the one that may is found if it is asked.
+compat_is_asked() {
+	grep -qE -e "$SWITCH" "$TOP/src/compat/$1"
+}
+
+echo "1..7"
+result "nothing but src/compat asks for the version of Linux" no_switch "$TOP"
+result "it does so in Rust" compat_is_asked kernel.rs
+result "and in Kbuild" compat_is_asked Kbuild
+result "another file that does so in Rust is found" switched '#[cfg(not(before_7_1))]'
+result "by the compiler's version, too" switched '#[cfg(CONFIG_RUSTC_VERSION = "108500")]'
+result "in C" switched '#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)'
+result "in Kbuild" switched 'ifeq ($(VERSION).$(PATCHLEVEL),7.1)'
+exit $BAD
