@@ -97,7 +97,7 @@ flavour() {
 # debian_flavour ARCHITECTURE: prints that, or the architecture if Debian has no packages of it.
 debian_flavour() {
 	case $(flavour) in
-	amd64 | arm64 | cloud-amd64 | cloud-arm64 | rt-amd64 | rt-arm64 | 686-pae) flavour ;;
+	amd64 | arm64 | cloud-amd64 | arm64-16k | cloud-arm64 | rt-amd64 | rt-arm64 | 686-pae) flavour ;;
 	*) echo "$1" ;;
 	esac
 }
