@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests that src/compat alone knows which release of Linux the driver is built for.
+# Tests that src/compat alone knows which release of Linux the driver is built for, and that
+# the oldest is the same wherever it is named.
 
 . "$(dirname "$0")/../../tools/lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -29,7 +30,33 @@ compat_is_asked() {
 	grep -qE -e "$SWITCH" "$TOP/src/compat/$1"
 }
 
-echo "1..7"
+# tells_floor: whether all that names the oldest kernel names that of tools/lib/kernels.sh.
+tells_floor() {
+	local file wrong=0
+	for file in \
+		"README.md any before $OLDEST_KERNEL," \
+		"docs/install.md Linux $OLDEST_KERNEL or later with" \
+		"docs/install.md Kernels before $OLDEST_KERNEL or" \
+		"docs/emulator.md Linux $OLDEST_KERNEL or later" \
+		"docs/cuttlefish.md Linux $OLDEST_KERNEL or later" \
+		"docs/halium.md Linux $OLDEST_KERNEL or later" \
+		"docs/troubleshooting.md $OLDEST_KERNEL are passed over" \
+		"src/compat/Kbuild ashmem-lacks-$OLDEST_KERNEL := " \
+		"src/compat/Kbuild takes $OLDEST_KERNEL and later" \
+		'dkms.conf BUILD_EXCLUSIVE_KERNEL_MIN="#OLDEST_KERNEL#"' \
+		'debian/control ${oldest:Kernel}'; do
+		grep -qF -e "${file#* }" "$TOP/${file%% *}" || { echo "$file" && wrong=1; }
+	done >"$TMP/said"
+	return $wrong
+}
+
+# other_floor: whether it is found if it has become another.
+other_floor() {
+	local OLDEST_KERNEL=6.19
+	! tells_floor && [[ $(wc -l <"$TMP/said") -ge 8 ]]
+}
+
+echo "1..9"
 result "nothing but src/compat asks for the version of Linux" no_switch "$TOP"
 result "it does so in Rust" compat_is_asked kernel.rs
 result "and in Kbuild" compat_is_asked Kbuild
@@ -37,4 +64,6 @@ result "another file that does so in Rust is found" switched '#[cfg(not(before_7
 result "by the compiler's version, too" switched '#[cfg(CONFIG_RUSTC_VERSION = "108500")]'
 result "in C" switched '#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)'
 result "in Kbuild" switched 'ifeq ($(VERSION).$(PATCHLEVEL),7.1)'
+result "the oldest kernel is the same wherever it is named" tells_floor
+result "it is found where it is not" other_floor
 exit $BAD
