@@ -420,7 +420,7 @@ static void churn(int unused)
 		purge_all(fds[i]);
 }
 
-TEST_F(debugfs, reading_does_not_mind_what_happens_meanwhile)
+TEST_F_TIMEOUT(debugfs, reading_does_not_mind_what_happens_meanwhile, 180)
 {
 	long long last = stat_of("unpinned_so_far");
 	pid_t child = keep_doing(churn, -EBADF);
