@@ -61,6 +61,11 @@ configured() {
 	sed -n "s/^CONFIG_$1=\"\{0,1\}\(.*[^\"]\)\"\{0,1\}$/\1/p" "$ROOT$HEADERS/.config"
 }
 
+# variable NAME: prints what the headers tell the kernel's make, such as their processor.
+variable() {
+	sed -n "s/^override $1 = //p" "$ROOT$HEADERS/.kernelvariables"
+}
+
 # need_same_rustc: ends unless the compiler is the kernel's: its version is part
 # of every Rust symbol's name.
 need_same_rustc() {
@@ -93,9 +98,11 @@ prove_metadata() {
 	say "All $(wc -l <<<"$symbols") Rust symbols of the metadata are Linux $RELEASE's."
 }
 
-# build_metadata DIRECTORY: builds it there, as far as modules need it.
+# build_metadata DIRECTORY: builds it there, as far as modules need it. 32-bit programs are
+# left without a vDSO, whose compiler the headers do not depend on.
 build_metadata() {
-	local make=(make -C "$KSRC" O="$1" CC="$(configured CC_VERSION_TEXT | cut -d ' ' -f 1)"
+	local make=(make -C "$KSRC" O="$1" ARCH="$(variable ARCH)" CROSS_COMPILE="$(variable CROSS_COMPILE)"
+		CC="$(configured CC_VERSION_TEXT | cut -d ' ' -f 1)"
 		RUSTC="$RUSTC" BINDGEN=/usr/bin/bindgen KERNELRELEASE="$RELEASE")
 	if [[ ! -e $1/.config ]]; then
 		cp "$ROOT$HEADERS/.config" "$1" && here "${make[@]}" olddefconfig || return 1

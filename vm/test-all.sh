@@ -13,6 +13,8 @@ LEGS=(
 	"arm64                   vm/legs/machine.sh arm64"
 	"arm64-16k               vm/legs/machine.sh arm64-16k"
 	"debian                  vm/legs/debian.sh"
+	"debian-rt               vm/legs/debian.sh debian-rt"
+	"debian-arm64            vm/legs/debian.sh debian-arm64"
 	"intree, rustc 1.96      vm/legs/intree.sh"
 	"uml, Linux 7.2          vm/legs/machine.sh uml"
 	"uml, Linux 7.1          vm/legs/machine.sh uml"

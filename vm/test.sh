@@ -18,6 +18,8 @@ LEGS=(
 OTHER_LEGS=(
 	"x86-nodes  vm/legs/nodes.sh"
 	"arm64-16k  vm/legs/machine.sh arm64-16k"
+	"debian-rt  vm/legs/debian.sh debian-rt"
+	"debian-arm64  vm/legs/debian.sh debian-arm64"
 	"intree  vm/legs/intree.sh"
 )
 
@@ -32,16 +34,18 @@ usage() {
 		Ends with the failures, if there are any, how long each took, and 'N passed, N
 		failed, N skipped'; with status 1 if one failed.
 
-		  scripts    no machine: the tests of the scripts
-		  uml        User-mode Linux with KASAN on one CPU, 64-bit
-		  x86        QEMU x86-64 with lockdep, 64-bit and 32-bit
-		  arm64      QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
-		  debian     QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
-		  android    QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
-		  x86-nodes  x86 again with two NUMA nodes and MGLRU: tests of reclaim; only if named
-		  arm64-16k  QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
-		  intree     a kernel tree with driver and selftests in it: kunit.py, then as
-		             uml, built in, and as a module; only if named
+		  scripts       no machine: the tests of the scripts
+		  uml           User-mode Linux with KASAN on one CPU, 64-bit
+		  x86           QEMU x86-64 with lockdep, 64-bit and 32-bit
+		  arm64         QEMU arm64 with kmemleak and pages of 4 KiB, 64-bit and 32-bit
+		  debian        QEMU x86-64 with Debian's own kernel, 64-bit and 32-bit
+		  android       QEMU x86-64 that boots as Android does, clients of 64 and 32 bits
+		  x86-nodes     x86 again with two NUMA nodes and MGLRU: tests of reclaim; only if named
+		  arm64-16k     QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
+		  debian-rt     as debian, with its kernel for real time; only if named
+		  debian-arm64  as debian, for arm64; only if named
+		  intree        a kernel tree with driver and selftests in it: kunit.py, then as
+		                uml, built in, and as a module; only if named
 
 		32-bit programs run the tests of the calls. LONG=1 adds those of reclaim, which
 		do the same in either width, and take minutes; and the tests of ashmem-check and

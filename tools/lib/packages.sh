@@ -56,7 +56,7 @@ in_bullseye() {
 # in_arm64 COMMAND...: runs one of the functions below on packages for arm64.
 # They have a root of their own, as only some machines need their lists.
 in_arm64() {
-	local OTHER_SUITES=(trixie) ARCHIVE=$CACHE/apt-arm64 ARCHITECTURE=arm64
+	local OTHER_SUITES=(trixie trixie-backports) ARCHIVE=$CACHE/apt-arm64-backports ARCHITECTURE=arm64
 	"$@"
 }
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# All suites on Debian's own kernel: 'make test VM=debian'.
+# All suites on one of Debian's own kernels: 'make test VM=debian'.
 
 . "$(dirname "$0")/../lib.sh"
 
 # refused_module: the results of a test that what was built with other metadata is
 # refused, in which every Rust symbol has another name.
 refused_module() {
-	local dir=$OUT/debian said
+	local dir=$OUT/$VM said
 	nm -u "$dir/module/rust_ashmem.ko" | awk '$2 ~ /^_R/ { print $2, $2 "other" }' >"$dir/renamed"
-	objcopy --redefine-syms="$dir/renamed" "$dir/module/rust_ashmem.ko" "$dir/other.ko"
+	"llvm-objcopy-$LLVM_SERIES" --redefine-syms="$dir/renamed" "$dir/module/rust_ashmem.ko" "$dir/other.ko"
 	echo '## begin metadata'
 	echo 1..1
 	said=$(metadata check "$dir/other.ko" 2>&1 || true)
@@ -25,20 +25,23 @@ refused_module() {
 build() {
 	SUITES=(load "${MODULE_SUITES[@]}" "${HUGE_SUITES[@]}")
 	make_debian_module
-	find_warnings debian
-	metadata check "$OUT/debian/module/rust_ashmem.ko"
-	refused_module | tee "$OUT/debian/metadata.log" | report debian
-	add_totals debian
+	find_warnings "$VM"
+	metadata check "$OUT/$VM/module/rust_ashmem.ko"
+	refused_module | tee "$OUT/$VM/metadata.log" | report "$VM"
+	add_totals "$VM"
 	MODULES=()
 	unpack_debian_module zram
-	build_suites debian 64 32
-	build_tools debian 64 32
+	build_suites "$VM" 64 32
+	build_tools "$VM" 64 32
 }
 
-need debian
-prepare debian
-[[ -z $DEBIAN_LACKS ]] || skip debian "$DEBIAN_LACKS"
+VM=${1:-debian}
+[[ " ${DEBIAN_VMS[*]} " == *" $VM "* ]] ||
+	die "No virtual machine with a kernel of Debian is called '$VM'." "There are: $(sed 's/ /, /g' <<<"${DEBIAN_VMS[*]}")."
+need "$VM"
+prepare "$VM"
+[[ -z $DEBIAN_LACKS ]] || skip "$VM" "$DEBIAN_LACKS"
 build
-boot debian "$OUT/debian/module/rust_ashmem.ko" "${MODULES[@]}"
-say "debian: $(tr -d '\r' <"$OUT/debian/results" | sed -n 's/^# \(loaded:\)/\1/p')"
+boot "$VM" "$OUT/$VM/module/rust_ashmem.ko" "${MODULES[@]}"
+say "$VM: $(tr -d '\r' <"$OUT/$VM/results" | sed -n 's/^# \(loaded:\)/\1/p')"
 conclude

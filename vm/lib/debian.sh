@@ -1,16 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Debian's own kernel, with its headers and compilers, in a root of its own.
+# Debian's own kernels, each with its headers and compilers in a root of its own.
 
 # What METADATA_PACKAGES take for granted, as every system has it.
 ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base rust-clippy sed tar)
 
-# prepare_debian: sets DEBIAN_ROOT, a system with the kernel DEBIAN_RELEASE, its
+# The machines that boot one of them.
+DEBIAN_VMS=(debian debian-rt debian-arm64)
+# The one that the functions below are about.
+DEBIAN_VM=debian
+
+# debian_flavour_of VM: prints what Debian calls its kernel.
+debian_flavour_of() {
+	case $1 in
+	debian) echo cloud-amd64 ;;
+	debian-rt) echo rt-amd64 ;;
+	debian-arm64) echo cloud-arm64 ;;
+	esac
+}
+
+# prepare_debian [VM]: sets DEBIAN_ROOT, a system with the kernel DEBIAN_RELEASE, its
 # headers DEBIAN_HEADERS and its compilers, and KERNEL, the file to boot; or else
 # DEBIAN_LACKS, which says why there is none.
 prepare_debian() {
 	local picked KSRC
+	DEBIAN_VM=${1:-debian}
+	DEBIAN_FLAVOUR=$(debian_flavour_of "$DEBIAN_VM")
 	DEBIAN_LACKS=
 	if [[ -n $OWN_KSRC ]]; then
 		DEBIAN_LACKS="it boots Debian's own kernel, and KSRC names another"
@@ -20,18 +36,18 @@ prepare_debian() {
 		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
 		return
 	fi
-	if ! cached_debian; then
-		open_archive
-		picked=$(pick_debian)
+	if ! in_archive_of_debian cached_debian; then
+		in_archive_of_debian open_archive
+		picked=$(in_archive_of_debian pick_debian)
 		if [[ -z $picked ]]; then
-			DEBIAN_LACKS="the archive has no Linux ${TESTED_SERIES[*]} of Debian with headers and source"
+			DEBIAN_LACKS="the archive has no Linux ${TESTED_SERIES[*]} of Debian for $DEBIAN_FLAVOUR with headers and source"
 			return
 		fi
 		need_space 3
 		# shellcheck disable=SC2086
 		step "Fetching Debian's Linux ${picked% *} and its compilers" "1 min" "$CACHE/log/debian" \
-			fill "$CACHE/debian/${picked% *}-$(debian_key)" fetch_debian $picked
-		cached_debian
+			fill "$CACHE/debian/${picked% *}-$(in_archive_of_debian debian_key)" in_archive_of_debian fetch_debian $picked
+		in_archive_of_debian cached_debian
 	fi
 	say "Debian's kernel: $DEBIAN_RELEASE"
 	DEBIAN_HEADERS=/usr/src/linux-headers-$DEBIAN_RELEASE
@@ -39,11 +55,20 @@ prepare_debian() {
 	prepare_source_of "$(package_version "$DEBIAN_ROOT$DEBIAN_HEADERS")"
 }
 
+# in_archive_of_debian COMMAND...: runs one of the functions below where the archive that
+# has the machine's kernel is known.
+in_archive_of_debian() {
+	case $DEBIAN_VM in
+	*-arm64) in_arm64 "$@" ;;
+	*) "$@" ;;
+	esac
+}
+
 # cached_debian: takes the one that is in the cache.
 cached_debian() {
 	local series
 	for series in "${TESTED_SERIES[@]}"; do
-		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$(debian_key)" 2>/dev/null | tail -n 1)
+		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$DEBIAN_FLAVOUR-$(debian_key)" 2>/dev/null | tail -n 1)
 		[[ -z $DEBIAN_ROOT ]] || break
 	done
 	[[ -n $DEBIAN_ROOT ]] || return 1
@@ -62,7 +87,7 @@ debian_key() {
 pick_debian() {
 	local series package version
 	for series in "${TESTED_SERIES[@]}"; do
-		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9]+\+deb[0-9]+-cloud-amd64$" |
+		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9]+\+deb[0-9]+-$DEBIAN_FLAVOUR$" |
 			awk '{ print $1 }' | sort -V | tail -n 1)
 		[[ -n $package ]] || continue
 		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
@@ -77,15 +102,16 @@ pick_debian() {
 extract_packages() {
 	# Nothing of the packages is run, so root may do this outside a chroot, too,
 	# which mmdebstrap asks for from 1.5 on.
-	mmdebstrap --mode=chrootless --skip=check/chrootless --variant=extract --architectures=amd64 \
-		--include="$(IFS=, && echo "${*:2}")" trixie "$1" "$ARCHIVE/sources.list"
+	mmdebstrap --mode=chrootless --skip=check/chrootless --variant=extract --architectures=amd64,"${ARCHITECTURE:-amd64}" \
+		--include="$(IFS=, && echo "${*:2}")" "${OTHER_SUITES[0]}" "$1" "$ARCHIVE/sources.list"
 }
 
 # fetch_debian RELEASE VERSION DIRECTORY: unpacks a system without installing it:
-# nothing of it is run before it is whole, and no privilege is needed.
+# nothing of it is run before it is whole, and no privilege is needed. The headers of
+# another processor bring a compiler that runs on this one.
 fetch_debian() {
 	extract_packages "$3" "${METADATA_PACKAGES[@]}" "${ROOT_PACKAGES[@]}" \
-		linux-{headers,binary,modules}-"$1=$2" || return 1
+		linux-{headers,binary,modules}-"$1:${ARCHITECTURE:-amd64}=$2" || return 1
 	# Its packages would do so when they are installed.
 	ln -s gawk "$3/usr/bin/awk" || return 1
 	# Those that nobody used for two weeks are forgotten.
@@ -98,16 +124,17 @@ metadata() {
 	env -u RUSTC METADATA_ROOT="$DEBIAN_ROOT" "$TOP/tools/metadata.sh" "$1" "$DEBIAN_HEADERS" "${@:2}"
 }
 
-# build_debian_module ARGUMENT...: builds the module there into out/debian, by
-# nothing else than the headers' own make.
+# build_debian_module ARGUMENT...: builds the module there into out/VM, by nothing else
+# than the headers' own make.
 build_debian_module() {
-	one_by_one "$OUT/debian/module" inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$OUT/debian/module" "$@" modules
+	local dir=$OUT/$DEBIAN_VM/module
+	one_by_one "$dir" inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$dir" "$@" modules
 }
 
 # make_debian_module: builds it after the metadata that it takes.
 make_debian_module() {
 	metadata lay
-	step "Building the module for debian" "10 s" "$OUT/debian/module.log" build_debian_module
+	step "Building the module for $DEBIAN_VM" "10 s" "$OUT/$DEBIAN_VM/module.log" build_debian_module
 }
 
 # unpack_debian_module NAME: adds to MODULES this module of that kernel and, before
@@ -121,6 +148,6 @@ unpack_debian_module() {
 		unpack_debian_module "$name"
 	done
 	to=${#MODULES[@]}-$1.ko
-	xz -dc "$packed" >"$OUT/debian/$to"
-	MODULES+=("$OUT/debian/$to:/modules/$to")
+	xz -dc "$packed" >"$OUT/$DEBIAN_VM/$to"
+	MODULES+=("$OUT/$DEBIAN_VM/$to:/modules/$to")
 }

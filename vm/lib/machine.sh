@@ -61,7 +61,7 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | android-x86 | debian | installed | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | debian-rt | installed | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	x86-nodes)
 		# The memory of each CPU is a node.
 		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
@@ -91,14 +91,14 @@ start_vm() {
 		# If the CPUs took turns in one thread, QEMU would not tell the plugin which it is.
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
 		;;
-	arm64* | android-arm64)
-		# KASAN and pages of 16 KiB take more.
-		[[ $1 != *-16k ]] || memory=1024
+	arm64* | android-arm64 | debian-arm64)
+		# KASAN and pages of 16 KiB take more, and so do Debian's modules.
+		[[ $1 != *-16k && $1 != debian-* ]] || memory=1024
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
-		# has one UART.
+		# has one UART. Debian's kernel finds devices on PCI, ours on the bus alone.
 		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "${MEMORY:-$memory}" \
 			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
-			-device virtio-serial-device -device virtconsole,chardev=results \
+			-device "$([[ $1 == debian-* ]] && echo virtio-serial-pci || echo virtio-serial-device)" -device virtconsole,chardev=results \
 			-chardev file,id=results,path="${dir//,/,,}/results" \
 			-kernel "$KERNEL" -initrd "$dir/initramfs.gz" \
 			-append "console=ttyAMA0 results=/dev/hvc0 panic=-1 $GUEST_WORDS" </dev/null >"$dir/qemu" 2>&1 &

@@ -19,7 +19,8 @@ packages_of() {
 	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
 	android-arm64) echo "$BUILDING" kmod qemu-system-arm ;;
 	intree) echo "$BUILDING" rsync ;;
-	debian | installed) echo "$ON_DEBIAN" ;;
+	debian | debian-rt | installed) echo "$ON_DEBIAN" ;;
+	debian-arm64) echo "$BUILDING" kmod mmdebstrap qemu-system-arm ;;
 	pressure) echo "$ON_DEBIAN" ;;
 	bench) echo "$BUILDING" qemu-system-x86 ;;
 	bench-debian) echo "$ON_DEBIAN" ;;
@@ -48,7 +49,7 @@ prepare() {
 	with_cache prepare_source
 	with_cache prepare_programs "$1"
 	case $1 in
-	debian) with_cache prepare_debian ;;
+	debian*) with_cache prepare_debian "$1" ;;
 	*) prepare_kernel "$1" ;;
 	esac
 }
