@@ -61,11 +61,23 @@ const char *root_path(const char *path);
 /* Whether nobody but root makes files or links there, so that they can be trusted. */
 bool is_roots(const char *path);
 
+/* The path without its links, or NULL if one of them is another user's. */
+const char *without_links(const char *path);
+
+/*
+ * Opens what a path leads to without the links of other users, which it says by -ELOOP. Fails
+ * with a negative errno.
+ */
+int safe_open(const char *path, int flags);
+
 /*
  * Reads a whole file, with newlines for NULs, or says NULL and leaves errno. Nothing but
- * plain files is read, and links that are not root's are not followed.
+ * plain files is read, and links of other users are not followed.
  */
 char *read_file(const char *path);
+
+/* The same, with fewer bytes, for what is searched more than once. */
+char *read_config(const char *path);
 
 /* The first line of such a file, without its newline. */
 char *read_line(const char *path);
@@ -75,7 +87,7 @@ bool exists(const char *path);
 /* The next line of a text, which is cut up on the way, or NULL. */
 char *next_line(char **rest);
 
-/* The value of KEY=VALUE or KEY = VALUE, the last of several, or NULL. */
+/* The value of KEY=VALUE or KEY: VALUE, with or without blanks, the last of several, or NULL. */
 char *setting(const char *file_text, const char *key);
 
 /* table.c: what tools/tables has about this system. Each is NULL where it says nothing. */
@@ -194,7 +206,7 @@ char *compact(const char *json);
 struct lxc_entry {
 	/* As it is in the file, and its first two fields. */
 	const char *line, *source, *target;
-	bool binds, is_comment, is_optional;
+	bool binds, creates, is_comment, is_optional;
 };
 
 /* The better one of several lines is the later of these, unless one spoils the others. */

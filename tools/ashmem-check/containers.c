@@ -61,6 +61,15 @@ const char *called(const char *name)
 		    is_plain ? "" : now.engine->name);
 }
 
+const char *command_for(const char *format, const char *name)
+{
+	const char *mark = now.engine->has_projects ? strrchr(name, '_') : NULL;
+
+	if (mark)
+		name = text("%s --project %.*s", mark + 1, (int)(mark - name), name);
+	return with_name(format, name);
+}
+
 /* That it gets the one node says nothing about the other, which has a new name each boot. */
 static void check_second_node(const char *name, const char *host)
 {
@@ -80,7 +89,7 @@ static void report_again(const char *name)
 {
 	broken(finding("redroid"), "%s was started without the driver, and has no /dev/ashmem",
 	       called(name));
-	advise("start it anew with the driver loaded: %s", with_name(now.engine->again, name));
+	advise("start it anew with the driver loaded: %s", command_for(now.engine->again, name));
 }
 
 /* Judges a container by what its engine wrote down about it, as compact JSON. */
@@ -111,7 +120,7 @@ static void judge(const char *name, const char *config, const char *host, long p
 		advise("start it and run this again");
 	} else if (how != PASSED) {
 		broken(finding("redroid"), "%s %s", called(name), words[how]);
-		advise("%s", with_name(now.engine->pass, name));
+		advise("%s", command_for(now.engine->pass, name));
 		return;
 	} else if (pid > 0 && now.engine->format == OCI && is_all) {
 		report_again(name);
@@ -133,8 +142,8 @@ static bool is_to_judge(const char *config, const char *id)
 static bool check_docker(const char *dir, const char *id)
 {
 	const char *name = text("%.12s", id);
-	char *config = read_file(text("%s/config.v2.json", dir));
-	char *host = read_file(text("%s/hostconfig.json", dir));
+	char *config = read_config(text("%s/config.v2.json", dir));
+	char *host = read_config(text("%s/hostconfig.json", dir));
 
 	if (!config)
 		return false;
@@ -149,7 +158,7 @@ static bool check_docker(const char *dir, const char *id)
 
 static bool check_oci(const char *dir, const char *id)
 {
-	char *config = read_file(text("%s/config.json", dir));
+	char *config = read_config(text("%s/config.json", dir));
 
 	if (!config)
 		return false;

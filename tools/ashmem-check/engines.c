@@ -3,6 +3,7 @@
  * The container engines that are known, and the search for their containers. Another one is
  * a row here and nothing else.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,15 @@
 			"plugin or CDI; a hostPath volume alone is no right to open it"
 #define LXC_LINE	"/dev/ashmem dev/ashmem none bind,optional,create=file"
 
+/* The device comes into containers that run, too. */
+#define LXD_DEVICE	"ashmem unix-char source=/dev/ashmem mode=0666"
+#define LXD_DOES(command)							\
+	.pass = command " config device add %s " LXD_DEVICE,			\
+	.again = command " restart %s",						\
+	.mend = command " config device list %s | grep -qx ashmem || "		\
+		command " config device add %s " LXD_DEVICE,			\
+	.has_projects = true
+
 static const struct engine engines[] = {
 	{
 		.name = "docker",
@@ -32,6 +42,8 @@ static const struct engine engines[] = {
 			   { "etc/docker/daemon.json", "graph", DOCKER_FILES },
 			   { "etc/default/docker", "--data-root", DOCKER_FILES },
 			   { "etc/conf.d/docker", "--data-root", DOCKER_FILES },
+			   { "etc/sysconfig/docker", "--data-root", DOCKER_FILES },
+			   { "etc/systemd/system/docker.service", "--data-root", DOCKER_FILES },
 			   { "etc/systemd/system/docker.service.d/*.conf", "--data-root",
 			     DOCKER_FILES } },
 		.format = DOCKER, .pass = MAKE_ANEW, .again = "docker restart %s",
@@ -60,6 +72,12 @@ static const struct engine engines[] = {
 		.signs = { "run/crio", "var/run/crio", "var/lib/crio" },
 		.containers = { "run/containers/storage" PODMAN_FILES,
 				"var/lib/containers/storage" PODMAN_FILES },
+		.moved = { { "etc/crio/crio.conf", "root", PODMAN_FILES },
+			   { "etc/crio/crio.conf.d/*", "root", PODMAN_FILES },
+			   { "etc/crio/crio.conf", "runroot", PODMAN_FILES },
+			   { "etc/crio/crio.conf.d/*", "runroot", PODMAN_FILES },
+			   { "etc/containers/storage.conf", "graphroot", PODMAN_FILES },
+			   { "etc/containers/storage.conf", "runroot", PODMAN_FILES } },
 		.format = OCI, .pass = IN_POD, .again = "kubectl delete its pod",
 	}, {
 		.name = "podman",
@@ -121,8 +139,11 @@ static const struct engine engines[] = {
 	}, {
 		.name = "LXC",
 		.signs = { "var/lib/lxc", "~/.local/share/lxc" },
+		.program = "usr/bin/lxc-start",
 		.containers = { "var/lib/lxc/*/config", "~/.local/share/lxc/*/config" },
-		.format = LXC,
+		.moved = { { "etc/lxc/lxc.conf", "lxc.lxcpath", "/*/config" },
+			   { "~/.config/lxc/lxc.conf", "lxc.lxcpath", "/*/config" } },
+		.format = LXC, .group = "lxc.payload.",
 		.pass = "add lxc.cgroup2.devices.allow = c 10:* rwm and lxc.mount.entry = "
 			LXC_LINE,
 		.again = "lxc-stop %s && lxc-start %s",
@@ -130,27 +151,32 @@ static const struct engine engines[] = {
 		.name = "Proxmox",
 		.signs = { "etc/pve/lxc" },
 		.containers = { "etc/pve/lxc/*.conf" },
-		.format = LXC,
+		.format = LXC, .group = "lxc/", .place = "var/lib/lxc",
 		.pass = "add lxc.cgroup2.devices.allow: c 10:* rwm and lxc.mount.entry: " LXC_LINE,
-		.again = "pct reboot %s",
+		.again = "pct reboot %s", .mend = "pct set %s /dev/ashmem,mode=0666",
+		.has_numbers = true,
 	}, {
 		.name = "Incus",
 		.signs = { "var/lib/incus" },
 		.containers = { "run/incus/*/lxc.conf", "var/log/incus/*/lxc.conf" },
 		.database = { "var/lib/incus/database/global/db.bin" },
-		.format = LXC,
-		.pass = "incus config device add %s ashmem unix-char source=/dev/ashmem mode=0666",
-		.again = "incus restart %s",
+		.format = LXC, .group = "lxc.payload.", .place = "var/lib/incus/containers",
+		LXD_DOES("incus"),
 	}, {
 		.name = "LXD",
-		.signs = { "var/snap/lxd", "var/lib/lxd" },
-		.containers = { "var/snap/lxd/common/lxd/logs/*/lxc.conf",
-				"var/log/lxd/*/lxc.conf" },
-		.database = { "var/snap/lxd/common/lxd/database/global/db.bin",
-			      "var/lib/lxd/database/global/db.bin" },
-		.format = LXC,
-		.pass = "lxc config device add %s ashmem unix-char source=/dev/ashmem mode=0666",
-		.again = "lxc restart %s",
+		.signs = { "var/lib/lxd" },
+		.containers = { "var/log/lxd/*/lxc.conf" },
+		.database = { "var/lib/lxd/database/global/db.bin" },
+		.format = LXC, .group = "lxc.payload.", .place = "var/lib/lxd/containers",
+		LXD_DOES("lxc"),
+	}, {
+		.name = "LXD from snap",
+		.signs = { "var/snap/lxd" },
+		.containers = { "var/snap/lxd/common/lxd/logs/*/lxc.conf" },
+		.database = { "var/snap/lxd/common/lxd/database/global/db.bin" },
+		.format = LXC, .group = "lxc.payload.",
+		.place = "var/snap/lxd/common/lxd/containers",
+		LXD_DOES("lxc"),
 	},
 };
 
@@ -208,13 +234,20 @@ static const char *moved_key, *moved_below;
 
 static void check_moved_file(const char *path)
 {
-	char *file = read_file(path);
+	char *file = read_config(path);
 	char *place = file ? value_of(file, moved_key) : NULL;
 
+	if (!file && errno != ENOENT)
+		refused = path;
 	if (!place)
 		return;
 	is_here = true;
 	now.was_moved = true;
+	/* Which would be taken for a pattern. */
+	if (strchr(place, '*')) {
+		refused = path;
+		return;
+	}
 	check_place(text("%s%s", place + 1, moved_below));
 }
 
@@ -257,7 +290,8 @@ static void check_engine(const struct engine *engine)
 	if (refused) {
 		unseen(finding("redroid"), "containers of %s, as %s cannot be looked at",
 		       engine->name, root_path(refused));
-		advise("run this as root to have those of Android checked");
+		advise(geteuid() ? "run this as root to have those of Android checked" :
+		       "run this as their user, too, as root follows no links of others");
 	} else if (!now.was_seen) {
 		unseen(finding("redroid"),
 		       "containers of %s, which is here and has them at no place that is known",

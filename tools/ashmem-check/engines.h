@@ -25,12 +25,23 @@ struct engine {
 	/* Where a setting may move them: a file, the key in it, and what is below that. */
 	struct {
 		const char *file, *key, *below;
-	} moved[5];
+	} moved[8];
 	/* Its database, in which those that do not run are found. */
 	const char *database[3];
 	enum format format;
+	/*
+	 * For LXC: what comes before the name in that of a control group, and where it keeps its
+	 * containers, if that is not where its configuration is.
+	 */
+	const char *group, *place;
 	/* What to do with a container that lacks the node, or had it before. */
 	const char *pass, *again;
+	/* The same as commands for the shell, if these can mend it at any time. */
+	const char *mend;
+	/* Whether a project comes before the name, which itself has no underscore. */
+	bool has_projects;
+	/* Whether its devices have numbers. */
+	bool has_numbers;
 };
 
 /* The engine that is looked at, and what was found of it. */
@@ -53,6 +64,9 @@ void check_container(const char *path);
 /* An ID for a finding; none is given twice. */
 const char *finding(const char *id);
 
+/* What to do with a container, as its engine's commands call it. */
+const char *command_for(const char *format, const char *name);
+
 /* Whether it was not judged before, by an engine that runs by means of another. */
 bool is_new(const char *id);
 
@@ -70,7 +84,10 @@ enum passing how_passed(const char *json, const char *node);
 /* Whether it gets all nodes that are there when it starts. */
 bool is_privileged(const char *json);
 
-/* lxc_rules.c: the configuration with the files that it includes, if all can be read. */
+/* lxc_rules.c: whether a rule, as "c 10:* rwm", lets the device be read and written. */
+bool is_device_rule(const char *rule);
+
+/* The configuration with the files that it includes, if all can be read. */
 const char *lxc_whole(const char *config, bool *is_whole);
 
 enum lxc_right { LXC_MAY_NOT, LXC_NOT_TOLD, LXC_MAY };
@@ -84,11 +101,11 @@ bool check_lxc(const char *path, const char *name);
 /* inside.c: whether a container that runs has the driver's node. */
 void check_inside(const char *name, long pid);
 
-/* The first process of a container whose ID is in the name of its control group, or 0. */
-long pid_in_group(const char *id);
-
 /* The first process of a container that runs, or 0. */
 long pid_of(const char *dir, const char *id);
+
+/* The same of one of LXC, whose directory is below @place. */
+long pid_of_lxc(const char *place, const char *name);
 
 /* Android's first processes, in containers that no engine of the table wrote down. */
 void check_processes(void);

@@ -4,15 +4,20 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
 
-/* Nothing that is looked at has more bytes than this. */
-#define MOST	(64 << 20)
+/* Nothing that is looked at has more bytes than this, and a configuration fewer. */
+#define MOST		(64 << 20)
+#define MOST_CONFIG	(1 << 20)
+#define MOST_LINKS	40
 
 static const char *root(void)
 {
@@ -44,6 +49,14 @@ int root_open(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Whether a path goes back up, so that it need not lead to where it begins. */
+static bool goes_up(const char *path)
+{
+	const char *up = strstr(path, "/..");
+
+	return up && (!up[3] || up[3] == '/' || goes_up(up + 3));
+}
+
 bool is_roots(const char *path)
 {
 	static const char * const places[] = {
@@ -54,19 +67,84 @@ bool is_roots(const char *path)
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		if (!strncmp(path, places[i], strlen(places[i])))
-			return true;
+			return !goes_up(path);
 	return false;
+}
+
+/* Whether a link is one that may be followed: others may lead root anywhere. */
+static bool is_trusted(const char *link)
+{
+	struct stat info;
+
+	return !fstatat(root_fd(), link, &info, AT_SYMLINK_NOFOLLOW) &&
+		(!info.st_uid || info.st_uid == geteuid());
+}
+
+const char *without_links(const char *path)
+{
+	const char *done = "", *rest = path;
+	int links = 0;
+
+	while (*(rest += strspn(rest, "/"))) {
+		int len = strcspn(rest, "/");
+		const char *part = text("%s%s%.*s", done, *done ? "/" : "", len, rest);
+		char to[PATH_MAX];
+		ssize_t got = readlinkat(root_fd(), part, to, sizeof(to) - 1);
+
+		rest += len;
+		if (got < 0) {
+			done = part;
+			continue;
+		}
+		if (++links > MOST_LINKS || !is_trusted(part))
+			return NULL;
+		to[got] = '\0';
+		rest = text("%s%s", to, rest);
+		done = *to == '/' ? "" : text("%.*s", (int)(strrchr(part, '/') ?
+						strrchr(part, '/') - part : 0), part);
+	}
+	return *done ? done : ".";
+}
+
+int safe_open(const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd;
+
+	if (*path == '/' || is_roots(path)) {
+		fd = openat(root_fd(), path, how.flags);
+		return fd < 0 ? -errno : fd;
+	}
+	path = without_links(path);
+	if (!path)
+		return -ELOOP;
+	/* Whoever puts a link there meanwhile gets an error. */
+	fd = syscall(SYS_openat2, root_fd(), path, &how, sizeof(how));
+	if (fd < 0 && errno == ENOSYS)
+		fd = openat(root_fd(), path, flags | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 /* Opens a plain file; fails with a negative errno. */
 static int open_plain(const char *path)
 {
-	int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	int fd = openat(root_fd(), path, is_roots(path) ? flags : flags | O_NOFOLLOW);
 	struct stat info;
+	int fd = safe_open(path, O_PATH);
 
 	if (fd < 0)
-		return -errno;
+		return fd;
+	/* Devices may do something when they are opened. */
+	if (!fstat(fd, &info) && !S_ISREG(info.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	close(fd);
+	fd = safe_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return fd;
 	if (!fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size <= MOST)
 		return fd;
 	close(fd);
@@ -100,6 +178,18 @@ char *read_file(const char *path)
 	return buf;
 }
 
+char *read_config(const char *path)
+{
+	char *buf = read_file(path);
+
+	if (buf && strlen(buf) > MOST_CONFIG) {
+		free(buf);
+		errno = EFBIG;
+		return NULL;
+	}
+	return buf;
+}
+
 char *read_line(const char *path)
 {
 	char *buf = read_file(path);
@@ -111,7 +201,11 @@ char *read_line(const char *path)
 
 bool exists(const char *path)
 {
-	return !faccessat(root_fd(), path, F_OK, 0);
+	struct stat info;
+
+	if (!is_roots(path))
+		path = without_links(path);
+	return path && !fstatat(root_fd(), path, &info, 0);
 }
 
 char *next_line(char **rest)
@@ -145,8 +239,8 @@ char *setting(const char *file_text, const char *key)
 	char *copy = strdup(file_text), *rest = copy, *line, *value, *found = NULL;
 
 	while ((line = next_line(&rest))) {
-		value = strchr(line, '=');
-		if (!value)
+		value = line + strcspn(line, "=:");
+		if (!*value)
 			continue;
 		*value++ = '\0';
 		if (!strcmp(trim(line), key))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Containers of Android that run: their processes, and the node that is in them. */
 #include <dirent.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -14,26 +15,34 @@
 #include "check.h"
 #include "engines.h"
 
-/*
- * Looks at the node of a container that runs; returns 0 or an errno. What its links lead to
- * is in there, too.
- */
-static int look_inside(long pid, struct stat *info)
+/* Opens what a path leads to in a container that runs; fails with a negative errno. */
+static int open_inside(long pid, const char *path)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_CLOEXEC,
+		/* What its links lead to is in there, too. */
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	int root = openat(root_fd(), text("proc/%ld/root", pid), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int fd, error;
 
 	if (root < 0)
-		return errno == ENOENT ? ESRCH : errno;
-	fd = syscall(SYS_openat2, root, "dev/ashmem", &how, sizeof(how));
-	error = fd < 0 || fstat(fd, info) ? errno : 0;
+		return errno == ENOENT ? -ESRCH : -errno;
+	fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+	error = errno;
 	close(root);
-	if (fd >= 0)
-		close(fd);
+	return fd < 0 ? -error : fd;
+}
+
+/* Looks at the node of a container that runs; returns 0 or an errno. */
+static int look_inside(long pid, struct stat *info)
+{
+	int fd = open_inside(pid, "dev/ashmem"), error;
+
+	if (fd < 0)
+		return -fd;
+	error = fstat(fd, info) ? errno : 0;
+	close(fd);
 	return error;
 }
 
@@ -47,7 +56,7 @@ static void advise_again(const char *name, const char *again)
 /* Whether a container that runs has the driver's node. */
 void check_inside(const char *name, long pid)
 {
-	const char *again = now.engine ? with_name(now.engine->again, name) : "by what started it";
+	const char *again = now.engine ? command_for(now.engine->again, name) : "by what started it";
 	struct stat info;
 
 	switch (look_inside(pid, &info)) {
@@ -76,6 +85,47 @@ void check_inside(const char *name, long pid)
 	}
 }
 
+/* What is asked of processes. They are read once, as there may be many containers. */
+struct process {
+	long pid, parent;
+	uid_t user;
+	/* Its arguments, each with a newline, and its control groups. */
+	const char *command, *groups;
+};
+
+static struct process *processes;
+static size_t process_count;
+
+static void add_process(long pid)
+{
+	const char *status = read_file(text("proc/%ld/status", pid)) ?: "";
+	struct process one = {
+		.pid = pid,
+		.parent = strtol(setting(status, "PPid") ?: "0", NULL, 10),
+		.user = strtol(setting(status, "Uid") ?: "-1", NULL, 10),
+		.command = read_file(text("proc/%ld/cmdline", pid)) ?: "",
+		.groups = read_file(text("proc/%ld/cgroup", pid)) ?: "",
+	};
+
+	processes = realloc(processes, (process_count + 1) * sizeof(one));
+	if (!processes)
+		errx(2, "Out of memory. Free some and run it again.");
+	processes[process_count++] = one;
+}
+
+static void find_processes(void)
+{
+	int fd = process_count ? -1 : root_open("proc");
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (strtol(entry->d_name, NULL, 10) > 0)
+			add_process(strtol(entry->d_name, NULL, 10));
+	if (dir)
+		closedir(dir);
+}
+
 /* Whether a control group is that of a container: its name is a whole part of the path. */
 static bool is_group_of(const char *group, const char *id)
 {
@@ -89,26 +139,67 @@ static bool is_group_of(const char *group, const char *id)
 }
 
 /* The first process of a container whose ID is in the name of its control group, or 0. */
-long pid_in_group(const char *id)
+static long pid_in_group(const char *id)
 {
-	int fd = root_open("proc");
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	long pid, first = 0;
+	long first = 0;
 
-	while (dir && (entry = readdir(dir))) {
-		const char *group;
-
-		pid = strtol(entry->d_name, NULL, 10);
-		if (pid <= 0 || (first && pid > first))
-			continue;
-		group = read_file(text("proc/%ld/cgroup", pid));
-		if (group && is_group_of(group, id))
-			first = pid;
-	}
-	if (dir)
-		closedir(dir);
+	find_processes();
+	for (size_t i = 0; i < process_count; i++)
+		if ((!first || processes[i].pid < first) && is_group_of(processes[i].groups, id))
+			first = processes[i].pid;
 	return first;
+}
+
+/* The first process whose parent this is, or 0. */
+static long child_of(long pid)
+{
+	long first = 0;
+
+	for (size_t i = 0; i < process_count; i++)
+		if (processes[i].parent == pid && (!first || processes[i].pid < first))
+			first = processes[i].pid;
+	return first;
+}
+
+/* Where the container is that such a process watches, and its name; or NULL. */
+static const char *place_of_monitor(const struct process *one, const char **name)
+{
+	static const char title[] = "[lxc monitor] /";
+	const char *start = one->command + strlen(title), *space;
+
+	if (strncmp(one->command, title, strlen(title)))
+		return NULL;
+	start = text("%.*s", (int)strcspn(start, "\n"), start);
+	space = strrchr(start, ' ');
+	*name = space ? space + 1 : "";
+	return text("%.*s", space ? (int)(space - start) : 0, start);
+}
+
+/*
+ * LXC has a process for each container that runs, which is called by the container's place
+ * and name; else only the control group tells, where containers of one name are alike.
+ */
+long pid_of_lxc(const char *place, const char *name)
+{
+	bool is_named = false;
+	struct stat owner = { };
+	long pid;
+
+	find_processes();
+	fstatat(root_fd(), place, &owner, 0);
+	for (size_t i = 0; i < process_count; i++) {
+		const char *its_name, *its_place = place_of_monitor(&processes[i], &its_name);
+
+		if (!its_place || strcmp(its_name, name))
+			continue;
+		is_named = true;
+		/* Anybody may call a process anything. */
+		if (processes[i].user == owner.st_uid &&
+		    !strcmp(without_links(its_place) ?: "", without_links(place) ?: ""))
+			return child_of(processes[i].pid);
+	}
+	pid = is_named ? 0 : pid_in_group(text("%s%s", now.engine->group, name));
+	return pid && is_new(text("pid %ld", pid)) ? pid : 0;
 }
 
 static const char *pid_file;
@@ -136,31 +227,30 @@ long pid_of(const char *dir, const char *id)
 }
 
 /* Whether this is Android's first process, in a container that nobody wrote down. */
-static bool is_android_init(long pid)
+static bool is_android_init(const struct process *one)
 {
-	const char *line = read_file(text("proc/%ld/cmdline", pid));
+	const char *line = one->command;
+	int fd;
 
-	if (!line || (strncmp(line, "/init\n", 6) && strncmp(line, "/system/bin/init\n", 17)))
+	if (strncmp(line, "/init\n", 6) && strncmp(line, "/system/bin/init\n", 17))
 		return false;
-	return has(line, "\nandroidboot.") ||
-		exists(text("proc/%ld/root/system/build.prop", pid));
+	if (has(line, "\nandroidboot."))
+		return true;
+	fd = open_inside(one->pid, "system/build.prop");
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 /* Process 1 is Android itself. */
 void check_processes(void)
 {
-	int fd = root_open("proc");
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
 	now = (struct search){ };
-	while (dir && (entry = readdir(dir))) {
-		long pid = strtol(entry->d_name, NULL, 10);
+	find_processes();
+	for (size_t i = 0; i < process_count && machine.minor >= 0; i++) {
+		long pid = processes[i].pid;
 
-		if (pid > 1 && is_android_init(pid) && is_new(text("pid %ld", pid)) &&
-		    machine.minor >= 0)
+		if (pid > 1 && is_android_init(&processes[i]) && is_new(text("pid %ld", pid)))
 			check_inside(text("with process %ld", pid), pid);
 	}
-	if (dir)
-		closedir(dir);
 }

@@ -36,6 +36,7 @@ static bool parse(const char *line, struct lxc_entry *entry)
 	strtok_r(NULL, BLANKS, &rest);
 	options = strtok_r(NULL, BLANKS, &rest);
 	entry->binds = options && strstr(options, "bind");
+	entry->creates = options && strstr(options, "create=file");
 	entry->is_optional = options && strstr(options, "optional");
 	return true;
 }
@@ -50,6 +51,17 @@ static bool is_another(const char *source)
 		 (machine.minor >= 0 && info.st_rdev != makedev(10, machine.minor)));
 }
 
+/* Whether Incus or LXD makes the source when the container starts, and removes it after. */
+static bool comes_later(const char *source)
+{
+	static const char end[] = ".dev-ashmem";
+	const char *name = strrchr(source, '/');
+	size_t len = name ? strlen(name) : 0;
+
+	return len > strlen(end) && !strncmp(name, "/unix.", 6) &&
+		!strcmp(name + len - strlen(end), end);
+}
+
 /* What an entry means for a node that is to be at @target. */
 static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
 {
@@ -60,14 +72,15 @@ static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
 		return LXC_NONE;
 	if (entry->is_comment)
 		return LXC_COMMENT;
-	if (!is_aimed || !entry->binds)
+	/* Nothing is in the container's /dev that it could be bound to. */
+	if (!is_aimed || !entry->binds || (entry->is_optional && !entry->creates))
 		return LXC_WRONG;
 	/* That the node itself is missing is said elsewhere. */
 	if (!strcmp(source, target) || !strcmp(source, MAIN))
 		return LXC_GOOD;
 	if (is_another(source))
 		return LXC_WRONG;
-	return exists(source) ? LXC_GOOD : LXC_STALE;
+	return exists(source) || comes_later(source) ? LXC_GOOD : LXC_STALE;
 }
 
 /*
@@ -76,8 +89,10 @@ static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
  */
 static bool is_fatal(const struct lxc_entry *entry, const char *target, enum lxc_state state)
 {
+	const char *source = entry->source + (*entry->source == '/');
+
 	return !strcmp(entry->target, target) && (state == LXC_WRONG || state == LXC_STALE) &&
-		(!entry->is_optional || (entry->binds && state == LXC_WRONG));
+		(!entry->is_optional || (entry->binds && is_another(source)));
 }
 
 enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_entry *entry)

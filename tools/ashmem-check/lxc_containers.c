@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Android in containers of LXC and what is made of it: Proxmox, Incus, LXD. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -17,30 +19,89 @@ static bool is_android_lxc(const char *config)
 		(*path && exists(text("%s/system/build.prop", path)));
 }
 
-/* Replaces the line, in files that root alone writes, and no program does. */
-static void mend_lxc(const char *path, const struct lxc_entry *entry, const char *again)
+/* The value if it is a line by which Proxmox passes a single device, and its number. */
+static const char *device_line(const char *line, int *number)
 {
-	const char *file = quoted(root_path(path));
-	const char *line = "/dev/ashmem dev/ashmem none bind,optional,create=file";
+	int end = 0;
 
-	if (strncmp(path, "var/lib/lxc/", 12))
-		return;
-	if (entry->line)
-		mend("drop_line %s %s", file, quoted(entry->line));
-	mend("add_line %s 'lxc.cgroup2.devices.allow = c 10:* rwm'", file);
-	mend("add_line %s 'lxc.mount.entry = %s'", file, line);
-	mend("# Then start it anew: %s", again);
+	return sscanf(line, "dev%d :%n", number, &end) == 1 && end ? line + end : NULL;
 }
 
-/* Proxmox passes single devices by lines of its own. */
+/* Whether such a line passes ours to everybody. */
+static bool passes_device(const char *value)
+{
+	char *rest = strdup(value + strspn(value, " \t")), *word;
+	bool is_ours = false, is_for_all = false, is_kept = false;
+
+	while ((word = strsep(&rest, ", \t\r"))) {
+		is_ours |= !strcmp(word, "/dev/ashmem") || !strcmp(word, "path=/dev/ashmem");
+		is_for_all |= !strcmp(word, "mode=0666") || !strcmp(word, "mode=666");
+		is_kept |= !strcmp(word, "deny-write=1");
+	}
+	return is_ours && is_for_all && !is_kept;
+}
+
 static bool has_device_line(const char *config)
 {
 	char *rest = strdup(config), *line;
+	const char *value;
+	int number;
 
-	while ((line = next_line(&rest)))
-		if (!strncmp(line, "dev", 3) && strstr(line, ": /dev/ashmem,mode=0666"))
+	while ((line = next_line(&rest))) {
+		value = device_line(line, &number);
+		if (value && passes_device(value))
 			return true;
+	}
 	return false;
+}
+
+/* The number of such a line that is ours, or else the first that is free. */
+static int device_number(const char *config)
+{
+	char *rest = strdup(config), *line;
+	int number, free = 0;
+
+	while ((line = next_line(&rest))) {
+		const char *value = device_line(line, &number);
+
+		if (value && has(value, "/dev/ashmem") && !has(value, "/dev/ashmem/"))
+			return number;
+		if (value && number >= free)
+			free = number + 1;
+	}
+	return free;
+}
+
+/*
+ * Has what is in the way replaced, in files that root alone writes, or the device passed by
+ * the engine's own command, which writes such files.
+ */
+static void mend_lxc(const char *path, const char *name, const char *config,
+		     const struct lxc_entry *entry)
+{
+	const char *file = quoted(root_path(path)), *again = command_for(now.engine->again, name);
+	const char *line = "/dev/ashmem dev/ashmem none bind,optional,create=file";
+	/* What mounts something else there stays in the way. */
+	bool is_taken = entry->line && !entry->is_comment && entry->binds;
+
+	if (now.engine->mend && is_taken)
+		return;
+	if (now.engine->has_numbers) {
+		mend("%s", with_name(now.engine->mend,
+				     text("%s -dev%d", name, device_number(config))));
+	} else if (now.engine->mend) {
+		/* It has it at once. */
+		mend("%s", command_for(now.engine->mend, name));
+		return;
+	} else if (!strncmp(path, "var/lib/lxc/", 12)) {
+		if (entry->line)
+			mend("drop_line %s %s", file, quoted(entry->line));
+		mend("add_line %s 'lxc.cgroup2.devices.allow = c 10:* rwm'", file);
+		mend("add_line %s 'lxc.mount.entry = %s'", file, line);
+	} else {
+		return;
+	}
+	mend("# Then start it anew: %s", again);
 }
 
 /* The node is there when it starts; whether it may be opened is another matter. */
@@ -65,15 +126,22 @@ static void judge_right(const char *path, const char *name, const char *config, 
 		break;
 	case LXC_MAY_NOT:
 		broken(finding("lxc"), "%s has /dev/ashmem, and no right to open it", called(name));
-		advise("%s", with_name(now.engine->pass, name));
-		mend_lxc(path, &none, with_name(now.engine->again, name));
+		advise("%s", command_for(now.engine->pass, name));
+		mend_lxc(path, name, config, &none);
 	}
+}
+
+/* The path without its last part. */
+static const char *up(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return text("%.*s", slash ? (int)(slash - path) : 0, path);
 }
 
 static void judge(const char *path, const char *name, const char *config, bool is_whole)
 {
-	bool is_proxmox = !strcmp(now.engine->name, "Proxmox");
-	long pid = pid_in_group(is_proxmox ? text("lxc/%s", name) : text("lxc.payload.%s", name));
+	long pid = pid_of_lxc(now.engine->place ?: up(up(path)), name);
 	struct lxc_entry entry;
 	bool is_inside;
 	enum lxc_state state = find_lxc_entry(config, "dev/ashmem", &entry);
@@ -98,14 +166,14 @@ static void judge(const char *path, const char *name, const char *config, bool i
 		broken(finding("lxc"), "%s gets no /dev/ashmem%s", called(name), !entry.line ? "" :
 		       text(", as a line of %s is %s: %s", root_path(path),
 			    entry.is_comment ? "commented out" : "wrong", entry.line));
-		advise("%s", with_name(now.engine->pass, name));
-		mend_lxc(path, &entry, with_name(now.engine->again, name));
+		advise("%s", command_for(now.engine->pass, name));
+		mend_lxc(path, name, config, &entry);
 	}
 }
 
 bool check_lxc(const char *path, const char *name)
 {
-	const char *config = read_file(path), *key;
+	const char *config = read_config(path), *key;
 	bool is_whole;
 
 	if (!config)
@@ -115,7 +183,7 @@ bool check_lxc(const char *path, const char *name)
 		return true;
 	config = lxc_whole(config, &is_whole);
 	/* Users may have some of one name; of others there are several files. */
-	key = !strcmp(now.engine->name, "LXC") ? path : name;
+	key = !strcmp(now.engine->name, "LXC") ? without_links(path) ?: path : name;
 	if (!is_android_lxc(config) || !is_new(text("%s %s", now.engine->name, key)))
 		return true;
 	now.found++;

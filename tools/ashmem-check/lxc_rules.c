@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What LXC's configuration includes, and whether its rules let a container open the device. */
+#include <err.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +11,8 @@
 #define BLANKS		" \t"
 #define MISC_MAJOR	10
 #define DEEPEST		5
+/* More than anybody includes. */
+#define MOST		(1 << 20)
 
 /* The value if the line sets this key, or NULL. Proxmox writes a colon. */
 static const char *value_if(const char *line, const char *key)
@@ -21,32 +25,78 @@ static const char *value_if(const char *line, const char *key)
 	return *line == '=' || *line == ':' ? line + 1 + strspn(line + 1, BLANKS) : NULL;
 }
 
-static const char *with_files(const char *config, int depth, bool *is_whole)
+/* What is included so far: where it goes, how deep, and whether that is all. */
+static struct {
+	FILE *to;
+	int depth;
+	bool is_whole;
+} whole;
+
+static void add(const char *config);
+
+static void add_file(const char *path)
+{
+	const char *config = read_config(path);
+
+	whole.is_whole &= !!config;
+	if (config)
+		add(config);
+}
+
+/* A file, or each of a directory. Only where configurations are: some files act when read. */
+static void include(const char *path)
+{
+	static const char * const places[] = { "etc/", "usr/", "var/lib/lxc/" };
+	bool is_there = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		is_there |= !strncmp(path, places[i], strlen(places[i])) && is_roots(path);
+	if (!is_there || strchr(path, '*') || whole.depth == DEEPEST || ftell(whole.to) > MOST) {
+		whole.is_whole = false;
+		return;
+	}
+	whole.depth++;
+	if (exists(text("%s/.", path)))
+		for_each(text("%s/*.conf", path), add_file);
+	else
+		add_file(path);
+	whole.depth--;
+}
+
+static void add(const char *config)
 {
 	char *rest = strdup(config), *line;
-	const char *made = "";
 
 	while ((line = next_line(&rest))) {
-		const char *path = value_if(line, "lxc.include"), *file = NULL;
+		const char *path = value_if(line, "lxc.include");
 
-		if (path && depth < DEEPEST && *path == '/' && is_roots(path + 1))
-			file = read_file(text("%.*s", (int)strcspn(path + 1, BLANKS), path + 1));
-		*is_whole &= !path || file;
-		made = text("%s%s\n", made, file ? with_files(file, depth + 1, is_whole) : line);
+		if (path && *path)
+			include(text("%.*s", (int)strcspn(path, BLANKS "\r"),
+				     path + (*path == '/')));
+		else
+			fprintf(whole.to, "%s\n", line);
 	}
-	return made;
 }
 
 const char *lxc_whole(const char *config, bool *is_whole)
 {
 	const char *snapshot = strstr(config, "\n[");
+	char *made;
+	size_t len;
 
-	*is_whole = true;
 	/* What Proxmox has below is how it was once. */
 	if (!strcmp(now.engine->name, "Proxmox") && (snapshot || *config == '['))
 		config = text("%.*s", snapshot && *config != '[' ? (int)(snapshot - config) : 0,
 			      config);
-	return with_files(config, 0, is_whole);
+	whole.to = open_memstream(&made, &len);
+	if (!whole.to)
+		errx(2, "Out of memory. Free some and run it again.");
+	whole.depth = 0;
+	whole.is_whole = true;
+	add(config);
+	fclose(whole.to);
+	*is_whole = whole.is_whole;
+	return made;
 }
 
 /* Whether "10:*" or the like is our device; @is_other says that it is another misc device. */
@@ -75,6 +125,13 @@ static bool is_for_device(const char *rule, bool *is_other)
 static bool may_read_and_write(const char *rule)
 {
 	return *rule == 'a' || (strrchr(rule, 'r') && strrchr(rule, 'w'));
+}
+
+bool is_device_rule(const char *rule)
+{
+	bool ignored;
+
+	return is_for_device(rule, &ignored) && may_read_and_write(rule);
 }
 
 enum lxc_right lxc_right(const char *config, bool is_whole)

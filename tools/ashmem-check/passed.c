@@ -7,6 +7,8 @@
 #include "engines.h"
 
 #define MISC_MAJOR	10
+/* No object that is asked about is larger. */
+#define LARGEST		4096
 
 bool has(const char *json, const char *words)
 {
@@ -19,9 +21,9 @@ static const char *object_around(const char *json, const char *at)
 	const char *start = at, *end = at;
 	int depth = 0;
 
-	while (start > json && (*start != '{' || depth--))
+	while (start > json && at - start < LARGEST && (*start != '{' || depth--))
 		depth += *start-- == '}';
-	while (*end && *end != '{' && *end != '}')
+	while (*end && end - at < LARGEST && *end != '{' && *end != '}')
 		end++;
 	return text("%.*s", (int)(end - start), start);
 }
@@ -82,6 +84,36 @@ bool is_privileged(const char *json)
 	return has(json, "\"CAP_SYS_MODULE\"") && (!has(json, "\"allow\":") || may_open(json));
 }
 
+/* Whether a device that has numbers and a mode of its own is ours, and everybody's. */
+static bool is_good_device(const char *device)
+{
+	long high = number_in(device, "major"), low = number_in(device, "minor");
+	long mode = number_in(device, "fileMode");
+	bool is_other = high >= 0 && low >= 0 && machine.minor >= 0 &&
+		(high != MISC_MAJOR || low != machine.minor);
+
+	return !is_other && (mode < 0 || (mode & 0666) == 0666);
+}
+
+/* What Docker's rules for devices, of which a bare node needs one, let it do. */
+static bool has_docker_rule(const char *json)
+{
+	const char *key = "\"DeviceCgroupRules\":[", *at = strstr(json, key), *end;
+
+	at = at ? at + strlen(key) : "";
+	for (end = at; *at == '"'; at = *end == ',' ? end + 1 : end) {
+		const char *rule;
+
+		at++;
+		end = at + strcspn(at, "\"");
+		rule = text("%.*s", (int)(end - at), at);
+		end += *end == '"';
+		if (is_device_rule(rule))
+			return true;
+	}
+	return false;
+}
+
 /* The object that has this under one of these keys, or NULL. */
 static const char *object_with(const char *json, const char *value, const char * const *keys)
 {
@@ -128,12 +160,14 @@ enum passing how_passed(const char *json, const char *node)
 			PASSED : PASSED_WRONG;
 	device = object_with(json, node, paths);
 	if (device && !has(device, "\"allow\":"))
-		return PASSED;
-	/* These say it elsewhere. */
-	if (has(json, "\"DeviceRequests\":[{") || has(json, "\"DeviceCgroupRules\":[\""))
+		return is_good_device(device) ? PASSED : PASSED_WRONG;
+	/* This says it elsewhere. */
+	if (has(json, "\"DeviceRequests\":[{"))
 		return NOT_TOLD;
+	/* With the right alone, it may make the node itself. */
 	if (!is_bound(json, node))
-		return NOT_PASSED;
+		return has_docker_rule(json) ? NOT_TOLD : NOT_PASSED;
 	/* A rootless engine has no rules of a control group. */
-	return now.engine->signs[0][0] == '~' || may_open(json) ? PASSED : NO_RIGHT;
+	return now.engine->signs[0][0] == '~' || may_open(json) || has_docker_rule(json) ?
+		PASSED : NO_RIGHT;
 }

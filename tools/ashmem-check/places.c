@@ -1,33 +1,67 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Files that are found by patterns, and what stands in those of container engines. */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
+#include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 
 const char *refused;
 
-/* Called for errors on the way to the files that a pattern is for. */
-static int note_refusal(const char *path, int error)
+/* Says that a path may not be looked at, rather than that nothing is there. */
+static void note_refusal(const char *path, int error)
 {
-	if (error == EACCES || error == EPERM)
-		refused = text("%s", path + strlen(root_path("")));
-	return 0;
+	if (error == EACCES || error == EPERM || error == ELOOP)
+		refused = path;
+}
+
+/*
+ * Calls for what is below a path and fits the pattern. This is not glob(), as that follows
+ * whichever link a user made.
+ */
+static bool for_each_below(const char *path, const char *pattern, void (*call)(const char *path))
+{
+	int star = strcspn(pattern, "*"), start, len, fd;
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	for (start = star; start && pattern[start - 1] != '/'; start--)
+		;
+	if (!pattern[star])
+		start = star;
+	path = text("%s%.*s", path, start, pattern);
+	fd = safe_open(path, pattern[star] ? O_RDONLY | O_DIRECTORY : O_PATH);
+	if (fd < 0) {
+		note_refusal(path, -fd);
+		return false;
+	}
+	if (!pattern[star]) {
+		close(fd);
+		if (call)
+			call(path);
+		return true;
+	}
+	pattern += start;
+	len = strcspn(pattern, "/");
+	dir = fdopendir(fd);
+	while (dir && (call || !found) && (entry = readdir(dir)))
+		if (!fnmatch(text("%.*s", len, pattern), entry->d_name, FNM_PERIOD))
+			found |= for_each_below(text("%s%s", path, entry->d_name), pattern + len,
+						call);
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 bool for_each(const char *pattern, void (*call)(const char *path))
 {
-	glob_t found;
-
-	if (glob(root_path(pattern), GLOB_NOSORT, note_refusal, &found))
-		return false;
-	for (size_t i = 0; call && i < found.gl_pathc; i++)
-		call(text("%s", found.gl_pathv[i] + strlen(root_path(""))));
-	globfree(&found);
-	return true;
+	return for_each_below("", pattern, call);
 }
 
 const char *place_of(const char *pattern)
@@ -81,6 +115,19 @@ static bool is_of_name(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
+/* A path up to the quote that it is in, or a blank. Of JSON, slashes may be escaped. */
+static char *path_at(const char *value, char quote)
+{
+	char *path = strndup(value, strcspn(value, quote == '"' ? "\"\n" : quote == '\'' ?
+					   "'\n" : "\"' \t\r\n,}")), *to = path;
+
+	for (const char *at = path; *at; at++)
+		if (at[0] != '\\' || at[1] != '/')
+			*to++ = *at;
+	*to = '\0';
+	return path;
+}
+
 char *value_of(const char *file, const char *key)
 {
 	for (const char *at = file; (at = strstr(at, key)); at++) {
@@ -91,9 +138,10 @@ char *value_of(const char *file, const char *key)
 			line--;
 		if (line[strspn(line, " \t")] == '#' || (at > file && is_of_name(at[-1])))
 			continue;
-		value += strspn(value, "\"' \t:=");
+		value += strspn(value, " \t\r\n:=\"'\\");
 		if (*value == '/')
-			return strndup(value, strcspn(value, "\"' \t\n,}"));
+			return path_at(value, strchr("\"'", value[-1]) ? value[-1] :
+				       value[-1] == '\\' ? '"' : ' ');
 	}
 	return NULL;
 }

@@ -27,9 +27,10 @@ static const char *anew(const struct waydroid *w)
 	return text("sudo %s upgrade --offline", w->name);
 }
 
+/* As Android takes it, and Waydroid writes it. */
 static bool is_true(const char *value)
 {
-	return value && (!strcmp(value, "true") || !strcmp(value, "1"));
+	return value && matches_any("1 y yes on true True", value);
 }
 
 /* The first file that has Android use memfds, or NULL. Counts those that it could read. */
@@ -117,7 +118,7 @@ static void check_second_node(const struct waydroid *w, const char *path, const 
 	if (line)
 		why = "is for the node of another boot";
 	else if (entry.line)
-		line = entry.line, why = "is commented out";
+		line = entry.line, why = entry.is_comment ? "is commented out" : "binds no such node";
 	if (why) {
 		broken(id,
 		       "%s does not pass the node that Android 16 opens, as a line of %s %s: %s",

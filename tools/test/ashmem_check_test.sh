@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..184"
+echo "1..220"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -296,6 +296,13 @@ result "a device is passed" host '{"Devices":[{"PathOnHost":"/dev/ashmem","PathI
 result "another device is not" host '{"Devices":[{"PathOnHost":"/dev/null","PathInContainer":"/dev/ashmem","CgroupPermissions":"rwm"}]}' "$WRONG"
 result "nor is one to read" host '{"Devices":[{"PathOnHost":"/dev/ashmem","PathInContainer":"/dev/ashmem","CgroupPermissions":"r"}]}' "$WRONG"
 result "a capability that is dropped is none" host '{"CapDrop":["CAP_SYS_MODULE"],"Privileged":false}' '^BROKEN +the redroid container 0123456789ab gets no'
+BIND='"Binds":["/dev/ashmem:/dev/ashmem"]'
+result "a rule gives the right to open what is bound" host '{'"$BIND"',"DeviceCgroupRules":["c 1:* rwm","c 10:* rwm"]}' "$GETS"
+result "if it is for the device" host '{'"$BIND"',"DeviceCgroupRules":["c 10:200 rwm","b 10:3 rwm","c 10:3 r"]}' \
+	'^BROKEN +the redroid container 0123456789ab has /dev/ashmem mounted, and no right'
+result "a rule for another device passes none" host '{"DeviceCgroupRules":["c 81:* rmw"]}' '^BROKEN +the redroid container 0123456789ab gets no'
+result "with a rule alone it may make the node itself" host '{"DeviceCgroupRules":["c 10:3 rwm"]}' \
+	'^note +not looked at: whether the redroid container 0123456789ab gets /dev/ashmem'
 result "what CDI passes is not known" host '{"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["ashmem.example/node=all"]}]}' \
 	'^note +not looked at: whether the redroid container 0123456789ab gets /dev/ashmem'
 host '{"Privileged":true}' "$GETS" || true
@@ -361,6 +368,19 @@ TASK=io.containerd.runtime.v2.task
 result "Docker" engine "" docker var/lib/docker
 result "Docker with userns-remap" engine "" docker var/lib/docker/231072.231072
 result "Docker with another data-root, and what it left behind" moved
+# odd FILE TEXT DIRECTORY: whether this is where Docker's containers are then.
+odd() {
+	machine
+	mkdir -p "$M/etc/docker" "$M/var/lib/docker/containers"
+	printf "$2" >"$M/$1"
+	docker "$3"
+	says 1 '^BROKEN +the Android container cccccccccccc gets no'
+}
+result "its slashes may be escaped" odd etc/docker/daemon.json '{"data-root":"\\/srv\\/docker"}' srv/docker
+result "it may have blanks" odd etc/docker/daemon.json '{\r\n"data-root"\r\n:\r\n"/srv/my docker"}\r\n' 'srv/my docker'
+result "it may end with the line" odd etc/docker/daemon.json '{"data-root":\r\n\t"/srv/docker"\r\n}' srv/docker
+mkdir -p "$M/etc/docker"; echo '{"data-root":"/*/*"}' >"$M/etc/docker/daemon.json"
+result "it is no pattern" says 1 '^note +not looked at: containers of docker, as .*/etc/docker/daemon\.json cannot be'
 data_root() {
 	machine
 	mkdir -p "$M/etc/conf.d" "$M/var/lib/docker"
@@ -412,6 +432,12 @@ SOURCE=/dev/null rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "acc
 result "what is mounted must be the device" says 1 '^BROKEN .* of k3s gets no /dev/ashmem'
 machine; CAPABILITY=CAP_SYS_MODULE oci "$K3S"; echo 77 >"$M/$K3S/init.pid"; mkdir -p "$M/proc/77/root/dev"
 result "a privileged one without it was started before" says 1 '^BROKEN +there is no /dev/ashmem in the Android container cccccccccccc of k3s: start it anew'
+machine; oci "$K3S" /dev/ashmem; sed -i 's|"/dev/ashmem", |&"major": 10, "minor": 58, |' "$M/$K3S/config.json"
+result "nor is a node of another number" says 1 '^BROKEN .* of k3s gets another device as /dev/ashmem'
+sed -i 's|"minor": 58|"minor": 3, "fileMode": 432|' "$M/$K3S/config.json"
+result "nor is one for a group alone" says 1 '^BROKEN .* of k3s gets another device as /dev/ashmem, or may not write to it'
+sed -i 's|432|438|' "$M/$K3S/config.json"
+result "a node with the right number and mode is" says 1 "$RIGHT"
 machine; mkdir -p "$M/run/k3s/containerd"
 result "an engine that shows nothing is not called looked at" says 1 '^note +not looked at: containers of k3s, which is here'
 DATA=$M/var/lib/rancher/k3s/agent/containerd/io.containerd.metadata.v1.bolt/meta.db
@@ -455,6 +481,42 @@ mkdir -p "$M/usr/share/lxc"; echo 'lxc.cgroup2.devices.deny = a' >"$M/usr/share/
 result "LXC with what it includes" says 1 "$NO_RIGHT"
 lxc; mkdir -p "$M/proc/7/root/dev" "$M/proc/6"; echo 0::/lxc.payload.android2/init >"$M/proc/7/cgroup"
 result "LXC whose name begins another's" says 1 '^ok +the Android container android of LXC gets /dev/ashmem'
+lxc; mkdir -p "$M/usr/share/lxc/conf.d" "$M/etc"; echo 'lxc.include = /usr/share/lxc/conf.d/' >>"$M/var/lib/lxc/android/config"
+echo 'lxc.cgroup2.devices.deny = a' >"$M/usr/share/lxc/conf.d/a.conf"
+result "LXC that includes a directory" says 1 "$NO_RIGHT"
+lxc 'lxc.include = /etc/../x'; echo 'lxc.cgroup2.devices.deny = a' >"$M/x"; mkdir -p "$M/etc"
+result "what is included must be where configurations are" says 1 '^note +not looked at: whether the Android container android of LXC may open'
+lxc 'lxc.include = /proc/misc'; sed -i 's/none bind/none bind,optional/' "$M/var/lib/lxc/android/config"
+result "LXC that has no file to bind it to" says 1 '^BROKEN +the Android container android of LXC gets no .* is wrong: lxc\.mount'
+machine; mkdir -p "$M/etc/lxc" "$M/srv/lxc/a"; echo 'lxc.lxcpath = /srv/lxc' >"$M/etc/lxc/lxc.conf"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/srv/lxc/a/config"
+result "LXC with another place" says 1 '^BROKEN +the Android container a of LXC gets no'
+# process PID PARENT COMMAND: one of whoever runs this.
+process() {
+	mkdir -p "$M/proc/$1/root/dev"
+	printf 'PPid:\t%s\nUid:\t%s\t0\t0\t0\n' "$2" $EUID >"$M/proc/$1/status"
+	echo -n "$3" >"$M/proc/$1/cmdline"
+	echo '0::/lxc.payload.android/init' >"$M/proc/$1/cgroup"
+}
+# one_name RUNS: two containers of LXC with one name, of which one runs, and its node is stale.
+one_name() {
+	local place
+	machine
+	for place in var/lib/lxc home/joe/.local/share/lxc; do
+		mkdir -p "$M/$place/android"
+		echo 'lxc.mount.entry = /dev/ashmem dev/ashmem none bind' >"$M/$place/android/config"
+	done
+	process 40 1 "[lxc monitor] /$1 android"
+	process 41 40 /init
+	: >"$M/proc/41/root/dev/ashmem"
+	says 1 '^BROKEN +/dev/ashmem in the Android container android of LXC is stale' &&
+		[[ $(grep -c 'android of LXC' "$TMP/said") == 2 ]] && grep -q '^ok .*android of LXC gets' "$TMP/said"
+}
+result "of two with one name, root's runs" one_name var/lib/lxc
+result "of two with one name, a user's runs" one_name home/joe/.local/share/lxc
+lxc; process 41 1 /init; : >"$M/proc/41/root/dev/ashmem"
+result "one whose process has no such name is told by its group" says 1 '^BROKEN +/dev/ashmem in the Android container android of LXC is stale'
+process 40 1 "[lxc monitor] /var/lib/lxc android"; sed -i 's/^Uid:.*/Uid:\t12345/' "$M/proc/40/status"
+result "others may call their processes so" says_nothing_of 'android of LXC is stale'
 lxc; for user in joe ann; do D=$M/home/$user/.local/share/lxc/android; mkdir -p "$D"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$D/config"; done
 result "LXC of two users with one name" eval 'check || true; [[ $(grep -c "^BROKEN.*container android of LXC gets no" "$TMP/said") == 2 ]]'
 machine; mkdir -p "$M/etc/pve/lxc" "$M/var/lib/lxc/101"
@@ -488,7 +550,7 @@ for name in waydroid andromeda; do
 		"^BROKEN +$title passes no /dev/ashmem .*, as a line of .*/config_nodes is commented out: #lxc\\.mount.*: put in its place: $ENTRY; then restart"
 	echo "${ENTRY/ashmem/ashmem_old}" >"$NODES"
 	result "$title with a line for what is not there" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which is not there"
-	printf '%s\nlxc.mount.entry = /%s %s none bind,optional\n' "$ENTRY" $STALE $STALE >"$NODES"
+	printf '%s\nlxc.mount.entry = /%s %s none bind,create=file,optional\n' "$ENTRY" $STALE $STALE >"$NODES"
 	result "$title with a line for another boot" says 1 \
 		"^BROKEN +$title does not pass the node that Android 16 opens, as a line of .* is for the node of another boot: .*: put in its place: lxc\\.mount\\.entry = /dev/ashmem$BOOT_ID dev/ashmem$BOOT_ID "
 	sed -i "s/fedcba98-4567-89ab-cdef-0123456789ab/$BOOT_ID/g" "$NODES"
@@ -530,6 +592,34 @@ result "--fix leaves a line of several to hands" eval '! script "^(drop_line|mod
 machine; D=$M/var/lib/waydroid; mkdir -p "$D/lxc/waydroid"; echo 'sys.use_memfd=false' >"$D/waydroid_base.prop"
 printf 'first\n# lxc.mount.entry = /dev/ashmem dev/ashmem none bind 0 0\nlxc.mount.entry = /%s %s none bind\n' $STALE $STALE >"$D/lxc/waydroid/config_nodes"
 result "--fix mends what Waydroid passes" mends "$D/lxc/waydroid/config_nodes" first "$ENTRY" "${ENTRY//ashmem/ashmem$BOOT_ID}"
+# told WORDS CONFIG FILE: what --fix has for a container of an engine, with that configuration.
+told() {
+	machine
+	mkdir -p "$M/${3%/*}"
+	printf "$2" >"$M/$3"
+	[[ $3 != */incus/* ]] || mkdir -p "$M/var/lib/incus"
+	script "$1" && says_nothing_of 'not looked at'
+}
+result "--fix has Proxmox pass the device" told '^pct set 101 -dev2 /dev/ashmem,mode=0666$' \
+	'dev1: /dev/dri/card0\nlxc.mount.entry: /dev/binder dev/binder none bind\n' etc/pve/lxc/101.conf
+result "and by the line that is there" told '^pct set 101 -dev4 /dev/ashmem,mode=0666$' \
+	'dev4: /dev/ashmem\ndev5: /dev/dri/card0\n' etc/pve/lxc/101.conf
+result "--fix has Incus pass it, once" told '^incus config device list c1 \| grep -qx ashmem \|\| incus config device add c1 ashmem unix-char ' \
+	'lxc.mount.entry = /dev/binder dev/binder none bind\n' var/log/incus/c1/lxc.conf
+result "in a project, too" told 'add c1 --project work ashmem unix-char ' \
+	'lxc.mount.entry = /dev/binder dev/binder none bind\n' var/log/incus/work_c1/lxc.conf
+result "LXD, too" told '^lxc config device list c1 \|.*lxc config device add c1 ashmem unix-char' \
+	'lxc.mount.entry = /dev/binder dev/binder none bind\n' var/snap/lxd/common/lxd/logs/c1/lxc.conf
+passes() {
+	machine
+	mkdir -p "$M/etc/pve/lxc"
+	echo "$1" >"$M/etc/pve/lxc/101.conf"
+	says 1 '^ok +the Android container 101 of Proxmox gets'
+}
+result "Proxmox with a device" passes 'dev0: path=/dev/ashmem,gid=5,mode=0666'
+result "but not with one to read" eval '! passes "dev0: /dev/ashmem,deny-write=1,mode=0666"'
+machine; mkdir -p "$M/run/incus/c1"; echo 'lxc.mount.entry = /var/lib/incus/devices/c1/unix.ashmem.dev-ashmem dev/ashmem none bind,create=file' >"$M/run/incus/c1/lxc.conf"; mkdir -p "$M/var/lib/incus"
+result "Incus makes the node when it starts" says_nothing_of 'c1 of Incus gets no'
 
 # What users name, link and write must do nothing to root.
 runs() {
@@ -545,8 +635,35 @@ machine; D="$M/var/lib/lxc/"$'x\ntouch PWNED\n#'; mkdir -p "$D"; echo "$BINDER" 
 result "nor by that of another directory" runs
 machine; D=$M/home/joe/.local/share/lxc/joe; mkdir -p "$D"; echo "$BINDER" >"$D/config"
 result "--fix writes to no home" eval 'check --fix || true; grep -q "container joe of LXC gets no" "$TMP/said" && ! grep -qE "^(add|drop)_line .*home" "$TMP/said" && grep -q "^# By hand: add lxc" "$TMP/said"'
-echo "$BINDER" >"$M/elsewhere"; ln -sf "$M/elsewhere" "$D/config"
-result "links of users are not followed" says 1 '^note +not looked at: containers of LXC, as .*/joe/config cannot'
+# linked PATH: makes that a link to elsewhere, by another user.
+linked() {
+	mv "$M/$1" "$M/elsewhere"
+	ln -s "$(printf '../%.0s' {1..9})${M:1}/elsewhere" "$M/$1"
+	chown -h 12345 "$M/$1"
+}
+for path in .local .local/share/lxc .local/share/lxc/joe .local/share/lxc/joe/config; do
+	machine; mkdir -p "$D" "$M/usr/bin"; echo "$BINDER" >"$D/config"; : >"$M/usr/bin/lxc-start"
+	if linked "home/joe/$path" 2>/dev/null; then
+		result "links of users are not followed: $path" says 1 '^note +not looked at: containers of LXC, as .*/home/joe/.local.* cannot'
+		chown -h $EUID "$M/home/joe/$path"
+		result "one's own are: $path" says 1 'container joe of LXC gets no'
+	else
+		NUMBER=$((NUMBER + 2))
+		echo "ok $((NUMBER - 1)) links of users are not followed: $path # SKIP only root can make one"
+		echo "ok $NUMBER one's own are: $path # SKIP only root can make one"
+	fi
+done
+# ends_soon: whether it does, and with little memory.
+ends_soon() {
+	(ulimit -v 1000000; ASHMEM_CHECK_ROOT=$M timeout 60 "$TMP/ashmem-check" >"$TMP/said" 2>&1) || [[ $? != 124 ]] && grep -q '^verdict' "$TMP/said"
+}
+machine; mkdir -p "$D" "$M/home/joe/.local/share/containers/storage/overlay-containers/x/userdata"
+head -c 1000000 < <(yes '"allow":') | sed '1s/^/androidboot. "destination":"\/dev\/ashmem" /' >"$M/home/joe/.local/share/containers/storage/overlay-containers/x/userdata/config.json"
+head -c 60000000 < <(yes '') >"$D/config"
+result "it ends, however large files of users are" ends_soon
+head -c 1000000 < <(yes 'lxc.include = /usr/share/lxc/x.conf') >"$D/config"; mkdir -p "$M/usr/share/lxc"; head -c 100000 < <(yes binder) >"$M/usr/share/lxc/x.conf"
+result "and however much they include" ends_soon
+machine; D=$M/home/joe/.local/share/lxc/joe; mkdir -p "$D"
 machine; mkdir -p "$M/var/lib/lxc/a"; ln -s /dev/zero "$M/var/lib/lxc/a/config"
 result "devices are not read" eval '(ulimit -v 500000; says 1 "^note +not looked at: containers of LXC, as")'
 rm "$M/var/lib/lxc/a/config"; truncate -s 1G "$M/var/lib/lxc/a/config"
