@@ -190,6 +190,7 @@ put_file() {
 # install_other_files: what this init and this device manager read.
 install_other_files() {
 	put_file "${FILES[2]}"
+	put_file "${FILES[3]}"
 	entry inits "$INIT" loads
 	[[ -z $ENTRY ]] || put_file "${OTHER_FILES[1]}"
 	entry managers "$MANAGER" rule
