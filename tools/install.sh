@@ -58,9 +58,9 @@ usage() {
 		  install-files    install a rule for udev, which makes /dev/ashmem<boot_id>
 		                   beside /dev/ashmem and lets everybody open both; a file that
 		                   has the module loaded at boot; ashmem-check and ashmem-top,
-		                   if they are here
-		  uninstall-files  remove these, and /dev/ashmem<boot_id>; a file in /etc that is
-		                   not as it was installed stays
+		                   if they are here. A file in /etc that is not as it was installed
+		                   stays, and is named
+		  uninstall-files  remove these, and /dev/ashmem<boot_id>; such a file stays
 		  install-writable for systems whose /usr cannot be written to (ostree, SteamOS,
 		                   Flatcar): put the module and ashmem-check into
 		                   $STATE, the rule and a service that loads the
@@ -122,20 +122,33 @@ need_right_to_write() {
 	done
 }
 
-# render FILE: prints it as it is installed with this prefix.
+# render FILE TO: prints it as it is installed with this prefix. In /etc, where administrators
+# have files of their own, a last line tells that it is ours, and not changed since.
 render() {
 	case $1 in
 	*/packaging/*) sed "s|/usr/local/sbin|$PREFIX/sbin|" "$1" ;;
 	*) cat "$1" ;;
 	esac
+	[[ $2 != "$DESTDIR"/etc/* ]] || echo "$MARK$(render "$1" / | sum_of)"
+}
+
+MARK='# As rust_ashmem installed it: '
+
+# sum_of: prints that of its input.
+sum_of() {
+	sha256sum | cut -d ' ' -f 1
 }
 
 # put MODE FILE DIRECTORY [NAME]: copies it there; it comes into sight as a whole. What says
 # where programs are says it of this prefix.
 put() {
 	local to=$3/${4:-${2##*/}}
+	if is_theirs "$to"; then
+		say "note: $to stays, as it is not what this installs. To have that, move it away and do this again."
+		return
+	fi
 	install -D -m "$1" "$2" "$to.new"
-	render "$2" >"$to.new"
+	render "$2" "$to" >"$to.new"
 	mv -fT "$to.new" "$to"
 	say "installed $to"
 }
@@ -267,21 +280,20 @@ installed() {
 		read -r mode from dir <<<"$file"
 		path=$DESTDIR$dir/${from##*/}
 		[[ $path != */init.d/* ]] || path=${path%.openrc}
-		is_theirs "$path" "$from" || echo "$path $(stop_of "$dir")"
+		[[ ! -e $path && ! -L $path ]] || is_theirs "$path" || echo "$path $(stop_of "$dir")"
 	done
 	for path in "$DESTDIR$STATE"/*/rust_ashmem.ko; do
 		[[ ! -e $path ]] || echo "$path /var/lib"
 	done
 }
 
-# is_theirs PATH FILE: whether there is nothing, or, in /etc, something else than what was
-# installed from that.
+# is_theirs PATH: whether there is something in /etc that was not installed, or was changed since.
 is_theirs() {
-	[[ -e $1 || -L $1 ]] || return 0
+	[[ $1 == "$DESTDIR"/etc/* ]] || return 1
+	[[ -e $1 || -L $1 ]] || return 1
 	case $1 in
-	"$DESTDIR$WANTS"/*) is_theirs "$DESTDIR$UNITS/$2" "packaging/$2" ;;
-	"$DESTDIR"/etc/*) ! cmp -s "$1" - <<<"$(render "$TOP/$2")" ;;
-	*) return 1 ;;
+	"$DESTDIR$WANTS"/*) is_theirs "$DESTDIR$UNITS/${1##*/}" || [[ ! -L $1 ]] ;;
+	*) [[ ! -f $1 || -L $1 || $(tail -n 1 "$1" | tr -d '\0') != "$MARK$(sed '$d' "$1" | sum_of)" ]] ;;
 	esac
 }
 
@@ -304,7 +316,7 @@ uninstall_files() {
 	done <<<"$(installed | sort -u)"
 	for path in "$DESTDIR"/etc/{udev/rules.d/60-rust_ashmem.rules,modules-load.d/rust_ashmem.conf} \
 		"$DESTDIR"/etc/init.d/rust_ashmem "$DESTDIR$UNITS/rust_ashmem.service"; do
-		[[ ! -e $path ]] || say "note: $path stays, as it is not what this installs."
+		[[ ! -e $path && ! -L $path ]] || say "note: $path stays, as it is not what this installs."
 	done
 	drop_line "$DESTDIR/etc/mdev.conf" "$(node_line)"
 	if is_here && { is_loaded || [[ ! -e /sys/class/misc/ashmem ]]; }; then
@@ -437,8 +449,10 @@ install_writable() {
 	[[ -n $DESTDIR || ! -e /sys/fs/selinux/enforce ]] || chcon -t modules_object_t "$to/rust_ashmem.ko" ||
 		say "note: SELinux may keep it from being loaded, as its type cannot be set."
 	for file in "${WRITABLE_FILES[@]}"; do put_file "$file"; done
-	mkdir -p "$DESTDIR$WANTS"
-	ln -sfn ../rust_ashmem.service "$DESTDIR$WANTS/rust_ashmem.service"
+	if ! is_theirs "$DESTDIR$UNITS/rust_ashmem.service"; then
+		mkdir -p "$DESTDIR$WANTS"
+		ln -sfn ../rust_ashmem.service "$DESTDIR$WANTS/rust_ashmem.service"
+	fi
 	[[ -n $DESTDIR || ! -d /run/systemd/system ]] || systemctl daemon-reload
 	tell_udev
 	say "It will be loaded when Linux $RELEASE boots; to load it now: sudo insmod $STATE/$RELEASE/rust_ashmem.ko" \

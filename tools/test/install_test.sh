@@ -90,7 +90,7 @@ spaces() {
 }
 
 kernel
-echo "1..47"
+echo "1..53"
 result "make install puts all below DESTDIR" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 result "everybody may read it" modes
@@ -184,6 +184,39 @@ hand_made() {
 }
 result "uninstall-files keeps what was made by hand in /etc" hand_made uninstall-files
 result "and so does uninstall" hand_made uninstall
+# keeps TARGET...: whether what was made by hand in /etc is not written over, and said to stay.
+keeps() {
+	kernel
+	install -D -m 600 /dev/stdin "$ROOT/$ETC_RULE" <<<'# by hand'
+	install -D /dev/null "$ROOT/$ETC_LOAD"
+	mkdir -p "$ROOT/etc/systemd/system"
+	ln -s /dev/null "$ROOT/etc/systemd/system/rust_ashmem.service"
+	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev "$@" && [[ $(<"$ROOT/$ETC_RULE") == '# by hand' && ! -s $ROOT/$ETC_LOAD &&
+		$(stat -c %a "$ROOT/$ETC_RULE") == 600 && $(readlink "$ROOT/etc/systemd/system/rust_ashmem.service") == /dev/null ]] &&
+		grep -q "note: $ROOT/$ETC_RULE stays, as it is not what this installs. To have that, move it away" "$TMP/said" &&
+		installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev uninstall && has "$ROOT" "$ETC_RULE" "$ETC_LOAD" &&
+		[[ -L $ROOT/etc/systemd/system/rust_ashmem.service ]] && grep -q "rust_ashmem.service stays" "$TMP/said"
+}
+result "install keeps what was made by hand in /etc" keeps install
+result "install-writable, too" keeps install-writable
+# changed COMMAND...: whether an installed file stays at uninstall, once this changed it.
+changed() {
+	kernel
+	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files && "$@" "$ROOT/$ETC_RULE" &&
+		installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files uninstall-files && has "$ROOT" "$ETC_RULE"
+}
+result "what was installed and then changed stays" changed sed -i 1d
+result "and so does what got another line" changed sed -i '$a#'
+upgraded() {
+	kernel
+	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files
+	{ echo '# of an older version'; printf '# As rust_ashmem installed it: %s\n' "$(echo '# of an older version' | sha256sum | cut -d ' ' -f 1)"; } >"$ROOT/$ETC_RULE"
+	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files && grep -q ^SUBSYSTEM "$ROOT/$ETC_RULE" &&
+		installs DESTDIR="$ROOT" uninstall-files && [[ -z $(find "$ROOT" -mindepth 1) ]]
+}
+result "what an older version installed is replaced" upgraded
+result "ashmem-top comes with ashmem-check wherever" eval 'kernel; installs DESTDIR="$ROOT" INIT=busybox MANAGER=none install-files &&
+	[[ -x $ROOT/usr/local/bin/ashmem-top && -x $ROOT/usr/local/bin/ashmem-check ]]'
 linked() {
 	kernel
 	install -D -m 600 /dev/stdin "$ROOT/config/mdev" <<<'.* root:root 0660'
