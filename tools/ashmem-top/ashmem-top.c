@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,30 +63,18 @@ static struct region *add_region(void)
 	return &regions[count++];
 }
 
-/* As the driver does in debugfs: any other byte, and a backslash, in octal. */
-static void escape(char *to, size_t room, const char *from)
+/* Printable ASCII as it is, but for what is in @others; any other byte in octal. */
+static void escape(char *to, size_t room, const char *from, const char *others)
 {
 	for (; *from && room > 4; from++) {
 		unsigned char byte = *from;
-		int len = byte >= ' ' && byte <= '~' && byte != '\\' ?
-			snprintf(to, room, "%c", byte) : snprintf(to, room, "\\%03o", byte);
+		bool is_plain = byte >= ' ' && byte <= '~' && !strchr(others, byte);
+		int len = snprintf(to, room, is_plain ? "%c" : "\\%03o", byte);
 
 		to += len;
 		room -= len;
 	}
 	*to = '\0';
-}
-
-/* The driver has escaped it; whatever else may be there must not move the cursor. */
-static void copy_name(char *to, size_t room, const char *from)
-{
-	size_t len = strcspn(from, "\n");
-
-	if (len >= room)
-		len = room - 1;
-	for (size_t i = 0; i < len; i++)
-		to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
-	to[len] = '\0';
 }
 
 /* A region may have any size, whether there is memory for it or not. */
@@ -111,6 +100,30 @@ static FILE *open_file(const char *path)
 	return fopen(whole, "re");
 }
 
+/* Reads a file of /proc that is one word: without its newline, and without any other. */
+static void read_word(const char *path, char *to, size_t room)
+{
+	FILE *file = open_file(path);
+	char text[256] = "";
+	size_t len;
+
+	if (file) {
+		len = fread(text, 1, sizeof(text) - 1, file);
+		if (len && text[len - 1] == '\n')
+			text[len - 1] = '\0';
+		fclose(file);
+	}
+	escape(to, room, *text ? text : "-", " \\");
+}
+
+/* The driver has escaped all else; whatever may be there must not move the cursor. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 /* Reads what root sees; false if it is not there or may not be read. */
 static bool read_debugfs(void)
 {
@@ -126,6 +139,8 @@ static bool read_debugfs(void)
 		char uid[16];
 		int end = 0;
 
+		line[strcspn(line, "\n")] = '\0';
+		make_printable(line);
 		if (sscanf(line, "%llu %ld %15s %79s %lld %lld %lld %lld %lld %7s %15s%n",
 			   &region.inode, &region.pid, uid, region.command, &region.size,
 			   &region.resident, &region.unpinned, &region.purged, &region.ranges,
@@ -137,7 +152,6 @@ static bool read_debugfs(void)
 		region.purged = times(region.purged, page);
 		if (line[end] == ' ')
 			end++;
-		line[strcspn(line, "\n")] = '\0';
 		snprintf(region.name, sizeof(region.name), "%s", line + end);
 		*add_region() = region;
 	}
@@ -146,20 +160,35 @@ static bool read_debugfs(void)
 	return true;
 }
 
-static bool is_known(unsigned long long inode)
+/* Orders by memory, and what has the same by process. */
+static int compare_memory(const void *left, const void *right)
 {
-	for (size_t i = 0; i < count; i++)
-		if (inode && regions[i].inode == inode)
-			return true;
-	return false;
+	const struct region *a = left, *b = right;
+
+	if (a->inode != b->inode)
+		return a->inode < b->inode ? -1 : 1;
+	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
-/* Adds the region of a descriptor, unless another descriptor had it already. */
+/* Leaves each region to the first process that has it. What has no memory has no number. */
+static void drop_repeated(void)
+{
+	size_t kept = 0;
+
+	qsort(regions, count, sizeof(*regions), compare_memory);
+	for (size_t i = 0; i < count; i++)
+		if (!i || !regions[i].inode || regions[i].inode != regions[kept - 1].inode)
+			regions[kept++] = regions[i];
+	count = kept;
+}
+
+/* Adds the region of a descriptor. */
 static void add_descriptor(const char *pid, const char *fd, long long uid)
 {
 	struct region region = {
 		.pid = atol(pid),
 		.uid = uid,
+		.size = UNKNOWN,
 		.resident = UNKNOWN,
 		.ranges = UNKNOWN,
 	};
@@ -179,37 +208,32 @@ static void add_descriptor(const char *pid, const char *fd, long long uid)
 			region.unpinned = times(region.unpinned, 1024);
 		if (sscanf(line, "purged: %lld kB", &region.purged) == 1)
 			region.purged = times(region.purged, 1024);
+		/* Newlines are \012 already, so backslashes stay. */
 		if (!strncmp(line, "name:\t", 6))
-			copy_name(region.name, sizeof(region.name), line + 6);
+			escape(region.name, sizeof(region.name), line + 6, "");
 	}
 	free(line);
 	fclose(file);
-	if (is_known(region.inode))
+	/* The process has ended, or has something else behind this number by now. */
+	if (region.size == UNKNOWN)
 		return;
 	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
-	file = open_file(path);
-	if (file) {
-		char command[64] = "";
-
-		if (fgets(command, sizeof(command), file))
-			command[strcspn(command, "\n")] = '\0';
-		escape(region.command, sizeof(region.command), command);
-		fclose(file);
-	}
+	read_word(path, region.command, sizeof(region.command));
 	*add_region() = region;
 }
 
 static bool is_ashmem(const char *path)
 {
-	char target[64];
+	char target[80], *rest = target + 11;
 	ssize_t len = readlink(path, target, sizeof(target) - 1);
 
 	if (len < 0)
 		return false;
 	target[len] = '\0';
+	if (strncmp(target, "/dev/ashmem", 11))
+		return false;
 	/* Android's second node has the number of the boot behind its name. */
-	return !strcmp(target, "/dev/ashmem") ||
-	       (!strncmp(target, "/dev/ashmem", 11) && isxdigit((unsigned char)target[11]));
+	return !*rest || !strcmp(rest, " (deleted)") || isxdigit((unsigned char)*rest);
 }
 
 /* Reads what the caller may see of the descriptors of all processes. */
@@ -219,6 +243,7 @@ static void read_proc(void)
 	char path[4600];
 	DIR *processes, *fds;
 	struct stat status;
+	long long uid;
 
 	snprintf(path, sizeof(path), "%s/proc", root);
 	processes = opendir(path);
@@ -232,17 +257,17 @@ static void read_proc(void)
 		fds = opendir(path);
 		if (!fds)
 			continue;
-		if (stat(path, &status))
-			status.st_uid = -1;
+		uid = stat(path, &status) ? UNKNOWN : status.st_uid;
 		while ((fd = readdir(fds))) {
 			snprintf(path, sizeof(path), "%s/proc/%s/fd/%s", root, process->d_name,
 				 fd->d_name);
 			if (is_ashmem(path))
-				add_descriptor(process->d_name, fd->d_name, status.st_uid);
+				add_descriptor(process->d_name, fd->d_name, uid);
 		}
 		closedir(fds);
 	}
 	closedir(processes);
+	drop_repeated();
 }
 
 static enum source read_regions(void)
@@ -328,27 +353,63 @@ static const char *human(long long bytes)
 /* The name of a user, if it is a local one; that takes no library of the system's. */
 static const char *user_of(long long uid)
 {
+	static long long last = UNKNOWN;
 	const struct passwd *user;
 	static char text[33];
 	FILE *users;
 
 	if (uid == UNKNOWN)
 		return "-";
+	if (uid == last)
+		return text;
+	last = uid;
 	users = open_file("/etc/passwd");
 	snprintf(text, sizeof(text), "%lld", uid);
 	while (users && (user = fgetpwent(users)))
 		if (user->pw_uid == uid)
-			escape(text, sizeof(text), user->pw_name);
+			escape(text, sizeof(text), user->pw_name, " \\");
 	if (users)
 		fclose(users);
 	return text;
 }
 
+/* Prints as much of a line as there are columns for; 0 are any number. */
+static void print_line(int columns, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void print_line(int columns, const char *format, ...)
+{
+	char line[2048];
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (columns && len > columns)
+		len = columns;
+	while (len > 0 && line[len - 1] == ' ')
+		len--;
+	printf("%.*s\n", len, line);
+}
+
+static void print_region(const struct region *region, int columns)
+{
+	char ranges[24] = "-";
+
+	if (region->ranges != UNKNOWN)
+		snprintf(ranges, sizeof(ranges), "%lld", region->ranges);
+	print_line(columns, "%7ld %-8.8s %-15.15s %5s %5s %5s %5s %5s %s", region->pid,
+		   user_of(region->uid), region->command, human(region->size),
+		   human(region->resident), human(region->unpinned), human(region->purged),
+		   ranges, region->name);
+}
+
+/* Of a terminal, the last line is the cursor's; 0 are any number of lines or columns. */
 static void print_table(enum source source, int lines, int columns)
 {
 	long long size = 0, unpinned = 0, purged = 0;
 	long long resident = source == PROC ? UNKNOWN : 0;
-	int shown = 0, used;
+	size_t room = lines > 3 ? lines - 3 : 0;
 
 	for (size_t i = 0; i < count; i++) {
 		size = plus(size, regions[i].size);
@@ -357,35 +418,19 @@ static void print_table(enum source source, int lines, int columns)
 		if (source != PROC)
 			resident = plus(resident, regions[i].resident);
 	}
-	printf("%zu region%s: size %s, resident %s, unpinned %s, purged %s; by %s\n", count,
-	       count == 1 ? "" : "s", human(size), human(resident), human(unpinned), human(purged),
-	       key);
-	used = 3;
+	print_line(columns, "%zu region%s: size %s, resident %s, unpinned %s, purged %s; by %s",
+		   count, count == 1 ? "" : "s", human(size), human(resident), human(unpinned),
+		   human(purged), key);
 	if (source == PROC) {
-		puts(geteuid() ? "Not root: only regions that processes of yours have open."
-			       : "No debugfs: what /proc/*/fdinfo tells, by the first process.");
-		used++;
+		print_line(columns, geteuid() ?
+			   "Not root: only regions that processes of yours have open." :
+			   "No debugfs: what /proc/*/fdinfo tells, by the first process.");
+		room -= room > 0;
 	}
-	printf("%7s %-8s %-15s %5s %5s %5s %5s %5s %s\n", "PID", "USER", "COMMAND", "SIZE", "RES",
-	       "UNPIN", "PURGE", "RANGE", "NAME");
-	for (size_t i = 0; i < count && (!lines || used + shown < lines); i++, shown++) {
-		const struct region *region = &regions[i];
-		char ranges[24] = "-", *line, *to;
-
-		if (region->ranges != UNKNOWN)
-			snprintf(ranges, sizeof(ranges), "%lld", region->ranges);
-		if (asprintf(&line, "%7ld %-8.8s %-15.15s %5s %5s %5s %5s %5s %s", region->pid,
-			     user_of(region->uid), region->command, human(region->size),
-			     human(region->resident), human(region->unpinned),
-			     human(region->purged), ranges, region->name) < 0)
-			fail("out of memory", "");
-		if (columns && strlen(line) > (size_t)columns)
-			line[columns] = '\0';
-		for (to = line + strlen(line); to > line && to[-1] == ' '; to--)
-			to[-1] = '\0';
-		puts(line);
-		free(line);
-	}
+	print_line(columns, "%7s %-8s %-15s %5s %5s %5s %5s %5s %s", "PID", "USER", "COMMAND",
+		   "SIZE", "RES", "UNPIN", "PURGE", "RANGE", "NAME");
+	for (size_t i = 0; i < count && (!lines || i < room); i++)
+		print_region(&regions[i], columns);
 }
 
 static void print_text(const char *name, const char *text)
@@ -432,34 +477,50 @@ static void print_json(enum source source)
 	puts("\n]}");
 }
 
-static void end(int signal)
+/* Ends the wait for a key: after most signals all is over, after others it is drawn anew. */
+static void wake(int signal)
 {
-	(void)signal;
-	was_told_to_end = true;
+	if (signal != SIGWINCH && signal != SIGCONT)
+		was_told_to_end = true;
+}
+
+/* Has signals come while a key is awaited, and at no other time; sets which then may. */
+static void hold_signals(sigset_t *awaited)
+{
+	static const int signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT };
+	struct sigaction action = { .sa_handler = wake };
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		sigaddset(&held, signals[i]);
+		sigaction(signals[i], &action, NULL);
+	}
+	sigprocmask(SIG_BLOCK, &held, awaited);
 }
 
 /* Shows the table until q is typed or a signal comes. */
-static void watch(int seconds)
+static void watch(long seconds)
 {
 	bool is_plain = !getenv("TERM") || !strcmp(getenv("TERM"), "dumb");
+	const struct timespec delay = { .tv_sec = seconds };
 	struct termios before, raw;
 	bool has_keys = !tcgetattr(STDIN_FILENO, &before);
-	struct sigaction action = { .sa_handler = end };
+	sigset_t awaited;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	if (has_keys) {
-		raw = before;
-		raw.c_lflag &= ~(ICANON | ECHO);
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	}
+	hold_signals(&awaited);
 	while (!was_told_to_end) {
 		struct pollfd keyboard = { .fd = has_keys ? STDIN_FILENO : -1, .events = POLLIN };
 		struct winsize window = { 0 };
 		enum source source = read_regions();
 		char typed;
 
+		if (has_keys) {
+			/* A shell that stopped and continued it may have changed that. */
+			raw = before;
+			raw.c_lflag &= ~(ICANON | ECHO);
+			tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+		}
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
 		qsort(regions, count, sizeof(*regions), compare);
 		if (!is_plain)
@@ -469,7 +530,7 @@ static void watch(int seconds)
 			puts("");
 		if (fflush(stdout))
 			break;
-		if (poll(&keyboard, 1, seconds * 1000) > 0 &&
+		if (ppoll(&keyboard, 1, &delay, &awaited) > 0 &&
 		    (read(STDIN_FILENO, &typed, 1) != 1 || typed == 'q'))
 			break;
 	}
@@ -495,7 +556,8 @@ static void usage(FILE *to)
 	      "      --json           print an object once, with sizes in bytes\n"
 	      "      --help, --version\n"
 	      "\n"
-	      "q ends it. Bytes of names that cannot be printed are shown in octal: \\012.\n", to);
+	      "q ends it, any other key draws it anew. Bytes of names that cannot be printed are\n"
+	      "shown in octal: \\012.\n", to);
 }
 
 static int refuse(const char *text, const char *what)
@@ -516,7 +578,9 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	bool once = !isatty(STDOUT_FILENO), json = false;
-	int option, delay = 2;
+	char *rest;
+	long delay = 2;
+	int option;
 	enum source source;
 	size_t i;
 
@@ -533,8 +597,8 @@ int main(int argc, char **argv)
 				return refuse(optarg, "no key; --help lists them");
 			break;
 		case 'd':
-			delay = atoi(optarg);
-			if (delay < 1 || delay > 3600)
+			delay = strtol(optarg, &rest, 10);
+			if (*rest || delay < 1 || delay > 3600)
 				return refuse(optarg, "no delay of 1 to 3600 seconds");
 			break;
 		case 'j':

@@ -60,33 +60,81 @@ regions = {r["pid"]: r for r in said["regions"]}
 assert eval(sys.argv[2]), said' "$TMP/said" "$1" 2>>"$TMP/said"
 }
 
-# terminal EXPRESSION ARGUMENT...: whether that is true of the status and of what it says in
-# a terminal of 80 columns and 6 lines, in which q is typed once something is there.
+# terminal EXPRESSION ARGUMENT...: whether that is true of the status, of what it says in a
+# terminal of SIZE, 6 lines and 80 columns if not set, and of the last picture's lines. After
+# each picture comes one of the steps in NEXT, if it is set, and at last q is typed.
 terminal() {
 	ASHMEM_TOP_ROOT=$M python3 - "$TMP/ashmem-top" "$@" >"$TMP/said" 2>&1 <<-'END'
-		import fcntl, os, pty, struct, sys, termios
+		import fcntl, os, pty, signal, struct, sys, termios
+
+		def resize(lines, columns):
+		    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+		def press(key):
+		    os.write(fd, key)
+
+		def send(name):
+		    os.kill(pid, name)
+
+		# Whoever waits for ever fails.
+		signal.alarm(60)
 		pid, fd = pty.fork()
 		if pid == 0:
-		    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 80, 0, 0))
+		    fd = 0
+		    resize(*map(int, os.environ.get("SIZE", "6 80").split()))
 		    os.execv(sys.argv[1], sys.argv[1:2] + sys.argv[3:])
-		said, typed = "", False
+		steps = [step for step in os.environ.get("NEXT", "").split(";") if step] + ["press(b'q')"]
+		said, drawn = "", 0
 		try:
 		    while True:
 		        said += os.read(fd, 65536).decode()
-		        if not typed and "NAME" in said:
-		            typed = True
-		            os.write(fd, b"q")
+		        if steps and said.count(" PID ") > drawn:
+		            drawn = said.count(" PID ")
+		            exec(steps.pop(0))
 		except OSError:
 		    pass
 		status = os.waitpid(pid, 0)[1]
+		echoes = bool(termios.tcgetattr(fd)[3] & termios.ECHO)
 		lines = said.replace("\r", "").split("\033[2J")[-1].splitlines()
-		print(said)
-		assert eval(sys.argv[2])
+		print(said.replace("\033", "\\033"))
+		assert eval(sys.argv[2]), status
+	END
+}
+
+# fits LINES COLUMNS: prints an expression, whether the last picture does.
+fits() {
+	echo "len(lines) < $1 and all(len(line) <= $2 for line in lines)"
+}
+
+# filled LINES COLUMNS: prints an expression, whether it does so to the last line and column.
+filled() {
+	echo "len(lines) == $1 - 1 and max(map(len, lines)) == $2"
+}
+
+# many COUNT: a machine with so many regions.
+many() {
+	machine
+	awk -v count="$1" 'BEGIN {
+		for (i = 1; i <= count; i++)
+			print i, 100 + i % 50, 1000, "app", 4096 * i, i, 0, 0, 0, "rwx", "mapped", "region", i
+	}' >>"$M/sys/kernel/debug/ashmem/regions"
+}
+
+# closed_early ACTION: what it does if who reads its output does not stay, with that action
+# for SIGPIPE. Prints the status.
+closed_early() {
+	ASHMEM_TOP_ROOT=$M python3 - "$TMP/ashmem-top" "$1" 2>"$TMP/said" <<-'END'
+		import os, signal, subprocess, sys
+		out, into = os.pipe()
+		os.close(out)
+		def prepare():
+		    signal.signal(signal.SIGPIPE, getattr(signal, sys.argv[2]))
+		print(subprocess.run(sys.argv[1:2], stdout=into, preexec_fn=prepare).returncode)
 	END
 }
 
 make -s -C "$TOP/tools/ashmem-top" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
-echo 1..19
+echo 1..45
 machine
 result "the largest in memory comes first" order resident 102 103 101
 result "a key of sizes sorts downwards" order unpinned 103 102 101
@@ -102,7 +150,7 @@ regions[102]["unpinned"], regions[102]["name"]) == (3 * 4096, "with \"two\"\\012
 result "a process that is gone has no user" json '(regions[102]["uid"], regions[103]["uid"]) == (1001, None)'
 result "what is too large for a number is the largest" json 'regions[103]["unpinned"] in (2**63 - 4096, 2**63 - 1)'
 result "in a terminal the table fits, and q ends it" terminal \
-	'status == 0 and "\033[H" in said and len(lines) <= 6 and all(len(line) <= 80 for line in lines)'
+	"status == 0 and '\033[H' in said and $(fits 6 80) and echoes"
 result "in a plain terminal there are no controls" env TERM=dumb bash -c \
 	"$(declare -f terminal); M='$M' TMP='$TMP'; terminal 'status == 0 and chr(27) not in said'"
 result "in a terminal it can print once" terminal 'status == 0 and "\033" not in said' -o
@@ -115,4 +163,64 @@ result "a full disk is an error" eval '! ASHMEM_TOP_ROOT=$M "$TMP/ashmem-top" -o
 processes
 process 13 3 'inode:\t9' 'name:\ttwo\\012lines' 'size:\t4096'
 result "a name is escaped once" json '[r["name"] for r in said["regions"] if r["pid"] == 13] == ["two\\012lines"]'
+result "a number with something behind it is no delay" eval '! top -d 2x && grep -q "is no delay" "$TMP/said"'
+result "a number that is too large is no delay" eval \
+	'! top -d 18446744073709551617 && grep -q "is no delay" "$TMP/said"'
+
+processes
+process 13 3 'inode:\t9' 'name:\ta \x1b[2J\xc3\xa4\x7f\t"\\z' 'size:\t4096'
+printf 'a b\n\x1b[2J\xff\\\n' >"$M/proc/13/comm"
+process 14 3 'inode:\t10' 'size:\t4096'
+echo >"$M/proc/14/comm"
+hostile='{r["pid"]: (r["name"], r["command"]) for r in said["regions"]}'
+result "bytes of names that cannot be printed are octal" json \
+	"$hostile"'[13][0] == "a \\033[2J\\303\\244\\177\\011\"\\z"'
+result "so are those of a command, and its spaces" json \
+	"$hostile"'[13][1] == "a\\040b\\012\\033[2J\\377\\134"'
+result "a command without a name is a column, too" json "$hostile"'[14][1] == "-"'
+result "the table has no such bytes" eval 'top && ! LC_ALL=C grep -q "[^ -~]" "$TMP/said"'
+printf '7 101 0 a\x1b[2J 4096 1 0 0 0 r-- mapped b\x1b[2J\xff\n' >"$TMP/regions"
+machine
+cat "$TMP/regions" >>"$M/sys/kernel/debug/ashmem/regions"
+result "nor has it what debugfs should not have said" eval 'top && ! LC_ALL=C grep -q "[^ -~]" "$TMP/said"'
+result "and what it makes of that is JSON" json 'len(said["regions"]) == 4'
+
+processes
+process 13 3
+mkdir -p "$M/proc/14/fd"
+ln -s /dev/ashmem "$M/proc/14/fd/3"
+process 15 3 'pos:\t0' 'flags:\t02'
+mkdir -p "$M/proc/16"
+touch "$M/proc/16/fd"
+result "descriptors that are gone or something else are no regions" json 'len(said["regions"]) == 2'
+process 17 3 'inode:\t11' 'size:\t4096'
+ln -sf '/dev/ashmem (deleted)' "$M/proc/17/fd/3"
+result "a region stays if the node was removed" json '17 in regions'
+process 2 3 'inode:\t5' 'size:\t8192'
+process 3 3 'inode:\t11' 'size:\t4096'
+result "a region is the first process's that has it" json 'sorted(regions) == [2, 3, 12]'
+rm -r "$M/proc"
+result "without /proc it says so" eval '! top && grep -q "/proc is not mounted" "$TMP/said"'
+
+many 10000
+result "ten thousand regions are all shown" eval \
+	'top && [[ $(wc -l <"$TMP/said") == 10005 ]] && grep -q "^10003 regions: .* resident 191G," "$TMP/said"'
+result "a terminal shows as many as it has lines for" terminal "status == 0 and $(fits 6 80)"
+result "a narrow one is not too narrow" eval 'SIZE="5 20" terminal "status == 0 and $(filled 5 20)"'
+result "one of two lines is enough" eval 'SIZE="2 9" terminal "status == 0 and len(lines) == 2"'
+result "a terminal that grows is filled at once" eval \
+	'NEXT="resize(30, 100)" terminal "status == 0 and len(lines) == 29" -d 3600'
+result "one that shrinks is not overrun" eval \
+	'NEXT="resize(5, 30)" terminal "status == 0 and $(filled 5 30)" -d 3600'
+result "any other key draws anew" eval 'NEXT="press(b\"x\")" terminal "status == 0 and drawn == 2" -d 3600'
+for name in INT QUIT TERM HUP; do
+	result "SIG$name ends it, and the terminal is as before" eval \
+		'NEXT="send(signal.SIG'$name')" terminal "status == 0 and drawn == 1 and echoes" -d 3600'
+done
+result "it is continued where it was stopped" eval \
+	'NEXT="send(signal.SIGSTOP), os.waitpid(pid, os.WUNTRACED), send(signal.SIGCONT)" terminal \
+		"status == 0 and drawn == 2 and echoes" -d 3600'
+result "who closes the pipe ends it silently" eval '[[ $(closed_early SIG_DFL) == -13 && ! -s $TMP/said ]]'
+result "or is told to, where a signal is ignored" eval \
+	'[[ $(closed_early SIG_IGN) == 1 ]] && grep -q "cannot write" "$TMP/said"'
 exit $BAD
