@@ -4,6 +4,7 @@
 #include "reclaim.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #define ROOT	"/sys/kernel/debug/ashmem"
 #define ROOM	(8 << 20)
@@ -313,6 +314,24 @@ TEST_F(debugfs, stats_tell_of_purges_by_hand)
 	EXPECT_EQ(hand + 8, stat_of("purged_for_hand"));
 }
 
+TEST_F(debugfs, no_address_is_shown)
+{
+	char path[64];
+	const char *const files[] = { path, ROOT "/stats", ROOT "/regions" };
+
+	ASSERT_EQ(0, set_name(self->fd, "a name"));
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
+	ASSERT_EQ(0, unpin(self->fd, 0, 3));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->fd);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		ASSERT_LT(0, read_text(AT_FDCWD, files[i], self->text, ROOM));
+		EXPECT_FALSE(has_address(self->text)) {
+			TH_LOG("%s: %s", files[i], self->text);
+		}
+	}
+}
+
 #define MANY	1000
 
 TEST_F(debugfs, many_regions_are_all_there)
@@ -404,38 +423,103 @@ TEST_F(debugfs, regions_come_and_go_from_line_to_line)
 	close(fds[MANY - 1]);
 }
 
+/* Regions that stay, half of them older than all that come and go, half younger than some. */
+#define STEADY	32
+
+/* How often regions came and went in the other process. */
+static size_t *turns;
+
 /* Opens, unpins and closes a region; the last ones stay open. */
 static void churn(int unused)
 {
-	static int fds[MANY / 4];
-	static size_t rounds;
-	size_t i = rounds++ % ARRAY_SIZE(fds);
+	static int fds[MANY];
+	size_t i = *turns % ARRAY_SIZE(fds);
 
-	if (rounds > ARRAY_SIZE(fds))
+	if (*turns >= ARRAY_SIZE(fds))
 		close(fds[i]);
 	fds[i] = area_create(page_size());
 	if (fds[i] < 0 || try_map(fds[i], 1, PROT_READ, MAP_SHARED) || unpin(fds[i], 0, 0))
 		_exit(1);
 	if (i % 64 == 63)
 		purge_all(fds[i]);
+	__atomic_fetch_add(turns, 1, __ATOMIC_RELAXED);
+}
+
+static bool wait_for_turns(size_t count, pid_t child)
+{
+	while (__atomic_load_n(turns, __ATOMIC_RELAXED) < count) {
+		if (waitpid(child, NULL, WNOHANG))
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+/* Whether a text has each of the steady regions once. */
+static bool has_steady(const char *text, size_t first)
+{
+	size_t seen[STEADY] = {};
+	struct region region;
+
+	while ((text = strchr(text, '\n')) && *++text) {
+		if (!parse(text, &region))
+			return false;
+		if (region.pid == getpid() && region.size - first < STEADY)
+			seen[region.size - first]++;
+	}
+	for (size_t i = 0; i < STEADY; i++)
+		if (seen[i] != 1)
+			return false;
+	return true;
 }
 
 TEST_F_TIMEOUT(debugfs, reading_does_not_mind_what_happens_meanwhile, 180)
 {
 	long long last = stat_of("unpinned_so_far");
-	pid_t child = keep_doing(churn, -EBADF);
-	struct region region;
+	size_t reads = 0, first = SIZE;
+	int fds[STEADY], file;
+	struct rlimit limit;
+	pid_t child;
 
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = limit.rlim_max;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	if (limit.rlim_cur < MANY + 2 * STEADY)
+		SKIP(return, "too few descriptors");
+	turns = mmap(NULL, self->page, PROT_RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, turns);
+	for (int i = 0; i < STEADY / 2; i++) {
+		fds[i] = area_create(first + i);
+		ASSERT_LE(0, fds[i]);
+	}
+	child = keep_doing(churn, -EBADF);
 	ASSERT_LT(0, child);
-	for (int i = 0; i < 200; i++) {
+	for (int i = STEADY / 2; i < STEADY; i++) {
+		ASSERT_TRUE(wait_for_turns(i * MANY / STEADY, child));
+		fds[i] = area_create(first + i);
+		ASSERT_LE(0, fds[i]);
+	}
+	ASSERT_TRUE(wait_for_turns(MANY, child));
+	/* Until each region that was there has gone, and the one that came for it. */
+	while (reads < 10 || *turns < 3 * MANY) {
 		long long now = stat_of("unpinned_so_far");
 
 		/* It only grows, even while regions go. */
 		ASSERT_LE(last, now);
 		last = now;
-		ASSERT_NE((size_t)-1, find(self->text, SIZE, &region));
+		file = open(ROOT "/regions", O_RDONLY | O_CLOEXEC);
+		ASSERT_LE(0, file);
+		ASSERT_LT(0, read_rest(file, self->text));
+		close(file);
+		ASSERT_TRUE(has_steady(self->text, first));
+		ASSERT_EQ(0, waitpid(child, NULL, WNOHANG));
+		reads++;
 	}
 	EXPECT_TRUE(stop_doing(child));
+	TH_LOG("%zu reads, %zu regions came", reads, *turns);
+	for (int i = 0; i < STEADY; i++)
+		close(fds[i]);
+	munmap(turns, self->page);
 }
 
 TEST_HARNESS_MAIN

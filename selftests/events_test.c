@@ -245,6 +245,48 @@ TEST_F(events, scan_by_hand_is_told)
 	ASSERT_LT(strstr(text, purge), strstr(text, " purged=8 left_out=0\n"));
 }
 
+/* What the first scan found memory to be, if it is a word that is documented. */
+static const char *mood_of(const char *text)
+{
+	static const char *const moods[] = { "plenty", "calm", "short", "none" };
+	const char *found = strstr(text, " mood=");
+
+	for (size_t i = 0; found && i < ARRAY_SIZE(moods); i++) {
+		size_t len = strlen(moods[i]);
+
+		if (!strncmp(found + strlen(" mood="), moods[i], len) &&
+		    found[strlen(" mood=") + len] == '\n')
+			return moods[i];
+	}
+	return "no word";
+}
+
+TEST_F(events, scan_tells_where_and_how_much)
+{
+	int shrinker = shrinker_or_skip();
+	struct place place;
+	char expected[512];
+	const char *text;
+
+	if (shrinker < 0)
+		return;
+	ASSERT_EQ(0, set_size(self->fd, 16 * self->page));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 16));
+	ASSERT_EQ(0, unpin(self->fd, 4, 8));
+	ASSERT_EQ(8, shrinker_count_at(shrinker, ANY_CGROUP, &place));
+	recorded(self->buffer);
+	ASSERT_EQ(0, shrinker_scan(shrinker, &place, 5));
+	text = recorded(self->buffer);
+	snprintf(expected, sizeof(expected),
+		 "scan_begin: cgroup=%llu node=%d wanted=5 why=hand mood=%s\n"
+		 "purge: inode=%llu first=4 pages=8 why=hand\n"
+		 "scan_end: cgroup=%llu node=%d purged=8 left_out=0\n",
+		 place.cgroup, place.node, mood_of(text), inode_of(self->fd),
+		 place.cgroup, place.node);
+	EXPECT_STREQ(expected, text);
+	close(shrinker);
+}
+
 TEST_F(events, limit_of_a_cgroup_is_told)
 {
 	unsigned long long id;
@@ -270,6 +312,45 @@ TEST_F(events, limit_of_a_cgroup_is_told)
 	snprintf(expected, sizeof(expected), "scan_begin: cgroup=%llu node=", id);
 	EXPECT_LE(1, count(text, expected));
 	cgroups_close(&cgroups);
+}
+
+/* What looks like an address would be seen if it were there. */
+TEST_F(events, addresses_are_recognized)
+{
+	EXPECT_FALSE(has_address("pin: inode=18446744073709 first=0 pages=4294967295\n"));
+	EXPECT_FALSE(has_address("size=9223372036854775807 name=deadbeef\n"));
+	EXPECT_TRUE(has_address("inode=ffff888003a41c00 first=1\n"));
+	EXPECT_TRUE(has_address("inode=00000000c0ffee12\n"));
+	EXPECT_TRUE(has_address("inode=0xc0ffee\n"));
+	EXPECT_TRUE(has_address("inode=18446612682131119104\n"));
+}
+
+TEST_F(events, no_address_is_told)
+{
+	static const char *const names[] = {
+		"map: ", "unpin: ", "purge: ", "pin: ", "scan_begin: ", "scan_end: ", "close: ",
+	};
+	const char *text;
+
+	ASSERT_EQ(0, set_size(self->fd, 16 * self->page));
+	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 16));
+	if (!purge_or_skip(self->fd))
+		return;
+	ASSERT_EQ(0, unpin(self->fd, 0, 0));
+	if (write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "2"))
+		SKIP(return, "/proc/sys/vm/drop_caches cannot be written");
+	ASSERT_EQ(1, pin(self->fd, 0, 0));
+	ASSERT_EQ(0, close(self->fd));
+	self->fd = -EBADF;
+	text = recorded(self->buffer);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		EXPECT_LE(1, count(text, names[i])) {
+			TH_LOG("%s is missing", names[i]);
+		}
+	}
+	EXPECT_FALSE(has_address(text)) {
+		TH_LOG("%s", text);
+	}
 }
 
 TEST_F(events, switched_off_nothing_is_told)

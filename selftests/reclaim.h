@@ -100,6 +100,25 @@ static inline long long memory_pages(const char *word)
 	return read_stat(AT_FDCWD, "/proc/meminfo", word) * 1024 / (long long)page_size();
 }
 
+/*
+ * Whether a text has what looks as the kernel's addresses do: a number after 0x, or of 16
+ * hexadecimal digits, or one that is so large.
+ */
+static inline bool has_address(const char *text)
+{
+	while (*text) {
+		size_t len = strspn(text, "0123456789abcdefABCDEF");
+
+		if (len == 16 || (len && strspn(text, "0123456789") == len &&
+				  strtoull(text, NULL, 10) >> 47 == 0x1ffff))
+			return true;
+		if (!strncmp(text, "0x", 2))
+			return true;
+		text += len ?: 1;
+	}
+	return false;
+}
+
 /* The list of a memory cgroup and a node. */
 struct place {
 	unsigned long long cgroup;
