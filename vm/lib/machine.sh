@@ -219,14 +219,15 @@ follow_vm() {
 }
 
 # What is tested of the module wherever it is loaded, and where there are huge pages.
-MODULE_SUITES=('mask_test, /dev noexec' unload module_test.sh kmemleak)
+MODULE_SUITES=('mask_test, /dev noexec' unload formats_test.sh module_test.sh kmemleak)
 HUGE_SUITES=({mmap,pin,purge,random}_test', huge pages')
 
 # boot VM MODULE FILE...: tests the module, if one is named, in that machine.
 boot() {
 	local vm=$1 module=$2 files=("${PROGRAMS[@]}" "${@:3}")
 	[[ -z $module ]] || files+=("$module:/rust_ashmem.ko" "$TOP/selftests/module_test.sh:/selftests-64/module_test.sh")
-	make_initramfs "$vm" test "${files[@]}"
+	make_initramfs "$vm" test "${files[@]}" "$TOP/vm/guest/formats_test.sh:/formats_test.sh" \
+		"$TOP/docs/observability.md:/observability.md"
 	say "Testing in $vm (usually 1 to 5 min)"
 	count_vm "$vm"
 	tell_tested "$vm" "$vm"
