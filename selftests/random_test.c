@@ -14,6 +14,7 @@
 
 #include "kselftest_harness.h"
 #include "model.h"
+#include "random.h"
 
 #define AREAS		4
 #define OPERATIONS	4000
@@ -35,20 +36,10 @@ struct run {
 	struct area areas[AREAS];
 };
 
-/* SplitMix64: the same numbers everywhere. */
-static __u64 next_random(struct run *run)
-{
-	__u64 z = run->state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
 /* A number below @limit. */
 static unsigned int below(struct run *run, unsigned int limit)
 {
-	return next_random(run) % limit;
+	return mix(&run->state) % limit;
 }
 
 static void say(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -342,13 +333,6 @@ static bool do_next(struct run *run)
 	run->seen = 0;
 	operations[i].run(run, area);
 	return run->expected == run->seen;
-}
-
-static __u64 number_from(const char *variable, __u64 otherwise)
-{
-	const char *text = getenv(variable);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
 FIXTURE(random)

@@ -10,6 +10,7 @@
 #include <sched.h>
 
 #include "kselftest_harness.h"
+#include "random.h"
 #include "reclaim.h"
 
 /* What may go wrong in a worker, as its exit status. */
@@ -36,16 +37,6 @@ struct worker {
 	__u64 state, seeds[SHARE];
 	long pairs, purged;
 };
-
-/* SplitMix64: a page from a seed, or the next seed. */
-static __u64 mix(__u64 *state)
-{
-	__u64 z = *state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
 
 static void write_pages(struct worker *worker, size_t first)
 {
