@@ -88,7 +88,7 @@ make_selftests() {
 
 # Suites that take long and do the same in either width: 32-bit programs run them if LONG
 # is set.
-LONG_SUITES=" cgroup_test order_test pressure_test purge_race_test race_test stranger_test torture_test "
+LONG_SUITES=" cgroup_test fuzz_test order_test pressure_test purge_race_test race_test stranger_test torture_test "
 
 # build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
 # says to make_initramfs where they are and where they go, and adds their names
