@@ -70,6 +70,9 @@ test-installed test-secureboot:
 torture:
 	@vm/legs/torture.sh "$(VM)" "$(PAIRS)"
 
+fuzz:
+	@vm/legs/fuzz.sh "$(VM)" "$(SECONDS)" "$(SEED)" "$(CALLS)"
+
 bench:
 	@bench/bench.sh run "$(DEVICE)" "$(MODULE2)" $(VM)
 
@@ -120,7 +123,8 @@ help:
 	@echo '  test-fresh       run tests in a new Debian that has git and make alone (root)'
 	@echo '  test-all         all of these, some on more kernels and with another rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
-	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test and'
+	@echo '  fuzz             make random calls for SECONDS=60, or again those of a SEED='
+	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test, fuzz and'
 	@echo '                   torture; test knows others, and KERNEL=, KSRC= and RUST=:'
 	@echo '                   vm/test.sh --help'
 	@echo '  bench            measure what calls cost, in instructions (VM=debian: on its kernel)'
@@ -162,6 +166,6 @@ help:
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
 .PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-inits test-all \
-	torture bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
+	torture fuzz bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
 	test-secureboot test-fresh tools dkms-install dkms-uninstall dkms-source deb test-package

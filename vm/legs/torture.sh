@@ -27,20 +27,6 @@ case $VM in
 esac
 [[ $PAIRS =~ ^[1-9][0-9]*$ ]] || die "PAIRS is '$PAIRS'." "It is the number of times to pin and unpin."
 
-need "$VM"
-prepare "$VM"
-step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
-SUITES=()
-build_suites "$VM" 64
-make_initramfs "$VM" torture "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}"
-GUEST_WORDS=pairs=$PAIRS
-# As long as it prints something.
-LIMIT=$((24 * 3600))
 start=$SECONDS
-say "Pinning and unpinning in $VM"
-follow_vm "$VM" grep --line-buffered -E 'pairs|Expected|^not ok|under ' ||
-	die "The machine did not come to its end." "Its log is out/$VM/console."
-! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
-tr -d '\r' <"$OUT/$VM/results" | grep -q '^ok 1 ' ||
-	die "The test failed." "What it printed is out/$VM/results."
+run_alone "$VM" torture "pairs=$PAIRS" 'pairs|Expected'
 say "passed in $((SECONDS - start)) s"

@@ -233,6 +233,28 @@ boot() {
 	tell_tested "$vm" "$vm"
 }
 
+# run_alone VM SUITE WORDS PATTERN: builds what it takes, boots a machine in which
+# vm/guest/SUITE runs one test, told these words, and prints the lines of its results that
+# match. Ends unless the test passes.
+run_alone() {
+	local vm=$1 suite=$2
+	need "$vm"
+	prepare "$vm"
+	step "Building the module" "10 s" "$OUT/$vm/module.log" build_module "$vm"
+	SUITES=()
+	build_suites "$vm" 64
+	make_initramfs "$vm" "$suite" "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}"
+	GUEST_WORDS=$3
+	# As long as it prints something.
+	LIMIT=$((7 * 24 * 3600))
+	say "Running ${suite}_test in $vm"
+	follow_vm "$vm" grep --line-buffered -E "$4|^not ok|under " ||
+		die "The machine did not come to its end." "Its log is ${OUT##*/}/$vm/console."
+	! splats "$vm" || die "The kernel complained." "Its log is ${OUT##*/}/$vm/console."
+	tr -d '\r' <"$OUT/$vm/results" | grep -q '^ok 1 ' ||
+		die "The test failed." "What it printed is ${OUT##*/}/$vm/results."
+}
+
 # run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES;
 # fails if it does not come to its end.
 run_vm() {
