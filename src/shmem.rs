@@ -241,10 +241,13 @@ impl RawFile {
         let size = size.try_into().map_err(|_| EINVAL)?;
         // SAFETY: `name` is a C string, which shmem copies.
         let file = unsafe { shmem_file_setup(name.as_char_ptr(), size, flags) };
+        let file = from_err_ptr(file.cast()).map_err(|err| match err {
+            // Of inodes there are as many as memory has room for, so that is what is short.
+            ENOSPC => ENOMEM,
+            err => err,
+        })?;
         // INVARIANT: The reference to a new file is the caller's.
-        Ok(Self(
-            NonNull::new(from_err_ptr(file.cast())?).ok_or(ENOMEM)?,
-        ))
+        Ok(Self(NonNull::new(file).ok_or(ENOMEM)?))
     }
 }
 
