@@ -155,9 +155,11 @@ impl<T: Device> Registration<T> {
                 // until `drop` deregisters it. It is a part of all of `Self`, from
                 // which the pointer comes, so that it may lead to the other parts.
                 // INVARIANT: Only a success initialises `Self`.
-                to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|_| {
-                    let name = T::NAME.to_str().unwrap_or_default();
-                    pr_err!("cannot register /dev/{name}: has another driver that name?\n")
+                to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|err| {
+                    if matches!(*err, EEXIST | EBUSY) {
+                        let name = T::NAME.to_str().unwrap_or_default();
+                        pr_err!("cannot register /dev/{name}: has another driver that name?\n")
+                    }
                 })
             }),
             _device: PhantomData,
