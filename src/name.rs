@@ -200,7 +200,9 @@ mod tests {
                 name.as_bytes() == &text[..len.min(255)]
             }));
             assert!(with_name(len, |_, text| {
-                let short = text.first_chunk().and_then(|start| Name::short(*start, len));
+                let short = text
+                    .first_chunk()
+                    .and_then(|start| Name::short(*start, len));
                 match short {
                     Some(name) => len <= SHORT && name.as_bytes() == &text[..len],
                     None => len > SHORT,
