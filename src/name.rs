@@ -200,10 +200,8 @@ mod tests {
                 name.as_bytes() == &text[..len.min(255)]
             }));
             assert!(with_name(len, |_, text| {
-                let short = text
-                    .first_chunk()
-                    .and_then(|start| Name::short(*start, len));
-                match short {
+                let start = text.first_chunk().copied();
+                match start.and_then(|start| Name::short(start, len)) {
                     Some(name) => len <= SHORT && name.as_bytes() == &text[..len],
                     None => len > SHORT,
                 }
