@@ -26,7 +26,8 @@ usage() {
 		                  and compilers; prove that all the Rust symbols that it knows
 		                  are the kernel's; lay it over the headers (root; 180 MB)
 		  metadata-check  after 'make', before insmod: prove that rust_ashmem.ko
-		                  needs no symbol that the kernel lacks
+		                  needs no symbol that the kernel lacks or has another CRC of;
+		                  for any kernel
 		  metadata-clean  remove what was laid (root)
 
 		The headers are those of the running kernel unless KDIR names others. The
@@ -209,8 +210,8 @@ clean_all() {
 	sweep "$ROOT/usr"
 }
 
-# need_fit MODULE: ends unless the kernel exports all that the module needs, and
-# will take it for its own.
+# need_fit MODULE: ends unless the kernel exports all that the module needs, with the same
+# CRCs where there are such, and will take it for its own.
 need_fit() {
 	local symbols missing rust other want have
 	[[ ! -e $ROOT$HEADERS/$MARK ]] || is_laid ||
@@ -227,6 +228,10 @@ need_fit() {
 	[[ -z $other ]] ||
 		die "$1 must not be loaded: Linux $RELEASE does not export ${other//$'\n'/, }." \
 			"It was built for another kernel: make clean and make, with KDIR=$HEADERS."
+	other=$(crcs_in "$1" | awk 'NR == FNR { crc[$2] = $1; next } crc[$2] != $1 { print $2 }' "$ROOT$HEADERS/Module.symvers" -)
+	[[ -z $other ]] ||
+		die "$1 must not be loaded: $(wc -l <<<"$other") of the symbols it needs have other CRCs in Linux $RELEASE, such as ${other%%$'\n'*}." \
+			"It was built for another build of that kernel: make clean and make, with KDIR=$HEADERS."
 	want=$(vermagic "${have#* }")
 	[[ ${have% } == "${want% }" ]] ||
 		die "$1 must not be loaded: its vermagic is '${have% }', and that of Linux $RELEASE '${want% }'." \

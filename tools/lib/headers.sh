@@ -29,3 +29,15 @@ inside() {
 package_version() {
 	sed -n 's/^#define LINUX_PACKAGE_ID " Debian \(.*\)"$/\1/p' "$1/include/generated/package.h" 2>/dev/null || true
 }
+
+# crcs_in MODULE: prints each symbol that it needs after the CRC that it was built with,
+# which it has where CONFIG_MODVERSIONS is on. Read is the form that has room for Rust's.
+crcs_in() {
+	local tmp part
+	tmp=$(mktemp -d)
+	for part in crcs names; do
+		objcopy -O binary --only-section="__version_ext_$part" "$1" "$tmp/$part" 2>/dev/null || : >"$tmp/$part"
+	done
+	paste -d ' ' <(od -A n -v -t x4 -w4 "$tmp/crcs" | sed 's/^ */0x/') <(tr '\0' '\n' <"$tmp/names")
+	rm -r "$tmp"
+}

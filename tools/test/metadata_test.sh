@@ -15,6 +15,9 @@ VERMAGIC="$RELEASE SMP preempt mod_unload "
 OURS=_RNvMs1_NtNtCsb5MLIFMWygY_6kernel5alloc9allocatorNtB5_7Vmalloc7to_page
 OTHER=_RNvMs1_NtNtCs4Hq0yTnZr2d_6kernel5alloc9allocatorNtB5_7Vmalloc7to_page
 
+# What modules have of CRCs: nothing but where a test says so.
+CRCS=
+
 # rustc TEXT: makes a compiler that says so.
 rustc() {
 	printf '#!/bin/sh\necho "%s"\n' "$1" >"$TMP/rustc"
@@ -29,7 +32,17 @@ module() {
 	{
 		printf '.section .modinfo\n.asciz "vermagic=%s"\n.text\n' "$vermagic"
 		printf 'call %s\n' "$@"
+		printf '%b' "$CRCS"
 	} | gcc -c -x assembler -o "$file" -
+}
+
+# versioned CRC: makes headers whose shmem_file_setup has this CRC, and has modules built
+# against one that has 0x12345678.
+versioned() {
+	headers
+	sed -i "/shmem_file_setup/s/0x00000000/$1/" "$HEADERS/Module.symvers"
+	CRCS='.section __version_ext_crcs, "a"\n.long 0, 0x12345678\n'
+	CRCS+=".section __version_ext_names, \"a\"\\n.asciz \"$OURS\"\\n.asciz \"shmem_file_setup\"\\n"
 }
 
 # headers: makes headers in which metadata was laid, with the kernel's own rustc.
@@ -129,7 +142,7 @@ checks_without_kernel() {
 
 headers
 module "$TMP/lib/modules/$RELEASE/kernel/zram.ko" "$VERMAGIC" kfree
-echo "1..21"
+echo "1..23"
 result "metadata that fits is let pass" says 0 'All 1 Rust symbols' lay "$HEADERS"
 result "another rustc is refused" eval 'rustc "rustc 1.95.0 (test)"; says 1 \
 	"is .rustc 1\.95\.0 \(test\)., but Linux .* was built by .rustc 1\.85\.1" lay "$HEADERS"'
@@ -168,6 +181,12 @@ result "a module that needs other symbols is refused" checks 1 \
 	'does not export kfree, vfree' "$VERMAGIC" "$OURS" kfree vfree
 result "a module of another kernel is refused" checks 1 \
 	"its vermagic is '7\.3\.5 SMP'" "7.3.5 SMP" "$OURS"
+result "a module with the CRCs of the kernel is let pass" eval \
+	'versioned 0x12345678; checks 0 "1 Rust symbols and 1 others" "$VERMAGIC" "$OURS" shmem_file_setup'
+result "a module with another CRC is refused" eval 'versioned 0x1234567a; checks 1 \
+	"must not be loaded: 1 of the symbols it needs have other CRCs .* such as shmem_file_setup" "$VERMAGIC" "$OURS" shmem_file_setup'
+CRCS=
+headers
 result "what is no module is refused" eval ': >"$TMP/rust_ashmem.ko"
 	METADATA_ROOT=$TMP says 1 "cannot be read" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"'
 result "a module built with an older package's metadata is refused" eval '
