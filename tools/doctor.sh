@@ -264,10 +264,10 @@ check_tools() {
 	want=$(cfg CC_VERSION_TEXT)
 	case $want in
 	*clang*) ver=$(cfg CLANG_VERSION)
-		ver=$((${ver:-0} / 10000))
+		ver=${ver//[!0-9]/} ver=$((10#${ver:-0} / 10000))
 		set -- clang LLVM=1 "clang-$ver" "LLVM=-$ver" "$R/usr/lib/llvm-$ver/bin/clang" "LLVM=$R/usr/lib/llvm-$ver/bin/" ;;
 	*)	ver=$(cfg GCC_VERSION)
-		ver=$((${ver:-0} / 10000))
+		ver=${ver//[!0-9]/} ver=$((10#${ver:-0} / 10000))
 		set -- gcc '' "gcc-$ver" "CC=gcc-$ver"
 		# Debian's headers choose the compiler by its full name.
 		[ ! -e "$KDIR/.kernelvariables" ] || set -- "${want%% *}" '' ;;
@@ -327,7 +327,7 @@ check_rights() {
 	map=$(awk '{ print $1 $2 $3 }' "$R/proc/self/uid_map" 2>/dev/null)
 	if [ -z "$caps" ]; then
 		note "$R/proc/self/status cannot be read: loading needs root"
-	elif [ $((0x$caps >> 16 & 1)) = 0 ] || [ "${map:-004294967295}" != 004294967295 ]; then
+	elif caps=${caps//[!0-9a-f]/} && [ $((0x$caps >> 16 & 1)) = 0 ] || [ "${map:-004294967295}" != 004294967295 ]; then
 		missing load "no right to load modules here, as in a container (from $R/proc/self)" 'run insmod on the host'
 	elif [ "$uid" != 0 ]; then note 'not root: loading will need sudo'
 	else ok "root may load modules here (from $R/proc/self/status)"; fi

@@ -56,7 +56,8 @@ static void advise_again(const char *name, const char *again)
 /* Whether a container that runs has the driver's node. */
 void check_inside(const char *name, long pid)
 {
-	const char *again = now.engine ? command_for(now.engine->again, name) : "by what started it";
+	const char *again = now.engine ? command_for(now.engine->again, name) :
+		"by what started it";
 	struct stat info;
 
 	switch (look_inside(pid, &info)) {

@@ -12,7 +12,7 @@
 #define MISC_MAJOR	10
 #define DEEPEST		5
 /* More than anybody includes. */
-#define MOST		(1 << 20)
+#define MOST		(1024 * 1024)
 
 /* The value if the line sets this key, or NULL. Proxmox writes a colon. */
 static const char *value_if(const char *line, const char *key)

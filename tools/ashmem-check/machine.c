@@ -19,7 +19,7 @@ static void find_kernel(void)
 	if (!machine.release)
 		machine.release = uts.release;
 	machine.boot_id = read_line("proc/sys/kernel/random/boot_id");
-	machine.processor = uts.machine;
+	machine.processor = read_line("proc/sys/kernel/arch") ?: uts.machine;
 }
 
 static const char *container_kind(void)

@@ -24,7 +24,7 @@ static void note_refusal(const char *path, int error)
  * Calls for what is below a path and fits the pattern. This is not glob(), as that follows
  * whichever link a user made.
  */
-static bool for_each_below(const char *path, const char *pattern, void (*call)(const char *path))
+static bool search_below(const char *path, const char *pattern, void (*call)(const char *path))
 {
 	int star = strcspn(pattern, "*"), start, len, fd;
 	struct dirent *entry;
@@ -52,8 +52,8 @@ static bool for_each_below(const char *path, const char *pattern, void (*call)(c
 	dir = fdopendir(fd);
 	while (dir && (call || !found) && (entry = readdir(dir)))
 		if (!fnmatch(text("%.*s", len, pattern), entry->d_name, FNM_PERIOD))
-			found |= for_each_below(text("%s%s", path, entry->d_name), pattern + len,
-						call);
+			found |= search_below(text("%s%s", path, entry->d_name), pattern + len,
+					      call);
 	if (dir)
 		closedir(dir);
 	return found;
@@ -61,7 +61,7 @@ static bool for_each_below(const char *path, const char *pattern, void (*call)(c
 
 bool for_each(const char *pattern, void (*call)(const char *path))
 {
-	return for_each_below("", pattern, call);
+	return search_below("", pattern, call);
 }
 
 const char *place_of(const char *pattern)

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "check.h"
 
@@ -18,6 +17,9 @@ static const char systems[] = "\n"
 ;
 static const char managers[] = "\n"
 #include "managers.h"
+;
+static const char machines[] = "\n"
+#include "machines.h"
 ;
 static const char inits[] = "\n"
 #include "inits.h"
@@ -88,11 +90,13 @@ static bool is_system(const char *section)
 {
 	const char *id = value_in(section, "id"), *version = value_in(section, "version");
 	const char *release = value_in(section, "release"), *has = value_in(section, "has");
+	const char *processor = value_in(section, "machine");
 
 	return (!id || (os.id && matches_any(id, os.id))) &&
 		(!version || matches_any(version, os.version) ||
 		 matches_any(version, os.codename) || matches_any(version, os.ubuntu)) &&
 		(!release || matches_any(release, machine.release)) &&
+		(!processor || matches_any(processor, machine.processor)) &&
 		(!has || has_any(has));
 }
 
@@ -179,21 +183,23 @@ static size_t series_length(const char *release)
 	return release[len] == '.' ? len + 1 + strspn(release + len + 1, "0123456789") : len;
 }
 
-static const char *architecture(void)
+static bool is_machine(const char *section)
 {
-	static struct utsname uts;
+	return matches_any(value_in(section, "machine"), machine.processor);
+}
 
-	uname(&uts);
-	return !strcmp(uts.machine, "x86_64") ? "amd64" :
-		!strcmp(uts.machine, "aarch64") ? "arm64" : uts.machine;
+static const char *machine_says(const char *key)
+{
+	return value_in(find(machines, is_machine), key);
 }
 
 /* One that Debian has packages of: a kernel that somebody built is called anything. */
 static const char *debian_flavour(void)
 {
-	static const char known[] = "amd64 arm64 cloud-amd64 cloud-arm64 rt-amd64 rt-arm64 686-pae";
+	const char *known = machine_says("debian");
 
-	return matches_any(known, flavour()) ? flavour() : architecture();
+	return matches_any(known, flavour()) ? flavour() :
+		text("%.*s", (int)strcspn(known, " "), known);
 }
 
 static const char *variable(const char *name)
@@ -212,8 +218,8 @@ static const char *variable(const char *name)
 		return os.codename ?: "CODENAME";
 	if (!strcmp(name, "VERSION_ID"))
 		return os.version ?: "VERSION";
-	if (!strcmp(name, "ARCH"))
-		return architecture();
+	if (!strcmp(name, "KEYWORD"))
+		return machine_says("gentoo");
 	return !strcmp(name, "OLDEST") ? OLDEST : name;
 }
 

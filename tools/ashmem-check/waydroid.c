@@ -118,7 +118,8 @@ static void check_second_node(const struct waydroid *w, const char *path, const 
 	if (line)
 		why = "is for the node of another boot";
 	else if (entry.line)
-		line = entry.line, why = entry.is_comment ? "is commented out" : "binds no such node";
+		line = entry.line,
+		why = entry.is_comment ? "is commented out" : "binds no such node";
 	if (why) {
 		broken(id,
 		       "%s does not pass the node that Android 16 opens, as a line of %s %s: %s",

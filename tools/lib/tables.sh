@@ -54,17 +54,20 @@ has_any() {
 	return 1
 }
 
-# os_release KEY: prints the value.
+# os_release KEY: prints the value, the last of several.
 os_release() {
 	local file
 	for file in "${R-}/etc/os-release" "${R-}/usr/lib/os-release"; do
-		[[ ! -r $file ]] || { sed -n "s/^$1=[\"']\{0,1\}\([^\"']*\)[\"']\{0,1\}\$/\1/p" "$file" && return; }
+		[[ -f $file && -r $file ]] || continue
+		tr -d '\r\0' <"$file" | sed -n "s/^[[:space:]]*$1=[\"']\{0,1\}\([^\"']*\)[\"']\{0,1\}[[:space:]]*\$/\1/p" | tail -n 1
+		return
 	done
 }
 
 # find_system: sets SYSTEM, the section of this system.
 find_system() {
-	local id ids section version codename ubuntu
+	local id ids section version codename ubuntu machine
+	machine=$(uname -m)
 	read -r -a ids <<<"$(os_release ID) $(os_release ID_LIKE)"
 	version=$(os_release VERSION_ID) codename=$(os_release VERSION_CODENAME) ubuntu=$(os_release UBUNTU_CODENAME)
 	read_table systems
@@ -78,11 +81,27 @@ find_system() {
 			[[ -z $ENTRY ]] || fits "$ENTRY" "$KREL" || continue
 			entry systems "$section" has
 			[[ -z $ENTRY ]] || has_any "$ENTRY" || continue
+			entry systems "$section" machine
+			[[ -z $ENTRY ]] || fits "$ENTRY" "$machine" || continue
 			# The last one fits all, so another ID may say more.
 			[[ $section != unknown || -z $id ]] || continue
 			SYSTEM=$section
 			return
 		done
+	done
+}
+
+# machine_says KEY: prints that of this kind of processor.
+machine_says() {
+	local section machine
+	machine=$(uname -m)
+	read_table machines
+	for section in ${SECTIONS[machines]}; do
+		entry machines "$section" machine
+		fits "$ENTRY" "$machine" || continue
+		entry machines "$section" "$1"
+		echo "$ENTRY"
+		return
 	done
 }
 
@@ -94,28 +113,26 @@ flavour() {
 	echo "$rest"
 }
 
-# debian_flavour ARCHITECTURE: prints that, or the architecture if Debian has no packages of it.
+# debian_flavour: prints that, or the usual one if Debian has no packages of it.
 debian_flavour() {
-	case $(flavour) in
-	amd64 | arm64 | cloud-amd64 | arm64-16k | cloud-arm64 | rt-amd64 | rt-arm64 | 686-pae) flavour ;;
-	*) echo "$1" ;;
-	esac
+	local known
+	known=$(machine_says debian)
+	[[ " $known " == *" $(flavour) "* ]] && flavour || echo "${known%% *}"
 }
 
 # system_says KEY [RUSTC]: prints that of this system, with the variables replaced.
 system_says() {
-	local value pkgbase arch series=${KREL%%[-+_]*} rustc=${2:-} version codename
+	local value pkgbase series=${KREL%%[-+_]*} rustc=${2:-} version codename
 	entry systems "$SYSTEM" "$1"
 	value=$ENTRY
 	pkgbase=$(cat "${R-}/lib/modules/$KREL/pkgbase" 2>/dev/null) || pkgbase=linux
-	case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=$(uname -m) ;; esac
 	[[ $series != *.*.* ]] || series=${series%.*}
 	version=$(os_release VERSION_ID) codename=$(os_release VERSION_CODENAME)
-	value=${value//'$DEBFLAVOUR'/$(debian_flavour "$arch")}
-	value=${value//'$KREL'/$KREL} value=${value//'$FLAVOUR'/$(flavour)} value=${value//'$PKGBASE'/$pkgbase}
-	value=${value//'$CODENAME'/${codename:-CODENAME}} value=${value//'$VERSION_ID'/${version:-VERSION}}
-	value=${value//'$ARCH'/$arch} value=${value//'$OLDEST'/$OLDEST_KERNEL} value=${value//'$SERIES'/$series}
-	value=${value//'$RUSTSERIES'/${rustc%.*}} value=${value//'$RUSTC'/$rustc}
+	value=${value//'$DEBFLAVOUR'/"$(debian_flavour)"}
+	value=${value//'$KREL'/"$KREL"} value=${value//'$FLAVOUR'/"$(flavour)"} value=${value//'$PKGBASE'/"$pkgbase"}
+	value=${value//'$CODENAME'/"${codename:-CODENAME}"} value=${value//'$VERSION_ID'/"${version:-VERSION}"}
+	value=${value//'$KEYWORD'/"$(machine_says gentoo)"} value=${value//'$OLDEST'/"$OLDEST_KERNEL"} value=${value//'$SERIES'/"$series"}
+	value=${value//'$RUSTSERIES'/"${rustc%.*}"} value=${value//'$RUSTC'/"$rustc"}
 	[[ -z $value ]] || printf '%s\n' "$value"
 }
 

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..220"
+echo "1..224"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -179,6 +179,19 @@ for release in 6.12.9 6.12.9-custom; do
 	echo $release >"$M/proc/sys/kernel/osrelease"
 	result "packages of Debian exist for $release" says 1 "too old: .* linux-image-(amd64|arm64) "
 done
+# other_machine MACHINE WORDS
+other_machine() {
+	echo "$1" >"$M/proc/sys/kernel/arch"
+	says 1 "too old: .*$2" || return
+	rm "$M/proc/sys/kernel/arch"
+}
+result "those of 32-bit ARM have names of their own" other_machine armv7l 'trixie-backports linux-image-armmp linux-headers-armmp '
+echo 6.12.63+deb13-armmp-lpae >"$M/proc/sys/kernel/osrelease"
+result "of which there are several" other_machine armv7l 'linux-image-armmp-lpae '
+result "32-bit x86 is told to boot a 64-bit kernel" other_machine i686 'none of 32-bit x86 can have Rust; .*trixie-backports linux-image-amd64:amd64 '
+sed -i 's/debian/other/' "$M/etc/os-release"
+result "on other systems, too" other_machine i586 'none of 32-bit x86 can have Rust; .*install a 64-bit kernel'
+sed -i 's/other/debian/' "$M/etc/os-release"
 result "DKMS, which passes it over, is not asked" says_nothing_of 'sudo dkms'
 printf 'ID=ubuntu\nVERSION_ID="24.04"\n' >"$M/etc/os-release"
 printf 'ID=ubuntu\nVERSION_ID="25.10"\n' >"$M/etc/os-release"

@@ -99,7 +99,7 @@ expect() {
 }
 
 echo 'KTAP version 1'
-echo '1..63'
+echo '1..69'
 ENV=
 
 machine
@@ -170,10 +170,6 @@ old() {
 }
 old "Debian 13's kernel" 6.12.63+deb13-cloud-amd64 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie' \
 	'sudo apt install -t trixie-backports linux-image-cloud-amd64 linux-headers-cloud-amd64.*'
-old "Debian 13's kernel for real time" 6.12.63+deb13-rt-amd64 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie' \
-	'sudo apt install -t trixie-backports linux-image-rt-amd64 linux-headers-rt-amd64.*'
-old "Debian 13's kernel with larger pages" 6.12.63+deb13-arm64-16k 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie' \
-	'sudo apt install -t trixie-backports linux-image-arm64-16k linux-headers-arm64-16k.*'
 old "Debian 12's kernel" 6.1.0-41-amd64 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm' 'no package of this release .*; upgrade to Debian 13.*'
 old "Ubuntu 26.04's kernel" 6.14.0-22-generic 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="26.04"' 'sudo apt install linux-generic-hwe-26\.04,.*'
 old "Ubuntu 24.04's kernel" 6.8.0-90-generic 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"' 'sudo apt install linux-generic-hwe-24\.04,.*'
@@ -267,6 +263,22 @@ ENV=
 
 machine; rm "$K"/rust/*; config ASHMEM=y
 expect 'building alone, without metadata' 1 no - '^MISSING +Rust metadata: .* lacks rust/libkernel\.rmeta'
+
+machine; printf 'PRETTY_NAME="Debian"\r\n  ID="debian" \r\nVERSION_CODENAME=%s\r\n' "'trixie'" >"$M/etc/os-release"; KREL=6.12.1-test
+expect 'lines that end as elsewhere' 1 no no 'on Debian: sudo apt install -t trixie-backports linux-image-'
+machine; printf 'ID=debian\nVERSION_CODENAME="a&b"\nVERSION_ID="13"\n' >"$M/etc/os-release"
+expect 'a name with what the shell replaces' 1 no no '-t a&b-backports'
+machine; mkdir "$M/etc/os-release.d"; rm "$M/etc/os-release"; mv "$M/etc/os-release.d" "$M/etc/os-release"
+expect 'a directory in place of os-release' 1 no no 'distribution unknown: where to get'
+machine; program "$M/usr/bin/uname" i686
+expect '32-bit x86' 1 no no 'none of 32-bit x86 can have Rust; .*linux-image-amd64:amd64'
+machine; program "$M/usr/bin/uname" armv7l
+expect '32-bit ARM' 1 no no 'linux-image-armmp linux-headers-armmp'
+KREL=7.3.4-test
+# shellcheck disable=SC2016
+machine; config 'GCC_VERSION=a[$(echo>'"$M"'/PWNED)]'; config 'CC_VERSION_TEXT="x$(echo>'"$M"'/PWNED)"'
+expect 'a configuration that would be run' 0 yes yes 'differs from CONFIG_CC_VERSION_TEXT'
+[ ! -e "$M/PWNED" ] || { FAILED=$((FAILED + 1)); echo "not ok $N - it is run"; }
 
 N=$((N + 1))
 if bash "$DOCTOR" --help | grep -q '^Usage: ' && bash "$DOCTOR" --nonsense >/dev/null 2>&1; [ $? -eq 2 ]; then
