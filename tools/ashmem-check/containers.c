@@ -139,30 +139,39 @@ static bool is_to_judge(const char *config, const char *id)
 	return is_new(id);
 }
 
+/* Compact JSON, or NULL if it is none, or not all of it. */
+static char *read_json(const char *path)
+{
+	char *json = read_config(path);
+	size_t len;
+
+	json = json ? compact(json) : NULL;
+	len = json ? strlen(json) : 0;
+	return len && *json == '{' && json[len - 1] == '}' ? json : NULL;
+}
+
 static bool check_docker(const char *dir, const char *id)
 {
 	const char *name = text("%.12s", id);
-	char *config = read_config(text("%s/config.v2.json", dir));
-	char *host = read_config(text("%s/hostconfig.json", dir));
+	char *config = read_json(text("%s/config.v2.json", dir));
+	char *host = read_json(text("%s/hostconfig.json", dir));
 
 	if (!config)
 		return false;
-	config = compact(config);
 	if (!is_to_judge(config, id))
 		return true;
 	if (!host)
 		return false;
-	judge(name, config, compact(host), json_number(config, "Pid"));
+	judge(name, config, host, json_number(config, "Pid"));
 	return true;
 }
 
 static bool check_oci(const char *dir, const char *id)
 {
-	char *config = read_config(text("%s/config.json", dir));
+	char *config = read_json(text("%s/config.json", dir));
 
 	if (!config)
 		return false;
-	config = compact(config);
 	if (!is_to_judge(config, id))
 		return true;
 	judge(strlen(id) == 64 ? text("%.12s", id) : id, config, config, pid_of(dir, id));

@@ -89,6 +89,7 @@ static const struct engine engines[] = {
 			   { "etc/containers/storage.conf", "runroot", PODMAN_FILES } },
 		.database = { "var/lib/containers/storage" PODMAN_LIST,
 			      "var/lib/containers/storage" PODMAN_VOLATILE },
+		.word = "redroid",
 		.format = OCI, .pass = MAKE_ANEW, .again = "podman restart %s",
 	}, {
 		.name = "rootless podman",
@@ -100,6 +101,7 @@ static const struct engine engines[] = {
 			     PODMAN_FILES } },
 		.database = { "~/.local/share/containers/storage" PODMAN_LIST,
 			      "~/.local/share/containers/storage" PODMAN_VOLATILE },
+		.word = "redroid",
 		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
 		.again = "podman restart %s, as its user",
 	}, {
@@ -215,8 +217,8 @@ static void search_database(const char *path)
 		return;
 	}
 	now.was_seen = true;
-	/* Images are in there, too, so by arguments alone. */
-	if (has(data, "androidboot.") && !now.found) {
+	/* Where images are in there, too, arguments alone tell. */
+	if (has(data, now.engine->word ?: "androidboot.") && !now.found) {
 		now.found++;
 		unseen(finding("redroid"),
 		       "Android's containers of %s that do not run, which %s mentions",
@@ -290,8 +292,11 @@ static void check_engine(const struct engine *engine)
 	if (refused) {
 		unseen(finding("redroid"), "containers of %s, as %s cannot be looked at",
 		       engine->name, root_path(refused));
-		advise(geteuid() ? "run this as root to have those of Android checked" :
-		       "run this as their user, too, as root follows no links of others");
+		if (geteuid())
+			advise("run this as root to have those of Android checked");
+		else
+			advise("see what that is: links of users are not followed, nor is read %s",
+			       "what is no plain file of at most 1 MiB, or no whole configuration");
 	} else if (!now.was_seen) {
 		unseen(finding("redroid"),
 		       "containers of %s, which is here and has them at no place that is known",

@@ -108,11 +108,10 @@ const char *without_links(const char *path)
 static int open_parts(const char *path, int flags)
 {
 	char *rest = strdup(path), *part;
-	int dir = root_fd(), fd = -1;
+	int dir = root_fd(), fd = -1, safe = O_NOFOLLOW | O_CLOEXEC;
 
-	flags |= O_NOFOLLOW | O_CLOEXEC;
 	while ((part = strsep(&rest, "/"))) {
-		fd = openat(dir, part, rest ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags);
+		fd = openat(dir, part, safe | (rest ? O_PATH | O_DIRECTORY : flags));
 		if (dir != root_fd())
 			close(dir);
 		if (fd < 0)

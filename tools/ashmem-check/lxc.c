@@ -107,6 +107,12 @@ enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_e
 
 		if (!parse(line, &one))
 			continue;
+		/* That drops all that were before. */
+		if (!one.is_comment && !*one.source) {
+			best = LXC_NONE;
+			*entry = (struct lxc_entry){ };
+			continue;
+		}
 		state = judge(&one, target);
 		if (state > best || is_fatal(&one, target, state)) {
 			best = state;

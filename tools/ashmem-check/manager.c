@@ -8,6 +8,9 @@
 
 #define RULE	"60-rust_ashmem.rules"
 #define LINE	"ashmem"
+#define OWN_LINE	"ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes"
+/* Of a pattern; longer ones could be too much for regcomp(). */
+#define LONGEST	256
 
 /* Where udev finds rules. The third is read by systemd's alone. */
 static const char * const rule_places[] = {
@@ -71,11 +74,23 @@ static bool fits(const char *line)
 	regex_t regex;
 	bool fits;
 
-	if (!*line || strchr("#@$", *line) || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
+	if (!*line || strchr("#@$", *line) || strlen(pattern) > LONGEST || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
 		return false;
 	fits = !regexec(&regex, LINE, 0, NULL, 0);
 	regfree(&regex);
 	return fits;
+}
+
+/* One that is for our device alone must have the second node made, too. */
+static void check_own_line(const char *name, const char *file, const char *line)
+{
+	if (strstr(line, "rust_ashmem-nodes")) {
+		ok("manager", "%s makes the nodes, by a line of %s", name, root_path(file));
+		return;
+	}
+	note("manager", "%s makes the nodes, and a line of %s does not run rust_ashmem-nodes: %s",
+	     name, root_path(file), line);
+	advise("put this in its place, or Android 16 gets no node: %s", OWN_LINE);
 }
 
 /* Whether a line of the file is about our device. The first that fits counts. */
@@ -87,7 +102,7 @@ static void check_line(const char *name, const char *file)
 		start = line;
 		line += strspn(line, "-");
 		if (!strncmp(line, LINE, strlen(LINE)) && strchr(" \t", line[strlen(LINE)])) {
-			ok("manager", "%s makes the nodes, by a line of %s", name, root_path(file));
+			check_own_line(name, file, line);
 			return;
 		}
 		/* After one that begins with a dash it looks at others. */
@@ -100,7 +115,7 @@ static void check_line(const char *name, const char *file)
 	}
 	note("manager", "%s makes the nodes, and %s has no line for ashmem", name, root_path(file));
 	advise("it needs one before those that fit all, which sudo make install-files adds: ");
-	advise("ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes");
+	advise(OWN_LINE);
 }
 
 void check_manager(void)

@@ -153,9 +153,22 @@ static bool check_place(size_t place, const char *module, struct obstacle *obsta
 	return found;
 }
 
+/* The command line may have quotes around words and values. */
+static char *without_quotes(char *words)
+{
+	char *to = words;
+
+	for (const char *at = words; at && *at; at++)
+		if (*at != '"')
+			*to++ = *at;
+	if (to)
+		*to = '\0';
+	return words;
+}
+
 static bool check_words(const char *module, struct obstacle *obstacle)
 {
-	char *rest = read_line("proc/cmdline"), *at, *name;
+	char *rest = without_quotes(read_line("proc/cmdline")), *at, *name;
 
 	while (rest && (at = strsep(&rest, BLANKS)))
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++) {

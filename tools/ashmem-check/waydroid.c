@@ -144,7 +144,9 @@ static bool includes_nodes(const char *config)
 
 	while ((line = next_line(&rest))) {
 		line += strspn(line, " \t");
-		if (!strncmp(line, "lxc.include", 11) && strstr(line, "config_nodes"))
+		line[strcspn(line, "\r")] = '\0';
+		if (!strncmp(line, "lxc.include", 11) &&
+		    matches_any("*/config_nodes", strrchr(line, '/') ?: ""))
 			return true;
 	}
 	return false;

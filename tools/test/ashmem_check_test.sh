@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..224"
+echo "1..237"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -158,7 +158,9 @@ result "a pattern is told" says 1 '^BROKEN .*"install \*ash\[m-m\]em\* /bin/fals
 rm "$M/usr/lib/modprobe.d/no.conf"; echo 'quiet modprobe.blacklist=nouveau,rust_ashmem' >"$M/proc/cmdline"
 result "modprobe.blacklist is told" says 1 \
 	"^BROKEN .*, and modprobe\\.blacklist=rust_ashmem on the kernel's command line forbids it: take .*; sudo modprobe"
-echo 'module_blacklist=rust_ashmem' >"$M/proc/cmdline"
+echo 'quiet "modprobe.blacklist=a,rust_ashmem" x' >"$M/proc/cmdline"
+result "in quotes, too" says 1 'not loaded, and modprobe\.blacklist=rust_ashmem on'
+echo 'module_blacklist="rust_ashmem"' >"$M/proc/cmdline"
 result "module_blacklist takes a reboot" says 1 '^BROKEN .*module_blacklist=rust_ashmem .*: take module_blacklist= off .* and reboot$'
 machine; mkdir -p "$M/etc/modprobe.d"; echo 'blacklist rust_ashmem' >"$M/etc/modprobe.d/no.conf"
 result "and so is that at the next boot it will not be" says 1 '^note +the module is loaded, and may not be after the next boot: a line of'
@@ -237,6 +239,11 @@ result "mdev without a line is told" says 1 '^note +mdev makes the nodes, and .*
 	'^BROKEN .*ashmem0.*: the line of rust_ashmem in /etc/mdev.conf makes it'
 echo 'ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes' >>"$M/etc/mdev.conf"
 result "mdev with it is fine" says 1 '^ok +mdev makes the nodes, by a line of'
+printf 'ashmem\troot:root 0660\n' >"$M/etc/mdev.conf"
+result "mdev with a line that makes one node is told" says 1 '^note +mdev makes the nodes, and a line of .* does not run rust_ashmem-nodes: ashmem'
+printf '%0100000d\n' 0 | tr 0 '(' >"$M/etc/mdev.conf"
+result "a line may be as long as it likes" says 1 '^note +mdev makes the nodes, and .* has no line for ashmem'
+echo 'ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes' >"$M/etc/mdev.conf"
 sed -i '1i .* root:root 0660' "$M/etc/mdev.conf"
 result "mdev with a line before it is told" says 1 '^note +mdev makes the nodes, and in .* a line comes first: \.\*'
 rm "$M/etc/mdev.conf"; mkdir "$M/proc/5"; echo mdevd >"$M/proc/5/comm"
@@ -410,6 +417,19 @@ passwd() {
 	says 1 '^BROKEN +the Android container cccccccccccc of rootless docker gets no'
 }
 result "rootless Docker in a home elsewhere" passwd
+# torn FILE TEXT: whether a container whose files are none is said not to be looked at.
+torn() {
+	machine
+	docker var/lib/docker /dev/ashmem
+	printf "$2" >"$M/var/lib/docker/containers/$ID/$1"
+	says 1 '^note +not looked at: containers of docker, as .*/containers/c+/config\.v2\.json cannot' && says_nothing_of 'container cccc'
+}
+result "a configuration that is torn is not looked at" torn hostconfig.json '{'
+result "nor is an empty one" torn config.v2.json ''
+result "nor is one that is something else" torn config.v2.json '\1\2\3'
+machine; mkdir -p "$M/var/lib/containers/storage/overlay-containers"
+echo '[{"id":"x","metadata":"{\"image-name\":\"docker.io/redroid/redroid:11\"}"}]' >"$M/var/lib/containers/storage/overlay-containers/containers.json"
+result "podman's that was never started is seen" says 1 '^note +not looked at: Android.s containers of podman that do not run'
 result "Docker from snap" engine "docker from snap" docker var/snap/docker/common/var-lib-docker
 result "rootless Docker" engine "rootless docker" docker home/joe/.local/share/docker
 result "podman" engine podman oci "var/lib/containers/storage/overlay-containers/$ID/userdata"
@@ -553,6 +573,11 @@ for name in waydroid andromeda; do
 	sed -i 's/^#//' "$D/lxc/$name/config"
 	result "$title that passes the node" says_nothing_of "^BROKEN +$title|not looked at"
 	: >"$M/dev/null"
+	sed -i 's/config_nodes/&.bak/' "$D/lxc/$name/config"
+	result "$title that includes another file" says 1 "^BROKEN +$title's container is not told of .*/config_nodes"
+	sed -i 's/\.bak//' "$D/lxc/$name/config"
+	printf '%s\nlxc.mount.entry =\n' "$ENTRY" >"$NODES"
+	result "$title with a line that drops those before" says 1 "^BROKEN +$title passes no /dev/ashmem into its container"
 	printf '%s\n' "$ENTRY" "${ENTRY/ashmem/null}" >"$NODES"
 	result "$title with another device over it" says 1 "^BROKEN +$title passes no /dev/ashmem .*, as a line of .* binds no /dev/ashmem: lxc.*/dev/null"
 	printf '%s\n' "$ENTRY" 'lxc.mount.entry = /dev/ashmem_old dev/ashmem none bind 0 0' >"$NODES"
@@ -633,6 +658,36 @@ result "Proxmox with a device" passes 'dev0: path=/dev/ashmem,gid=5,mode=0666'
 result "but not with one to read" eval '! passes "dev0: /dev/ashmem,deny-write=1,mode=0666"'
 machine; mkdir -p "$M/run/incus/c1"; echo 'lxc.mount.entry = /var/lib/incus/devices/c1/unix.ashmem.dev-ashmem dev/ashmem none bind,create=file' >"$M/run/incus/c1/lxc.conf"; mkdir -p "$M/var/lib/incus"
 result "Incus makes the node when it starts" says_nothing_of 'c1 of Incus gets no'
+# fixes: whether the script can be run twice, and what is BROKEN then is no more than that the
+# nodes, whose number is that of no driver here, cannot be opened.
+fixes() {
+	local command
+	mkdir -p "$TMP/commands"
+	for command in udevadm docker waydroid andromeda systemctl rc-service; do ln -sf "$(command -v true)" "$TMP/commands/$command"; done
+	printf '#!/bin/sh\necho "  3 ashmem" >"%s/proc/misc"\necho "rust_ashmem 1 0 - Live 0x0" >"%s/proc/modules"\n' "$M" "$M" >"$TMP/commands/modprobe"
+	chmod +x "$TMP/commands/modprobe"
+	check --fix || true
+	cp "$TMP/said" "$TMP/script"
+	PATH=$TMP/commands:$PATH sh "$TMP/script" >"$TMP/said" 2>&1 && (cd "$M" && find . -type f ! -path './proc/*' -exec sha256sum {} +) >"$TMP/once" &&
+		PATH=$TMP/commands:$PATH sh "$TMP/script" >"$TMP/said" 2>&1 && (cd "$M" && find . -type f ! -path './proc/*' -exec sha256sum {} +) | diff "$TMP/once" - || return
+	check || true
+	! grep '^BROKEN' "$TMP/said" | grep -v '^BROKEN *.*/dev/ashmem cannot be opened'
+}
+if mknod "$TMP/node" c 10 3 2>/dev/null; then
+	unloaded; mkdir -p "$M/etc/modprobe.d" "$M/var/lib/lxc/a b" "$M/var/lib/lxc/android"; echo 'updates/rust_ashmem.ko:' >"$M/lib/modules/$RELEASE/modules.dep"
+	printf 'install rust_ashmem \t/bin/false; `no` $(no) '"'"'\n' >"$M/etc/modprobe.d/a \$(x) b.conf"
+	mkdir "$M/dev/ashmem"; ln -s ashmem "$M/dev/ashmem$BOOT_ID"
+	printf '%s\n' '#lxc.mount.entry = /dev/ashmem dev/ashmem none bind' 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/var/lib/lxc/android/config"
+	result "--fix mends all of a machine, and may be run again" fixes
+	machine; ln -s nothing "$M/dev/ashmem"; : >"$M/dev/ashmem$BOOT_ID"; D=$M/var/lib/waydroid; mkdir -p "$D/lxc/waydroid"; echo 'sys.use_memfd=false' >"$D/waydroid.prop"
+	echo 'lxc.include = /var/lib/waydroid/lxc/waydroid/config_nodes' >"$D/lxc/waydroid/config"
+	printf '%s\n' "${ENTRY/ashmem/null}" "lxc.mount.entry = /$STALE $STALE none bind,create=file" 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$D/lxc/waydroid/config_nodes"; : >"$M/dev/null"
+	result "Waydroid, too" fixes
+else
+	NUMBER=$((NUMBER + 2))
+	echo "ok $((NUMBER - 1)) --fix mends all of a machine, and may be run again # SKIP no nodes can be made here"
+	echo "ok $NUMBER Waydroid, too # SKIP no nodes can be made here"
+fi
 
 # What users name, link and write must do nothing to root.
 runs() {
