@@ -43,15 +43,32 @@ static void add_file(const char *path)
 		add(config);
 }
 
-/* A file, or each of a directory. Only where configurations are: some files act when read. */
-static void include(const char *path)
+/* Whether it is where configurations are: some files elsewhere act when they are read. */
+static bool may_be_read(const char *path)
 {
 	static const char * const places[] = { "etc/", "usr/", "var/lib/lxc/" };
 	bool is_there = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		is_there |= !strncmp(path, places[i], strlen(places[i])) && is_roots(path);
-	if (!is_there || strchr(path, '*') || whole.depth == DEEPEST || ftell(whole.to) > MOST) {
+	return is_there && !strchr(path, '*') && whole.depth < DEEPEST && ftell(whole.to) < MOST;
+}
+
+/* A file whose lines are what "lxc.mount.entry" is given. */
+static void add_mounts(const char *path)
+{
+	char *rest = may_be_read(path) ? read_config(path) : NULL, *line;
+
+	whole.is_whole &= !!rest;
+	while ((line = next_line(&rest)))
+		if (line[strspn(line, BLANKS)] && line[strspn(line, BLANKS)] != '#')
+			fprintf(whole.to, "lxc.mount.entry = %s\n", line);
+}
+
+/* A file, or each of a directory. */
+static void include(const char *path)
+{
+	if (!may_be_read(path)) {
 		whole.is_whole = false;
 		return;
 	}
@@ -63,18 +80,31 @@ static void include(const char *path)
 	whole.depth--;
 }
 
+/* The same for a path, without the slash in front. */
+static const char *path_if(const char *line, const char *key)
+{
+	const char *path = value_if(line, key);
+
+	return path && *path ? text("%.*s", (int)strcspn(path, BLANKS "\r"),
+				    path + (*path == '/')) : NULL;
+}
+
 static void add(const char *config)
 {
 	char *rest = strdup(config), *line;
 
 	while ((line = next_line(&rest))) {
-		const char *path = value_if(line, "lxc.include");
+		const char *file = path_if(line, "lxc.include");
+		const char *mounts = path_if(line, "lxc.mount.fstab") ?: path_if(line, "lxc.mount");
 
-		if (path && *path)
-			include(text("%.*s", (int)strcspn(path, BLANKS "\r"),
-				     path + (*path == '/')));
+		if (file)
+			include(file);
+		else if (mounts)
+			add_mounts(mounts);
 		else
 			fprintf(whole.to, "%s\n", line);
+		/* A program that may make nodes. */
+		whole.is_whole &= !path_if(line, "lxc.hook.autodev");
 	}
 }
 

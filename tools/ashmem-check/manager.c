@@ -74,7 +74,8 @@ static bool fits(const char *line)
 	regex_t regex;
 	bool fits;
 
-	if (!*line || strchr("#@$", *line) || strlen(pattern) > LONGEST || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
+	if (!*line || strchr("#@$", *line) || strlen(pattern) > LONGEST ||
+	    regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
 		return false;
 	fits = !regexec(&regex, LINE, 0, NULL, 0);
 	regfree(&regex);

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..237"
+echo "1..240"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -521,6 +521,16 @@ lxc 'lxc.include = /etc/../x'; echo 'lxc.cgroup2.devices.deny = a' >"$M/x"; mkdi
 result "what is included must be where configurations are" says 1 '^note +not looked at: whether the Android container android of LXC may open'
 lxc 'lxc.include = /proc/misc'; sed -i 's/none bind/none bind,optional/' "$M/var/lib/lxc/android/config"
 result "LXC that has no file to bind it to" says 1 '^BROKEN +the Android container android of LXC gets no .* is wrong: lxc\.mount'
+# mounts LINE WORDS: what is said of a container with this line, whose file of mounts has the node.
+mounts() {
+	lxc; mkdir -p "$M/etc"
+	echo '/dev/ashmem dev/ashmem none bind,create=file 0 0' >"$M/etc/fstab.android"
+	printf 'lxc.mount.entry = /dev/binder dev/binder none bind\n%s\n' "$1" >"$M/var/lib/lxc/android/config"
+	says 1 "$2"
+}
+result "LXC with a file of mounts" mounts 'lxc.mount.fstab = /etc/fstab.android' '^ok +the Android container android of LXC gets'
+result "LXC with one that cannot be read" mounts 'lxc.mount.fstab = /srv/fstab' '^note +not looked at: whether the Android container android of LXC gets'
+result "LXC with a program that may make nodes" mounts 'lxc.hook.autodev = /root/nodes' '^note +not looked at: whether the Android container android of LXC gets'
 machine; mkdir -p "$M/etc/lxc" "$M/srv/lxc/a"; echo 'lxc.lxcpath = /srv/lxc' >"$M/etc/lxc/lxc.conf"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/srv/lxc/a/config"
 result "LXC with another place" says 1 '^BROKEN +the Android container a of LXC gets no'
 # process PID PARENT COMMAND: one of whoever runs this.
