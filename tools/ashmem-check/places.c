@@ -16,8 +16,10 @@ const char *refused;
 /* Says that a path may not be looked at, rather than that nothing is there. */
 static void note_refusal(const char *path, int error)
 {
+	size_t len = strlen(path);
+
 	if (error == EACCES || error == EPERM || error == ELOOP)
-		refused = path;
+		refused = text("%.*s", (int)(len && path[len - 1] == '/' ? len - 1 : len), path);
 }
 
 /*
