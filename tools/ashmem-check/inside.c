@@ -184,7 +184,7 @@ long pid_of_lxc(const char *place, const char *name)
 {
 	bool is_named = false;
 	struct stat owner = { };
-	long pid;
+	long pid = 0;
 
 	find_processes();
 	fstatat(root_fd(), place, &owner, 0);
@@ -197,9 +197,10 @@ long pid_of_lxc(const char *place, const char *name)
 		/* Anybody may call a process anything. */
 		if (processes[i].user == owner.st_uid &&
 		    !strcmp(without_links(its_place) ?: "", without_links(place) ?: ""))
-			return child_of(processes[i].pid);
+			pid = child_of(processes[i].pid);
 	}
-	pid = is_named ? 0 : pid_in_group(text("%s%s", now.engine->group, name));
+	if (!is_named)
+		pid = pid_in_group(text("%s%s", now.engine->group, name));
 	return pid && is_new(text("pid %ld", pid)) ? pid : 0;
 }
 

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..240"
+echo "1..241"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -558,7 +558,10 @@ result "of two with one name, root's runs" one_name var/lib/lxc
 result "of two with one name, a user's runs" one_name home/joe/.local/share/lxc
 lxc; process 41 1 /init; : >"$M/proc/41/root/dev/ashmem"
 result "one whose process has no such name is told by its group" says 1 '^BROKEN +/dev/ashmem in the Android container android of LXC is stale'
-process 40 1 "[lxc monitor] /var/lib/lxc android"; sed -i 's/^Uid:.*/Uid:\t12345/' "$M/proc/40/status"
+process 41 40 /init; process 40 1 "[lxc monitor] /var/lib/lxc android"
+printf '/init\0androidboot.x=1\0' >"$M/proc/41/cmdline"
+result "it is judged once" eval 'check || true; [[ $(grep -c "is stale" "$TMP/said") == 1 ]]'
+printf /init >"$M/proc/41/cmdline"; sed -i 's/^Uid:.*/Uid:\t12345/' "$M/proc/40/status"
 result "others may call their processes so" says_nothing_of 'android of LXC is stale'
 lxc; for user in joe ann; do D=$M/home/$user/.local/share/lxc/android; mkdir -p "$D"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$D/config"; done
 result "LXC of two users with one name" eval 'check || true; [[ $(grep -c "^BROKEN.*container android of LXC gets no" "$TMP/said") == 2 ]]'
