@@ -207,6 +207,8 @@ struct lxc_entry {
 	/* As it is in the file, and its first two fields. */
 	const char *line, *source, *target;
 	bool binds, creates, is_comment, is_optional;
+	/* Whether it is in the way of all other lines. */
+	bool is_fatal;
 };
 
 /* The better one of several lines is the later of these, unless one spoils the others. */

@@ -114,11 +114,12 @@ enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_e
 			continue;
 		}
 		state = judge(&one, target);
-		if (state > best || is_fatal(&one, target, state)) {
+		one.is_fatal = is_fatal(&one, target, state);
+		if (state > best || one.is_fatal) {
 			best = state;
 			*entry = one;
 		}
-		if (is_fatal(&one, target, state))
+		if (one.is_fatal)
 			break;
 	}
 	free(copy);

@@ -24,7 +24,9 @@ static const char *device_line(const char *line, int *number)
 {
 	int end = 0;
 
-	return sscanf(line, "dev%d :%n", number, &end) == 1 && end ? line + end : NULL;
+	/* There are no more than 256. */
+	return sscanf(line, "dev%3d :%n", number, &end) == 1 && end && *number >= 0 ?
+		line + end : NULL;
 }
 
 /* Whether such a line passes ours to everybody. */
@@ -81,10 +83,8 @@ static void mend_lxc(const char *path, const char *name, const char *config,
 {
 	const char *file = quoted(root_path(path)), *again = command_for(now.engine->again, name);
 	const char *line = "/dev/ashmem dev/ashmem none bind,optional,create=file";
-	/* What mounts something else there stays in the way. */
-	bool is_taken = entry->line && !entry->is_comment && entry->binds;
 
-	if (now.engine->mend && is_taken)
+	if (now.engine->mend && entry->is_fatal)
 		return;
 	if (now.engine->has_numbers) {
 		mend("%s", with_name(now.engine->mend,
@@ -150,7 +150,7 @@ static void judge(const char *path, const char *name, const char *config, bool i
 	if (state == LXC_NONE && !has_device_line(config) &&
 	    find_lxc_entry(config, "dev", &entry) == LXC_GOOD) {
 		judge_right(path, name, config, is_whole, false);
-	} else if (state == LXC_GOOD || has_device_line(config)) {
+	} else if (state == LXC_GOOD || (has_device_line(config) && !entry.is_fatal)) {
 		is_inside = pid > 0 && machine.minor >= 0;
 		if (is_inside)
 			check_inside(name, pid);

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..241"
+echo "1..244"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -669,6 +669,9 @@ passes() {
 }
 result "Proxmox with a device" passes 'dev0: path=/dev/ashmem,gid=5,mode=0666'
 result "but not with one to read" eval '! passes "dev0: /dev/ashmem,deny-write=1,mode=0666"'
+result "nor with another mount over it" eval '! passes "dev0: /dev/ashmem,mode=0666"$'"'\\n'"'"lxc.mount.entry: /dev/full dev/ashmem none bind,create=file" && says 1 "^BROKEN .*101 of Proxmox gets no .* is wrong: lxc\\.mount"'
+result "which no command mends" eval 'check --fix || true; ! grep -q "^pct" "$TMP/said"'
+result "its devices have no more numbers than there are" told '^pct set 101 -dev0 ' 'dev99999999999999999999: /dev/ashmem\nlxc.mount.entry: /dev/binder x\n' etc/pve/lxc/101.conf
 machine; mkdir -p "$M/run/incus/c1"; echo 'lxc.mount.entry = /var/lib/incus/devices/c1/unix.ashmem.dev-ashmem dev/ashmem none bind,create=file' >"$M/run/incus/c1/lxc.conf"; mkdir -p "$M/var/lib/incus"
 result "Incus makes the node when it starts" says_nothing_of 'c1 of Incus gets no'
 # fixes: whether the script can be run twice, and what is BROKEN then is no more than that the
