@@ -99,7 +99,7 @@ expect() {
 }
 
 echo 'KTAP version 1'
-echo '1..69'
+echo '1..68'
 ENV=
 
 machine
@@ -170,6 +170,8 @@ old() {
 }
 old "Debian 13's kernel" 6.12.63+deb13-cloud-amd64 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie' \
 	'sudo apt install -t trixie-backports linux-image-cloud-amd64 linux-headers-cloud-amd64.*'
+old "Debian 13's kernel for real time" 6.12.63+deb13-rt-amd64 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie' \
+	'sudo apt install -t trixie-backports linux-image-rt-amd64 linux-headers-rt-amd64.*'
 old "Debian 12's kernel" 6.1.0-41-amd64 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm' 'no package of this release .*; upgrade to Debian 13.*'
 old "Ubuntu 26.04's kernel" 6.14.0-22-generic 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="26.04"' 'sudo apt install linux-generic-hwe-26\.04,.*'
 old "Ubuntu 24.04's kernel" 6.8.0-90-generic 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"' 'sudo apt install linux-generic-hwe-24\.04,.*'
