@@ -23,7 +23,7 @@ expected=$(mktemp)
 # same NAME: a test is that what was said is what was expected.
 same() {
 	number=$((number + 1))
-	if [ -s "$said" ] && diff "$expected" "$said" >"$said.diff"; then
+	if diff "$expected" "$said" >"$said.diff" && [ -s "$said" ]; then
 		echo "ok $number $1"
 		return
 	fi
