@@ -113,7 +113,7 @@ help:
 	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
 	@echo 'install packages):'
 	@echo '  demo             boot one, see memory being shared and a cache being purged'
-	@echo '  demo-picture     make docs/demo.svg of that'
+	@echo '  demo-picture     make docs/demo.svg of that, and docs/ashmem-top.svg'
 	@echo '  test             build and run most tests; test-all has the others'
 	@echo '  test-android     boot as Android does and share memory as its apps do'
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'

@@ -16,7 +16,8 @@ usage() {
 		picture in a terminal of 80 columns, else one picture for each step.
 		NO_COLOR=1 is for those who want no colours.
 
-		demo-picture makes docs/demo.svg of what was printed.
+		demo-picture makes docs/demo.svg of what was printed, and docs/ashmem-top.svg of
+		the table in it.
 
 		The first run installs packages (as root) and builds a kernel into
 		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
@@ -36,9 +37,16 @@ choose_mode() {
 	[[ -n ${NO_COLOR:-} ]] || (($(tput colors) < 8)) || MODE=colour
 }
 
+# draw PROGRAM NAME: makes docs/NAME.svg of what was printed.
+draw() {
+	tr -d '\r' <"$OUT/$VM/results" | "$TOP/demo/$1" "$KVERSION" "$(date -u +%F)" >"$TOP/docs/$2.svg.new"
+	mv "$TOP/docs/$2.svg.new" "$TOP/docs/$2.svg"
+	say "Written: docs/$2.svg"
+}
+
 PICTURE=
 if [[ ${1:-} == --picture ]]; then
-	PICTURE=$TOP/docs/demo.svg
+	PICTURE=1
 	shift
 fi
 VM=${*:-uml}
@@ -52,8 +60,9 @@ prepare "$VM"
 DIR=$(programs_of demo "$VM" 64)
 step "Building the module" "10 s" "$OUT/$VM/module.log" build_module "$VM"
 step "Building the demo" "5 s" "$DIR.log" build_programs demo "$VM" 64
+step "Building ashmem-top" "5 s" "$(tool_of "$VM" 64).log" build_tool "$VM" 64
 make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
-	"$DIR/demo:/demo" "$DIR/demo_cache:/demo_cache"
+	"$DIR/demo:/demo" "$DIR/demo_cache:/demo_cache" "$(tool_of "$VM" 64)/ashmem-top:/bin/ashmem-top"
 say "Booting Linux $KVERSION in $VM"
 say ""
 choose_mode
@@ -64,9 +73,8 @@ follow_vm "$VM" grep --line-buffered -v '^## ' ||
 say ""
 ! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
 if [[ -n $PICTURE ]]; then
-	tr -d '\r' <"$OUT/$VM/results" | "$TOP/demo/demo_picture.py" "$KVERSION" "$(date -u +%F)" >"$PICTURE.new"
-	mv "$PICTURE.new" "$PICTURE"
-	say "Written: docs/demo.svg"
+	draw demo_picture.py demo
+	draw top_picture.py ashmem-top
 fi
 
 if "$TOP/tools/doctor.sh" >/dev/null 2>&1; then

@@ -3,10 +3,12 @@
  * A cache is unpinned, another program needs its memory, and each region tells at
  * the next pin whether it lost something. All of that as a picture.
  *
- *	demo_cache [plain|live|colour [CGROUP]]
+ *	demo_cache [plain|live|colour [CGROUP [COMMAND]]]
  *
  * A live picture is drawn over the last one. CGROUP is a directory of cgroup v2
  * with the empty cgroups "cache" and "program", which have the memory controller.
+ * What COMMAND, for the shell, prints of the purged cache is shown between plain
+ * pictures.
  *
  * Nothing else may unpin or need memory in CGROUP, or the picture is out of date
  * before it is drawn. The order of purging is one for each memory node, so this
@@ -375,6 +377,16 @@ static void purge_cache(void)
 	check_order();
 }
 
+static void show_output(const char *command)
+{
+	if (picture_mode != PLAIN)
+		return;
+	printf("\n$ %s\n", command);
+	fflush(stdout);
+	if (system(command))
+		fail(command, 1);
+}
+
 static void pin_region(struct region *region)
 {
 	bool lost = pieces_in(region, PURGED);
@@ -428,6 +440,8 @@ int main(int argc, char **argv)
 		squeeze();
 	else
 		purge_cache();
+	if (argc > 3)
+		show_output(argv[3]);
 	pin_cache();
 	printf("\ndemo: of %d pieces, the %d unpinned first are zero, the others as they were\n",
 	       unpinned, all_in(PURGED));
