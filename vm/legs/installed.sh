@@ -13,9 +13,9 @@ usage() {
 		Installs the module into a system with Debian's own kernel, systemd and udev,
 		as a package does, and boots that in QEMU. Tests there what systemd and udev
 		make of it; what becomes of /dev/ashmem and /dev/ashmem<boot_id> when the module
-		goes and comes; that make uninstall leaves nothing; and make install. Ends with
-		'N passed, N failed, N skipped', and with status 1 if one failed. All that was
-		said is in out/installed/results.
+		goes and comes; that trace-cmd reads the events; that make uninstall leaves
+		nothing; and make install. Ends with 'N passed, N failed, N skipped', and with
+		status 1 if one failed. All that was said is in out/installed/results.
 
 		The first run installs packages (as root) and fetches 30 MB into
 		$CACHE, besides what the tests on Debian's kernel need.
@@ -23,8 +23,8 @@ usage() {
 }
 
 # What a Debian system has that a module is installed on.
-GUEST_PACKAGES=(base-files bash coreutils dash diffutils findutils grep kmod make sed systemd udev
-	util-linux xz-utils)
+GUEST_PACKAGES=(base-files bash coreutils dash diffutils findutils grep kmod make sed systemd
+	trace-cmd udev util-linux xz-utils)
 # What booting it in a few seconds takes to be left away.
 GUEST_LACKS=(usr/share usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv usr/lib/systemd/system-generators
 	var/cache/apt var/lib/{apt,dpkg})
@@ -83,6 +83,7 @@ make_guest() {
 		"$DEBIAN_ROOT/usr/lib/modules/$DEBIAN_RELEASE/kernel/net/vmw_vsock/vsock.ko.xz"
 	add_kernel "$root"
 	add_checkout "$root" installed
+	cp "$(selftests_of debian 64)/hold" "$root/selftests"
 	unit >"$root/etc/systemd/system/installed.service"
 	# Coldplugging all devices takes a minute without KVM.
 	mkdir "$root/etc/systemd/system/systemd-udev-trigger.service.d"
