@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The N-th allocation, or copy to or from the user, of each call fails, for every N that
+ * there is: the call answers an error that is documented, changes nothing, and works when
+ * it is made again.
+ *
+ * Needs a kernel with CONFIG_FAULT_INJECTION, FAULT_INJECTION_DEBUG_FS and FAILSLAB; with
+ * FAULT_INJECTION_USERCOPY and FAIL_PAGE_ALLOC more can fail. MODULE, the path of
+ * rust_ashmem.ko, has its loading tested as well.
+ */
+#include <dirent.h>
+#include <sched.h>
+#include <sys/klog.h>
+#include <sys/stat.h>
+
+#include "kselftest_harness.h"
+#include "reclaim.h"
+
+#define PAGES		16
+/* No call can fail in so many places. */
+#define MOST_PLACES	2000
+
+#define LONG_NAME	"a name that is longer than the room that an area has for short ones"
+
+/* The errors that a lack of memory and a bad address make. */
+#define MEMORY		1
+#define ADDRESS		2
+
+/* One thread's file in which N is written. */
+static int fail_nth = -EBADF;
+
+static bool write_once(int fd, const char *text)
+{
+	return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* From now on the @n-th place fails that the calling thread comes to. */
+static bool arm(unsigned int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", n);
+	return write_once(fail_nth, text);
+}
+
+/*
+ * Lets nothing fail any more; whether something did. To ask takes copies, too: what fails
+ * here has not failed before.
+ */
+static bool disarm(void)
+{
+	char text[16] = "";
+	bool has_failed = pread(fail_nth, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
+
+	while (!write_once(fail_nth, "0"))
+		;
+	return has_failed;
+}
+
+/* Lets allocations that may wait fail, too, and says nothing when they do. */
+static long prepare_failures(const char *name)
+{
+	static const char * const settings[] = {
+		"verbose", "ignore-gfp-wait", "ignore-gfp-highmem", "min-order",
+	};
+	char path[64];
+	int dir;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s", name);
+	dir = open_dir(AT_FDCWD, path);
+	if (dir < 0)
+		return dir;
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		long ret = write_number(dir, settings[i], 0);
+
+		if (ret && ret != -ENOENT)
+			return ret;
+	}
+	close(dir);
+	return 0;
+}
+
+static long failures_open(void)
+{
+	long ret = prepare_failures("failslab");
+
+	if (ret)
+		return ret;
+	/* Either may be missing. */
+	prepare_failures("fail_page_alloc");
+	prepare_failures("fail_usercopy");
+	fail_nth = answer(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
+	return fail_nth < 0 ? fail_nth : 0;
+}
+
+/* What can be seen of an area. */
+struct view {
+	char name[ASHMEM_NAME_LEN], pins[PAGES + 3], fdinfo[1024];
+	long size, mask, id_answer;
+	unsigned long id;
+	off_t position;
+};
+
+static void view_of(int fd, struct view *view)
+{
+	char path[64];
+
+	memset(view, 0, sizeof(*view));
+	get_name(fd, view->name);
+	view->size = get_size(fd);
+	view->mask = get_mask(fd);
+	view->id_answer = get_file_id(fd, &view->id);
+	view->position = try_seek(fd, 0, SEEK_CUR);
+	snprintf(view->pins, sizeof(view->pins), "%s", picture(fd, PAGES));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	read_text(AT_FDCWD, path, view->fdinfo, sizeof(view->fdinfo));
+}
+
+/* An area, and what a call needs and leaves. */
+struct subject {
+	int fd;
+	char *map;		/* all of it, filled, or NULL */
+	char buf[ASHMEM_NAME_LEN];
+	int opened;
+	char *mapped;
+	size_t len;
+};
+
+/* An answer that is no error is as good as 0. */
+static long error_of(long ret)
+{
+	return ret < 0 ? ret : 0;
+}
+
+static long do_open(struct subject *subject)
+{
+	subject->opened = area_open(O_RDWR);
+	return error_of(subject->opened);
+}
+
+static long do_set_name(struct subject *subject)
+{
+	return set_name(subject->fd, "short");
+}
+
+static long do_set_long_name(struct subject *subject)
+{
+	return set_name(subject->fd, LONG_NAME);
+}
+
+static long do_get_name(struct subject *subject)
+{
+	return get_name(subject->fd, subject->buf);
+}
+
+static long do_set_size(struct subject *subject)
+{
+	return set_size(subject->fd, 3 * page_size());
+}
+
+static long do_get_size(struct subject *subject)
+{
+	return error_of(get_size(subject->fd));
+}
+
+static long do_set_mask(struct subject *subject)
+{
+	return set_mask(subject->fd, PROT_READ);
+}
+
+static long do_get_mask(struct subject *subject)
+{
+	return error_of(get_mask(subject->fd));
+}
+
+static long do_get_file_id(struct subject *subject)
+{
+	unsigned long id;
+
+	return get_file_id(subject->fd, &id);
+}
+
+static long map_all(struct subject *subject, int flags)
+{
+	subject->len = PAGES * page_size();
+	subject->mapped = area_map(subject->fd, subject->len, PROT_RW, flags);
+	if (subject->mapped != MAP_FAILED)
+		return 0;
+	subject->mapped = NULL;
+	return -errno;
+}
+
+static long do_map_shared(struct subject *subject)
+{
+	return map_all(subject, MAP_SHARED);
+}
+
+static long do_map_private(struct subject *subject)
+{
+	return map_all(subject, MAP_PRIVATE);
+}
+
+static long do_unpin(struct subject *subject)
+{
+	return unpin(subject->fd, 3, 2);
+}
+
+/* Ranges that are charged to their user. */
+static void have_ranges(struct subject *subject)
+{
+	for (size_t page = 6; page < PAGES; page += 2)
+		unpin(subject->fd, page, 1);
+}
+
+/* An unpinned range that is split by pinning its middle. */
+static void have_range(struct subject *subject)
+{
+	unpin(subject->fd, 1, 8);
+}
+
+static long do_pin(struct subject *subject)
+{
+	return pin(subject->fd, 3, 2);
+}
+
+static long do_pin_status(struct subject *subject)
+{
+	return error_of(pin_status(subject->fd, 3, 2));
+}
+
+/* A user who has nothing unpinned yet; becoming that one can fail, too. */
+static long do_unpin_as_stranger(struct subject *subject)
+{
+	long ret = answer(syscall(SYS_setresuid, -1, STRANGER, -1));
+
+	if (ret)
+		return ret;
+	ret = unpin(subject->fd, 3, 2);
+	while (syscall(SYS_setresuid, -1, 0, -1))
+		;
+	return ret;
+}
+
+static long do_purge_all(struct subject *subject)
+{
+	return error_of(purge_all(subject->fd));
+}
+
+static long do_read(struct subject *subject)
+{
+	return try_pread(subject->fd, subject->buf, 8, page_size()) == 8 ? 0 : -EFAULT;
+}
+
+static long do_seek(struct subject *subject)
+{
+	off_t position = try_seek(subject->fd, 0, SEEK_CUR);
+
+	return position < 0 ? position : try_seek(subject->fd, position, SEEK_SET) != position;
+}
+
+static long do_fdinfo(struct subject *subject)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", subject->fd);
+	return error_of(read_text(AT_FDCWD, path, subject->buf, sizeof(subject->buf)));
+}
+
+static long read_debugfs(struct subject *subject, const char *path)
+{
+	long ret = read_text(AT_FDCWD, path, subject->buf, sizeof(subject->buf));
+
+	return ret < 0 && ret != -ENOENT ? ret : 0;
+}
+
+static long do_stats(struct subject *subject)
+{
+	return read_debugfs(subject, "/sys/kernel/debug/ashmem/stats");
+}
+
+static long do_regions(struct subject *subject)
+{
+	return read_debugfs(subject, "/sys/kernel/debug/ashmem/regions");
+}
+
+/* The child has the same memory and leaves it as it is. */
+static long do_fork(struct subject *subject)
+{
+	pid_t child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	int status;
+
+	if (child == 0)
+		_exit(!are_intact(subject->map, 0, 1));
+	if (child < 0)
+		return -errno;
+	if (waitpid(child, &status, 0) != child)
+		return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* Nothing can keep a descriptor from being closed, nor a region from going with it. */
+static long do_close(struct subject *subject)
+{
+	close(subject->fd);
+	subject->fd = -EBADF;
+	return 0;
+}
+
+static const struct call {
+	const char *name;
+	long (*make)(struct subject *subject);
+	void (*prepare)(struct subject *subject);
+	bool is_mapped;
+	unsigned int errors;
+	bool has_no_place;	/* where it could fail */
+} calls[] = {
+	{ "open", do_open, .errors = MEMORY | ADDRESS },
+	{ "SET_NAME", do_set_name, .errors = ADDRESS },
+	{ "SET_NAME of a long one", do_set_long_name, .errors = ADDRESS | MEMORY },
+	{ "GET_NAME", do_get_name, .errors = ADDRESS },
+	{ "SET_SIZE", do_set_size, .has_no_place = true },
+	{ "GET_SIZE", do_get_size, .has_no_place = true },
+	{ "SET_PROT_MASK", do_set_mask, .has_no_place = true },
+	{ "GET_PROT_MASK", do_get_mask, .has_no_place = true },
+	{ "first shared mmap", do_map_shared, .errors = MEMORY },
+	{ "first private mmap", do_map_private, .errors = MEMORY },
+	{ "later shared mmap", do_map_shared, .is_mapped = true, .errors = MEMORY },
+	{ "later private mmap", do_map_private, .is_mapped = true, .errors = MEMORY },
+	{ "GET_FILE_ID", do_get_file_id, .is_mapped = true, .errors = ADDRESS },
+	{ "first UNPIN", do_unpin, .is_mapped = true, .errors = MEMORY | ADDRESS },
+	{ "UNPIN of one more", do_unpin, have_ranges, true, MEMORY | ADDRESS },
+	{ "UNPIN by another user", do_unpin_as_stranger, have_ranges, true, MEMORY | ADDRESS },
+	{ "PIN that splits", do_pin, have_range, true, MEMORY | ADDRESS },
+	{ "GET_PIN_STATUS", do_pin_status, have_range, true, ADDRESS },
+	{ "PURGE_ALL_CACHES", do_purge_all, .is_mapped = true, .has_no_place = true },
+	{ "pread", do_read, .is_mapped = true, .errors = ADDRESS },
+	{ "lseek", do_seek, .is_mapped = true, .has_no_place = true },
+	{ "fdinfo", do_fdinfo, .is_mapped = true, .errors = MEMORY | ADDRESS },
+	{ "stats", do_stats, have_range, true, MEMORY | ADDRESS },
+	{ "regions", do_regions, have_range, true, MEMORY | ADDRESS },
+	{ "fork", do_fork, have_range, true, MEMORY },
+	{ "close", do_close, have_ranges, true },
+};
+
+static bool is_documented(const struct call *call, long error)
+{
+	return (error == -ENOMEM && call->errors & MEMORY) ||
+	       (error == -EFAULT && call->errors & ADDRESS);
+}
+
+static bool subject_make(struct subject *subject, const struct call *call)
+{
+	memset(subject, 0, sizeof(*subject));
+	subject->opened = -EBADF;
+	subject->fd = area_create(PAGES * page_size());
+	if (subject->fd < 0)
+		return false;
+	if (!call->is_mapped)
+		return true;
+	subject->map = map_filled(subject->fd, PAGES);
+	if (subject->map == MAP_FAILED)
+		return false;
+	try_seek(subject->fd, page_size(), SEEK_SET);
+	if (call->prepare)
+		call->prepare(subject);
+	return true;
+}
+
+/* Takes back what a call that worked has made. */
+static void subject_undo(struct subject *subject)
+{
+	if (subject->mapped)
+		munmap(subject->mapped, subject->len);
+	if (subject->opened >= 0)
+		close(subject->opened);
+	subject->mapped = NULL;
+	subject->opened = -EBADF;
+}
+
+static void subject_free(struct subject *subject)
+{
+	subject_undo(subject);
+	if (subject->map)
+		munmap(subject->map, PAGES * page_size());
+	close(subject->fd);
+}
+
+#define fail_at(call, n) __fail_at(_metadata, call, n)
+
+/* Makes the call with a failure at the @n-th place; whether there was such a place. */
+static bool __fail_at(struct __test_metadata *_metadata, const struct call *call, unsigned int n)
+{
+	struct subject subject;
+	struct view before, after;
+	bool has_failed;
+	long ret;
+
+	ASSERT_TRUE(subject_make(&subject, call));
+	view_of(subject.fd, &before);
+	ASSERT_TRUE(arm(n));
+	ret = call->make(&subject);
+	has_failed = disarm();
+	if (ret && !has_failed) {
+		EXPECT_EQ(0, ret) TH_LOG("%s, without a failure", call->name);
+	} else if (ret) {
+		EXPECT_TRUE(is_documented(call, ret)) {
+			TH_LOG("%s, place %u: %s", call->name, n, strerror(-ret));
+		}
+		view_of(subject.fd, &after);
+		EXPECT_EQ(0, memcmp(&before, &after, sizeof(before))) {
+			TH_LOG("%s, place %u, before and after:\n%s %s\n%s%s %s\n%s", call->name, n,
+			       before.name, before.pins, before.fdinfo, after.name, after.pins,
+			       after.fdinfo);
+		}
+		/* If it is not mapped, name and size can still be changed. */
+		if (!call->is_mapped) {
+			EXPECT_EQ(0, set_name(subject.fd, "other"));
+			EXPECT_EQ(0, set_size(subject.fd, before.size));
+		}
+		EXPECT_EQ(0, call->make(&subject)) TH_LOG("%s, place %u, again", call->name, n);
+	}
+	if (subject.map) {
+		EXPECT_TRUE(are_intact(subject.map, 0, PAGES)) {
+			TH_LOG("%s, place %u: contents", call->name, n);
+		}
+	}
+	subject_free(&subject);
+	return has_failed;
+}
+
+static long long regions(void)
+{
+	return read_stat(AT_FDCWD, "/sys/kernel/debug/ashmem/stats", "regions");
+}
+
+FIXTURE(failing)
+{
+	long long regions;
+};
+
+FIXTURE_SETUP(failing)
+{
+	int fd = area_open_or_skip(O_RDWR);
+	long ret;
+
+	if (fd < 0)
+		return;
+	close(fd);
+	self->regions = regions();
+	ret = failures_open();
+	if (ret)
+		SKIP(return, "no failures can be injected into this kernel: %s", strerror(-ret));
+}
+
+FIXTURE_TEARDOWN(failing)
+{
+	if (fail_nth >= 0)
+		close(fail_nth);
+}
+
+TEST_F_TIMEOUT(failing, call_changes_nothing_and_works_again, 300)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		unsigned int n = 1;
+
+		/* Touches the program's own pages, and has lists made that stay. */
+		fail_at(&calls[i], MOST_PLACES);
+		while (n < MOST_PLACES && fail_at(&calls[i], n))
+			n++;
+		TH_LOG("%s can fail in %u places", calls[i].name, n - 1);
+		ASSERT_GT(MOST_PLACES, n);
+		if (calls[i].has_no_place) {
+			EXPECT_EQ(1, n);
+		}
+		ASSERT_EQ(self->regions, regions()) TH_LOG("after %s", calls[i].name);
+	}
+}
+
+static bool has_entry(const char *path, const char *prefix)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = !strncmp(entry->d_name, prefix, strlen(prefix));
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool exists(const char *path)
+{
+	return !access(path, F_OK);
+}
+
+/* A cache that was merged with another one leaves a link behind. */
+static bool is_dir(const char *path)
+{
+	struct stat stat;
+
+	return !lstat(path, &stat) && S_ISDIR(stat.st_mode);
+}
+
+/* What the module leaves behind, or NULL. */
+static const char *left_by_module(void)
+{
+	if (exists("/sys/module/rust_ashmem"))
+		return "the module";
+	if (is_in_text("/proc/misc", " ashmem\n") || exists("/sys/class/misc/ashmem") ||
+	    exists("/dev/ashmem"))
+		return "the device";
+	if (has_entry("/sys/kernel/debug/shrinker", "ashmem-"))
+		return "the shrinker";
+	if (is_dir("/sys/kernel/slab/ashmem_unpinned"))
+		return "the slab cache";
+	if (exists("/sys/kernel/debug/ashmem"))
+		return "its files in debugfs";
+	return NULL;
+}
+
+static long load(int module)
+{
+	return answer(syscall(SYS_finit_module, module, "", 0));
+}
+
+static long unload(void)
+{
+	return answer(syscall(SYS_delete_module, "rust_ashmem", O_NONBLOCK));
+}
+
+/* What the kernel's log has said since this was last asked. */
+static const char *heard(void)
+{
+	static char said[1 << 18];
+	int len = klogctl(4, said, sizeof(said) - 1);
+
+	said[len < 0 ? 0 : len] = '\0';
+	return said;
+}
+
+/* Without memory the kernel warns that trace events have no fields; that is its own. */
+static bool is_complaint(const char *line)
+{
+	size_t len = strcspn(line, "\n");
+
+	return (memmem(line, len, "WARNING: ", 9) && !memmem(line, len, "trace_events.c", 14)) ||
+	       memmem(line, len, "BUG: ", 5) || memmem(line, len, "another driver", 14);
+}
+
+/* What there is to complain of in the log, or NULL. */
+static const char *complaint_in(const char *log)
+{
+	while (*log && !is_complaint(log)) {
+		log += strcspn(log, "\n");
+		log += *log == '\n';
+	}
+	return *log ? log : NULL;
+}
+
+/*
+ * Of memory for the module as such, the kernel says that it is short, with a trace. So
+ * warnings stay off the console meanwhile.
+ */
+#define QUIET	4
+
+TEST_F_TIMEOUT(failing, load_leaves_nothing, 300)
+{
+	const char *path = getenv("MODULE");
+	long long level = read_number(AT_FDCWD, "/proc/sys/kernel/printk");
+	const char *complaint = NULL;
+	unsigned int n = 0, refused = 0;
+	bool has_failed = true;
+	int module;
+	long ret;
+
+	if (!path || !*path)
+		SKIP(return, "MODULE does not say where the module is");
+	module = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, module);
+	ret = unload();
+	if (ret)
+		SKIP(return, "the module cannot be unloaded: %s", strerror(-ret));
+	ASSERT_EQ(NULL, left_by_module());
+	klogctl(8, NULL, QUIET);
+	heard();
+	while (has_failed && !complaint && n++ < MOST_PLACES) {
+		const char *left;
+
+		if (!arm(n))
+			break;
+		ret = load(module);
+		has_failed = disarm();
+		if (!ret && has_failed)
+			ret = unload() ?: 1;
+		if (!ret || !has_failed)
+			break;
+		refused += ret < 0;
+		/* The kernel's own errors of finit_module() are among them. */
+		EXPECT_TRUE(ret == 1 || ret == -ENOMEM || ret == -EFAULT) {
+			TH_LOG("place %u: %s", n, strerror(-ret));
+		}
+		left = left_by_module();
+		EXPECT_EQ(NULL, left) TH_LOG("place %u: %s is left", n, left);
+		if (left)
+			break;
+		complaint = complaint_in(heard());
+	}
+	klogctl(8, NULL, level);
+	TH_LOG("loading can fail in %u places, and did so in %u", n - 1, refused);
+	EXPECT_FALSE(has_failed);
+	EXPECT_GT(MOST_PLACES, n);
+	EXPECT_LT(0, refused);
+	EXPECT_EQ(NULL, complaint) {
+		TH_LOG("place %u: %.*s", n, (int)strcspn(complaint, "\n"), complaint);
+	}
+	/* The module is there now, as before. */
+	EXPECT_TRUE(exists("/sys/module/rust_ashmem") || !load(module));
+	close(module);
+}
+
+TEST_HARNESS_MAIN
