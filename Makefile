@@ -73,6 +73,9 @@ torture:
 fuzz:
 	@vm/legs/fuzz.sh "$(VM)" "$(SECONDS)" "$(SEED)" "$(CALLS)"
 
+mutants:
+	@vm/legs/mutants.sh "$(MUTANTS)"
+
 bench:
 	@bench/bench.sh run "$(DEVICE)" "$(MODULE2)" $(VM)
 
@@ -124,6 +127,7 @@ help:
 	@echo '  test-all         all of these, some on more kernels and with another rustc; a table'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '  fuzz             make random calls for SECONDS=60, or again those of a SEED='
+	@echo '  mutants          put faults into the driver and see which test notices'
 	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test, fuzz and'
 	@echo '                   torture; test knows others, and KERNEL=, KSRC= and RUST=:'
 	@echo '                   vm/test.sh --help'
@@ -166,6 +170,6 @@ help:
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
 .PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-inits test-all \
-	torture fuzz bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
+	torture fuzz mutants bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
 	test-secureboot test-fresh tools dkms-install dkms-uninstall dkms-source deb test-package

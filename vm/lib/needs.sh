@@ -18,7 +18,7 @@ packages_of() {
 	arm64*) echo "$BUILDING" qemu-system-arm ;;
 	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
 	android-arm64) echo "$BUILDING" kmod qemu-system-arm ;;
-	intree) echo "$BUILDING" rsync ;;
+	intree | mutants) echo "$BUILDING" rsync ;;
 	debian | debian-rt | installed) echo "$ON_DEBIAN" ;;
 	debian-arm64) echo "$BUILDING" kmod mmdebstrap qemu-system-arm ;;
 	pressure) echo "$ON_DEBIAN" ;;

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Says which test notices which fault in the driver; see --help.
+
+. "$(dirname "$0")/../lib.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make mutants [MUTANTS='REGULAR-EXPRESSION']
+
+		Builds the driver with each of the small faults that vm/mutants lists, one at a
+		time, boots it in User-mode Linux and runs the suites until one fails. Prints a
+		table in Markdown of what noticed which fault, which is also in
+		out/mutants/table.md. Ends with status 1 if no test noticed one for which the
+		list gives no reason. MUTANTS picks those whose names match.
+
+		A fault takes some 20 s, of which half is building; one that survives takes two
+		minutes more.
+	EOF
+}
+
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
+DIR=$OUT/mutants
+
+# build_mutant: builds what is in the tree, which may be older than what was built last.
+build_mutant() {
+	rm -f "$DIR/module/rust_ashmem.o"
+	kmake uml M="$DIR/tree" MO="$DIR/module" modules
+}
+
+# copy_tree: makes the tree as the driver is.
+copy_tree() {
+	rsync -a --delete --checksum --exclude '*.o' --exclude '.*.cmd' "$TOP"/{Kbuild,rust_ashmem.rs,src,include} "$DIR/tree/"
+}
+
+# boot_mutant SUITES: boots what was built; sets NOTICED to what noticed it, or nothing.
+boot_mutant() {
+	local module=$DIR/root
+	rm -rf "$module"
+	mkdir -p "$module"
+	cp "$DIR/module/rust_ashmem.ko" "$module"
+	echo "${1#-}" >"$module/first"
+	{
+		cat "$DIR/programs.gz"
+		(cd "$module" && find . | cpio -o -H newc --quiet) | gzip -1
+	} >"$DIR/initramfs.gz"
+	NOTICED=
+	if ! follow_vm mutants cat >"$DIR/words" 2>&1; then
+		NOTICED="$(begun): the machine did not come to its end"
+	elif splats mutants >"$DIR/splats"; then
+		NOTICED="$(begun): the kernel complained"
+	fi
+	NOTICED=$(tr -d '\r' <"$DIR/results" | sed -n 's/^## noticed by //p' | head -n 1 | grep . || echo "$NOTICED")
+}
+
+# begun: prints the suite that was begun last.
+begun() {
+	tr -d '\r' <"$DIR/results" | sed -n 's/^## begin //p' | tail -n 1 | grep . || echo insmod
+}
+
+# judge NAME FILE SUITES REASON SCRIPT: tries one; adds a row to the table.
+judge() {
+	local name=$1 file=$2 suites=$3 reason=$4 script=$5 start=$SECONDS
+	copy_tree
+	put_fault "$script" "$DIR/tree/$file" ||
+		die "The fault '$name' changes nothing in $file." "Bring its script in vm/mutants up to date."
+	if ! build_mutant >"$DIR/module.log" 2>&1; then
+		grep -E -A 7 '^error' "$DIR/module.log" | head -n 20
+		failed mutants "with the fault $name the driver cannot be built: bring vm/mutants up to date"
+		return
+	fi
+	boot_mutant "$suites"
+	if [[ -n $NOTICED ]]; then
+		PASSED=$((PASSED + 1))
+	elif [[ $reason != - ]]; then
+		SKIPPED=$((SKIPPED + 1))
+		NOTICED="nothing: $reason"
+	else
+		failed mutants "nothing noticed $name"
+		NOTICED="**nothing**"
+	fi
+	say "$name: $NOTICED ($((SECONDS - start)) s)"
+	echo "| $name | ${file#src/} | $NOTICED |" >>"$DIR/table.md"
+}
+
+need mutants
+prepare uml
+SUITES=()
+build_suites uml 64
+mkdir -p "$DIR/tree"
+make_initramfs mutants mutants "${PROGRAMS[@]}" "$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
+mv "$DIR/initramfs.gz" "$DIR/programs.gz"
+# A machine that prints nothing for so long hangs.
+SILENCE=200
+
+say "Testing without a fault"
+copy_tree
+build_mutant >"$DIR/module.log" 2>&1 || die "The driver cannot be built." "See $DIR/module.log."
+boot_mutant -
+[[ -z $NOTICED ]] || die "A test fails without any fault: $NOTICED." "Its log is in $DIR."
+printf '%s\n' "| fault | in | noticed by |" "|---|---|---|" >"$DIR/table.md"
+while IFS=$'\t' read -r -u 3 name file suites reason script; do
+	judge "$name" "$file" "$suites" "$reason" "$script"
+done 3< <(list_mutants "${1:-}")
+say "" "$(<"$DIR/table.md")" ""
+conclude
