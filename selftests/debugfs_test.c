@@ -158,6 +158,18 @@ TEST_F(debugfs, region_tells_what_it_is)
 	EXPECT_STREQ("mapped", region.state);
 }
 
+/* A word that is empty would shift those after it. */
+TEST_F(debugfs, process_without_name_has_a_dash)
+{
+	struct region region;
+
+	ASSERT_EQ(0, set_size(self->fd, SIZE));
+	ASSERT_EQ(0, prctl(PR_SET_NAME, ""));
+	ASSERT_EQ(1, find(self->text, SIZE, &region));
+	EXPECT_EQ(geteuid(), strtoul(region.uid, NULL, 10));
+	EXPECT_STREQ("-", region.command);
+}
+
 /* Who opened a region may be gone while others have it. */
 TEST_F(debugfs, region_outlives_who_opened_it)
 {
