@@ -10,6 +10,8 @@
 #include "kselftest_harness.h"
 #include "reclaim.h"
 
+#include <sched.h>
+
 #define PAGES		16
 
 /* A region with so many single pages unpinned as there can be, or the first error. */
@@ -151,6 +153,54 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_regions_of_others, 300)
 		      unpin(shared, 2, 1) || unpin(shared, 2 * (MOST_RANGES + 9), 1));
 	}
 	EXPECT_EQ(0, exit_status_of(child));
+}
+
+/*
+ * What another user finds in a namespace of one who has all ranges, as an exit status.
+ * 'other' is who has to say which users there are.
+ */
+static int unpin_in_namespace(int other)
+{
+	char byte;
+	int fd;
+
+	if (setresuid(STRANGER, STRANGER, STRANGER))
+		return 1;
+	fd = sparse_area(4 * MOST_RANGES);
+	if (unpin_single_pages(fd, 0, MOST_RANGES))
+		return 2;
+	if (unshare(CLONE_NEWUSER))
+		return KSFT_SKIP;
+	if (write(other, "", 1) != 1 || read(other, &byte, 1) != 1 || setresuid(1, 1, 1))
+		return 3;
+	return unpin_single_pages(sparse_area(4 * PAGES), 0, 2 * PAGES) == -ENOMEM ? 0 : 5;
+}
+
+/* Who makes a user namespace can be many users there. */
+TEST_F_TIMEOUT(stranger, pays_for_ranges_in_its_namespaces, 300)
+{
+	char path[32], users[32], byte;
+	int sockets[2], status;
+	pid_t child;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
+	child = fork();
+	if (child == 0) {
+		close(sockets[0]);
+		_exit(unpin_in_namespace(sockets[1]));
+	}
+	close(sockets[1]);
+	if (read(sockets[0], &byte, 1) == 1) {
+		snprintf(path, sizeof(path), "/proc/%d/uid_map", child);
+		snprintf(users, sizeof(users), "0 %d 1\n1 %d 1\n", STRANGER, STRANGER - 1);
+		ASSERT_EQ(0, write_text(AT_FDCWD, path, users));
+		ASSERT_EQ(1, write(sockets[0], "", 1));
+	}
+	status = exit_status_of(child);
+	close(sockets[0]);
+	if (status == KSFT_SKIP)
+		SKIP(return, "there are no user namespaces");
+	EXPECT_EQ(0, status);
 }
 
 #define REGIONS	500
