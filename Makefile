@@ -76,6 +76,9 @@ fuzz:
 mutants:
 	@vm/legs/mutants.sh "$(MUTANTS)"
 
+coverage:
+	@vm/legs/coverage.sh
+
 bench:
 	@bench/bench.sh run "$(DEVICE)" "$(MODULE2)" $(VM)
 
@@ -131,6 +134,7 @@ help:
 	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test, fuzz and'
 	@echo '                   torture; test knows others, and KERNEL=, KSRC= and RUST=:'
 	@echo '                   vm/test.sh --help'
+	@echo '  coverage         say which lines of the module the tests execute'
 	@echo '  bench            measure what calls cost, in instructions (VM=debian: on its kernel)'
 	@echo '  bench-check      compare that with bench/baseline.json'
 	@echo '  bench-baseline   write that file anew'
@@ -172,4 +176,4 @@ help:
 .PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-inits test-all \
 	torture fuzz mutants bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
-	test-secureboot test-fresh tools dkms-install dkms-uninstall dkms-source deb test-package
+	test-secureboot test-fresh coverage tools dkms-install dkms-uninstall dkms-source deb test-package

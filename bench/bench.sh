@@ -143,7 +143,7 @@ run_shared() {
 	bench=$(programs_of bench bench 64)/bench
 	mkdir -p "$dir"
 	step "Building the plugin for QEMU" "1 s" "$dir/plugin.log" \
-		gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$dir/shared_lines.so" "$TOP/bench/plugin/shared_lines.c"
+		build_plugin "$TOP/bench/plugin/shared_lines.c" "$dir/shared_lines.so"
 	PLUGIN=$dir/shared_lines.so,begin=$(address_of watch_begin "$bench"),end=$(address_of watch_end "$bench")
 	# Half the times that each pins and unpins: what the timer does besides is less.
 	PLUGIN+=,least=500,out=$dir/lines

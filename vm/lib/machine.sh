@@ -41,6 +41,11 @@ make_initramfs() {
 	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
 }
 
+# build_plugin SOURCE FILE: builds a plugin for QEMU.
+build_plugin() {
+	gcc -O2 -Wall -Wextra -Werror -shared -fPIC -I"$TOP/vm/plugin" -o "$2" "$1"
+}
+
 # Words for the guest, on the command line of its kernel.
 GUEST_WORDS=
 # How many MiB of memory it has, if not as many as usual.
@@ -87,7 +92,7 @@ start_vm() {
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=single
 			-icount shift=0,sleep=off -smp 1 -cpu max -rtc base=2026-01-01,clock=vm"
 		;;
-	bench-shared)
+	bench-shared | coverage)
 		# If the CPUs took turns in one thread, QEMU would not tell the plugin which it is.
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
 		;;

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A plugin for QEMU that writes down which code of modules a guest executes.
+ *
+ * Writes to 'out' a line for each block that was executed at an address from 'begin' to
+ * 'end', in the order in which QEMU translated them: its address and its bytes, both in
+ * hexadecimal. A block ends where control may go elsewhere. Another line of the same
+ * address means that other code was there later.
+ */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qemu_plugin.h"
+
+#define EXPORT	__attribute__((visibility("default")))
+
+EXPORT int qemu_plugin_version = 4;
+
+struct block {
+	struct block *next;
+	__u64 address;
+	size_t size;
+	bool is_executed;
+	unsigned char code[];
+};
+
+static struct block *first, **last = &first;
+static __u64 begin, end;
+static const char *out;
+/* Each CPU has a thread. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void is_executed(unsigned int cpu, void *block)
+{
+	(void)cpu;
+	/* There is nothing that a race could make worse. */
+	((struct block *)block)->is_executed = true;
+}
+
+static struct block *copy_of(struct qemu_plugin_tb *tb)
+{
+	size_t count = qemu_plugin_tb_n_insns(tb), size = 0;
+	struct block *block;
+
+	for (size_t i = 0; i < count; i++)
+		size += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(tb, i));
+	block = calloc(1, sizeof(*block) + size);
+	if (!block)
+		abort();
+	block->address = qemu_plugin_tb_vaddr(tb);
+	for (size_t i = 0; i < count; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+
+		block->size += qemu_plugin_insn_data(insn, block->code + block->size,
+						     size - block->size);
+	}
+	return block;
+}
+
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	__u64 address = qemu_plugin_tb_vaddr(tb);
+	struct block *block;
+
+	(void)id;
+	if (address < begin || address >= end)
+		return;
+	block = copy_of(tb);
+	pthread_mutex_lock(&mutex);
+	*last = block;
+	last = &block->next;
+	pthread_mutex_unlock(&mutex);
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, is_executed, NO_REGS, block);
+}
+
+static void report(qemu_plugin_id_t id, void *data)
+{
+	FILE *file = fopen(out, "w");
+
+	(void)id;
+	(void)data;
+	if (!file)
+		return;
+	for (struct block *block = first; block; block = block->next) {
+		if (!block->is_executed)
+			continue;
+		fprintf(file, "%llx ", block->address);
+		for (size_t i = 0; i < block->size; i++)
+			fprintf(file, "%02x", block->code[i]);
+		fprintf(file, "\n");
+	}
+	fclose(file);
+}
+
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
+
+int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
+{
+	(void)info;
+	for (int i = 0; i < argc; i++) {
+		if (!strncmp(argv[i], "begin=", 6))
+			begin = strtoull(argv[i] + 6, NULL, 16);
+		else if (!strncmp(argv[i], "end=", 4))
+			end = strtoull(argv[i] + 4, NULL, 16);
+		else if (!strncmp(argv[i], "out=", 4))
+			out = strdup(argv[i] + 4);
+	}
+	if (!begin || !end || !out)
+		return 1;
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+	qemu_plugin_register_atexit_cb(id, report, NULL);
+	return 0;
+}
