@@ -15,6 +15,7 @@ LEGS=(
 	"debian                  vm/legs/debian.sh"
 	"debian-rt               vm/legs/debian.sh debian-rt"
 	"debian-arm64            vm/legs/debian.sh debian-arm64"
+	"modversions, Linux 7.1  vm/legs/modversions.sh"
 	"intree, rustc 1.96      vm/legs/intree.sh"
 	"uml, Linux 7.2          vm/legs/machine.sh uml"
 	"uml, Linux 7.1          vm/legs/machine.sh uml"

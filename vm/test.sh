@@ -18,6 +18,7 @@ LEGS=(
 OTHER_LEGS=(
 	"x86-nodes  vm/legs/nodes.sh"
 	"arm64-16k  vm/legs/machine.sh arm64-16k"
+	"modversions  vm/legs/modversions.sh"
 	"debian-rt  vm/legs/debian.sh debian-rt"
 	"debian-arm64  vm/legs/debian.sh debian-arm64"
 	"intree  vm/legs/intree.sh"
@@ -44,6 +45,7 @@ usage() {
 		  arm64-16k     QEMU arm64 with KASAN and pages of 16 KiB, 64-bit; only if named
 		  debian-rt     as debian, with its kernel for real time; only if named
 		  debian-arm64  as debian, for arm64; only if named
+		  modversions   User-mode Linux where symbols have CRCs; only if named
 		  intree        a kernel tree with driver and selftests in it: kunit.py, then as
 		                uml, built in, and as a module; only if named
 

@@ -105,7 +105,7 @@ pick_source() {
 		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2
 }
 
-# The machines that tests run in. Besides, there is one to measure in: bench.
+# The machines that all tests run in. Besides, there are bench, to measure in, and modversions.
 TEST_VMS=(uml x86 arm64 arm64-16k)
 
 # need_test_vm VM: ends unless tests run in such a machine.
@@ -117,7 +117,7 @@ need_test_vm() {
 # arch_of VM: prints the kernel's name for its architecture.
 arch_of() {
 	case $1 in
-	uml | intree) echo um ;;
+	uml | intree | modversions) echo um ;;
 	x86 | bench) echo x86_64 ;;
 	arm64*) echo arm64 ;;
 	esac
@@ -138,6 +138,7 @@ fragments_of() {
 	arm64) names=(base arm64 arm64-4k) ;;
 	arm64-16k) names=(base arm64 arm64-16k) ;;
 	intree) names=(base uml) ;;
+	modversions) names=(base uml modversions) ;;
 	bench) names=(base x86 bench) ;;
 	*) names=(base "$1") ;;
 	esac
@@ -183,7 +184,7 @@ make_kernel() {
 # image_of VM: prints the name of the file to boot in the kernel's directory.
 image_of() {
 	case $1 in
-	uml | intree) echo linux ;;
+	uml | intree | modversions) echo linux ;;
 	x86 | bench) echo vmlinux ;;
 	arm64*) echo arch/arm64/boot/Image ;;
 	esac

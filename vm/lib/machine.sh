@@ -57,7 +57,7 @@ start_vm() {
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
-	uml | intree | pressure-uml | mutants)
+	uml | intree | modversions | pressure-uml | mutants)
 		# With one CPU: User-mode Linux does not tell another one that pages were
 		# unmapped, so a program there would go on writing to what has been freed
 		# and given to somebody else.
@@ -191,7 +191,7 @@ is_stuck() {
 	local dir=$OUT/$1 size last=-1 since=$SECONDS
 	# In a tree the driver is part of the kernel, and User-mode Linux loses none.
 	case $1 in
-	uml | intree | pressure-uml | mutants) return 1 ;;
+	uml | intree | modversions | pressure-uml | mutants) return 1 ;;
 	esac
 	while kill -0 "$VM_PID" 2>/dev/null && [[ ! -s $dir/results ]]; do
 		size=$(stat -c %s "$dir/console")

@@ -19,6 +19,7 @@ packages_of() {
 	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
 	android-arm64) echo "$BUILDING" kmod qemu-system-arm ;;
 	intree | mutants) echo "$BUILDING" rsync ;;
+	modversions) echo "$BUILDING" binutils kmod libdw-dev zlib1g-dev ;;
 	debian | debian-rt | installed) echo "$ON_DEBIAN" ;;
 	debian-arm64) echo "$BUILDING" kmod mmdebstrap qemu-system-arm ;;
 	pressure) echo "$ON_DEBIAN" ;;
