@@ -78,7 +78,7 @@ mod events {
                 // SAFETY: There each possible CPU has such a variable, with this item. It may
                 // change meanwhile.
                 sum = sum.wrapping_add(unsafe {
-                    let state = states.byte_add(offset);
+                    let state = states.wrapping_byte_add(offset);
                     (&raw const (*state).event[self.0 as usize]).read_volatile()
                 });
             }
