@@ -21,6 +21,7 @@ LEGS=(
 	"uml, Linux 7.1          vm/legs/machine.sh uml"
 	"uml, Linux 6.18, rustc 1.85  vm/legs/machine.sh uml"
 	"debian, Linux 7.2       vm/legs/debian.sh"
+	"canary                  vm/legs/canary.sh"
 	"android                 android/android.sh x86"
 	"android, arm64          android/android.sh arm64"
 	"installed               vm/legs/installed.sh"

@@ -66,6 +66,13 @@ in_bookworm() {
 	"$@"
 }
 
+# in_sid COMMAND...: runs one of the functions below on Debian's unstable suite, which is
+# said to be valid for a week only. A mirror that is older will do.
+in_sid() {
+	local OTHER_SUITES=(sid) ARCHIVE=$CACHE/apt-sid VALIDITY=' check-valid-until=no'
+	"$@"
+}
+
 # in_sources COMMAND...: runs one of the functions below on sources of packages. They have
 # a root of their own, as only some legs need their lists.
 in_sources() {
@@ -121,7 +128,7 @@ fetch_lists() {
 	: >"$root/status"
 	for suite in "${OTHER_SUITES[@]}"; do
 		uri=$(mirror "$suite")
-		[[ -z $uri ]] || echo "${KIND:-deb} [signed-by=$keyring] $uri $suite main"
+		[[ -z $uri ]] || echo "${KIND:-deb} [signed-by=$keyring${VALIDITY:-}] $uri $suite main"
 	done >"$root/sources.list"
 	if [[ ! -s $root/sources.list ]]; then
 		echo "No Debian mirror for this release in /etc/apt."

@@ -28,7 +28,7 @@ unpack_source() {
 # prepare_source_of VERSION: sets KSRC to the source of Debian's kernel of that
 # version.
 prepare_source_of() {
-	local version=$1 series
+	local version=$1 series where
 	series=$(cut -d . -f 1-2 <<<"$version")
 	KSRC=$(source_dir "linux-source-$series" "$version")
 	[[ ! -d $KSRC ]] || return 0
@@ -38,12 +38,15 @@ prepare_source_of() {
 			unpack_source "linux-source-$series" "$version" /usr/src
 		return
 	fi
-	open_archive
-	has_version "linux-source-$series" "$version" ||
-		die "The archive has no linux-source-$series $version, which this kernel was built of." \
-			"Upgrade kernel and headers to what it has, and boot that."
-	step "Fetching and unpacking linux-source-$series" "20 s" "$CACHE/log/source" \
-		fetch_source "linux-source-$series" "$version"
+	for where in "" in_sid; do
+		$where open_archive
+		$where has_version "linux-source-$series" "$version" || continue
+		step "Fetching and unpacking linux-source-$series" "20 s" "$CACHE/log/source" \
+			$where fetch_source "linux-source-$series" "$version"
+		return
+	done
+	die "The archive has no linux-source-$series $version, which this kernel was built of." \
+		"Upgrade kernel and headers to what it has, and boot that."
 }
 
 # has_version PACKAGE VERSION: returns whether the archive has that.

@@ -6,7 +6,7 @@
 # What METADATA_PACKAGES take for granted, as every system has it.
 ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base rust-clippy sed tar)
 
-# The machines that boot one of them.
+# The machines that boot one of them. Besides, there is one of sid, canary.
 DEBIAN_VMS=(debian debian-rt debian-arm64)
 # The one that the functions below are about.
 DEBIAN_VM=debian
@@ -14,7 +14,7 @@ DEBIAN_VM=debian
 # debian_flavour_of VM: prints what Debian calls its kernel.
 debian_flavour_of() {
 	case $1 in
-	debian) echo cloud-amd64 ;;
+	debian | canary) echo cloud-amd64 ;;
 	debian-rt) echo rt-amd64 ;;
 	debian-arm64) echo cloud-arm64 ;;
 	esac
@@ -59,6 +59,7 @@ prepare_debian() {
 # has the machine's kernel is known.
 in_archive_of_debian() {
 	case $DEBIAN_VM in
+	canary) in_sid "$@" ;;
 	*-arm64) in_arm64 "$@" ;;
 	*) "$@" ;;
 	esac
@@ -67,7 +68,7 @@ in_archive_of_debian() {
 # cached_debian: takes the one that is in the cache.
 cached_debian() {
 	local series
-	for series in "${TESTED_SERIES[@]}"; do
+	for series in $(debian_series); do
 		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$DEBIAN_FLAVOUR-$(debian_key)" 2>/dev/null | tail -n 1)
 		[[ -z $DEBIAN_ROOT ]] || break
 	done
@@ -79,19 +80,30 @@ cached_debian() {
 
 # debian_key: prints what stands for the packages in the name of the root.
 debian_key() {
-	echo "${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}" | sha256sum | cut -c 1-12
+	local suite=${OTHER_SUITES[0]#trixie}
+	echo "${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}${suite:+ $suite}" | sha256sum | cut -c 1-12
+}
+
+# debian_series: prints how the versions of the kernels to take begin, the best first: of
+# sid it is the newest.
+debian_series() {
+	if [[ $DEBIAN_VM == canary ]]; then
+		echo 7
+	else
+		echo "${TESTED_SERIES[@]}"
+	fi
 }
 
 # pick_debian: prints release and version of the newest kernel of a tested series
 # of which the archive has the source, too.
 pick_debian() {
 	local series package version
-	for series in "${TESTED_SERIES[@]}"; do
-		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9]+\+deb[0-9]+-$DEBIAN_FLAVOUR$" |
+	for series in $(debian_series); do
+		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9.]+\+deb[0-9]+-$DEBIAN_FLAVOUR$" |
 			awk '{ print $1 }' | sort -V | tail -n 1)
 		[[ -n $package ]] || continue
 		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
-		if has_version "linux-source-$series" "$version"; then
+		if has_version "linux-source-$(cut -d . -f 1-2 <<<"$version")" "$version"; then
 			echo "${package#linux-headers-} $version"
 			return
 		fi

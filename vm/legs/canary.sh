@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds the module with the newest compilers that Debian has, sid's, on its newest kernel:
+# 'vm/legs/canary.sh'. These change by the day, so what does not work is told and skipped.
+
+. "$(dirname "$0")/../lib.sh"
+
+MODULE=$OUT/canary/module/rust_ashmem.ko
+
+# build: the module, without a warning, and looks whether it fits the kernel.
+build() {
+	with_cache prepare_debian canary
+	[[ -z $DEBIAN_LACKS ]] || die "There is no kernel to build it for: $DEBIAN_LACKS." "Run it again another day."
+	make_debian_module
+	! grep -B 2 -A 12 '^warning' "$OUT/canary/module.log" || return 1
+	metadata check "$MODULE"
+	say "canary: Linux $DEBIAN_RELEASE, x86_64 (not booted), pages of 4 KiB, rustc $(version_of "$DEBIAN_ROOT/usr/bin/rustc")"
+}
+
+need debian
+rm -rf "$OUT/canary/module"
+set +e
+(set -e && build)
+status=$?
+set -e
+((status == 0)) || skip canary "the newest compilers did not build it, or with warnings: see above"
+PASSED=1
+conclude
