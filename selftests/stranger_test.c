@@ -304,12 +304,12 @@ TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
  */
 TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 {
-	int fd = area_create(LARGE * self->page), rounds = 0, spared = 0;
+	int fd = area_create(LARGE * self->page), killed = 0, spared = 0, status;
 	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
 	const volatile char *at = map;
 
 	ASSERT_NE(MAP_FAILED, map);
-	for (int round = 0; round < 100 && spared < 3; round++, rounds++) {
+	for (int round = 0; round < 100 && spared < 3; round++) {
 		pid_t child;
 
 		/* The first that was unpinned of is purged first. */
@@ -325,8 +325,9 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 		while (*at)
 			;
 		ASSERT_EQ(0, kill(child, SIGKILL));
-		while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
+		while (waitpid(child, &status, 0) == -1 && errno == EINTR)
 			;
+		killed += WIFSIGNALED(status);
 		if (are_intact(self->map, 0, PAGES)) {
 			spared++;
 			ASSERT_EQ(ASHMEM_NOT_PURGED, pin(self->fd, 7, 1));
@@ -339,11 +340,15 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 		ASSERT_LE(0, pin(self->fd, 0, 0));
 		ASSERT_LE(0, pin(fd, 0, 0));
 	}
-	TH_LOG("in %d of %d rounds it was killed in time", spared, rounds);
+	TH_LOG("%d purges were killed, %d in time", killed, spared);
 	munmap(map, LARGE * self->page);
 	close(fd);
-	if (!spared)
+	/* Nearly all of its time it takes for what is purged first. */
+	if (killed >= 10) {
+		EXPECT_LT(0, spared);
+	} else if (!spared) {
 		SKIP(return, "no purge was killed in time: the scheduler let each one end");
+	}
 }
 
 TEST_HARNESS_MAIN
