@@ -11,7 +11,7 @@
 #define PAGES	16
 #define WORKERS	3
 #define SHARE	(PAGES / WORKERS)
-#define ROUNDS	300
+#define ROUNDS	150
 
 /* What may go wrong in a child, as its exit status. */
 enum trouble {
@@ -348,7 +348,7 @@ TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 	if (getenv("ASHMEM_C_DRIVER"))
 		SKIP(return, "the C driver may stop early");
 	ASSERT_NE(MAP_FAILED, map);
-	for (int round = 0; round < 100; round++) {
+	for (int round = 0; round < 40; round++) {
 		pid_t child;
 
 		*map = 'a';

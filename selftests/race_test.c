@@ -9,7 +9,7 @@
 #include "ashmem.h"
 
 #define AREAS	256
-#define TRIES	1000
+#define TRIES	500
 #define PAGES	4
 
 FIXTURE(race)

@@ -49,9 +49,10 @@ usage() {
 		  intree        a kernel tree with driver and selftests in it: kunit.py, then as
 		                uml, built in, and as a module; only if named
 
-		32-bit programs run the tests of the calls. LONG=1 adds those of reclaim, which
-		do the same in either width, and take minutes; and the tests of ashmem-check and
-		ashmem-top in x86, and of 32 bits in arm64.
+		LONG=1 adds what takes minutes and is tested elsewhere: by 32-bit programs, the
+		tests of reclaim and of what debugfs and events show; in arm64, those of other
+		users' ranges and the torture; in x86 and arm64, those of ashmem-check and
+		ashmem-top.
 
 		JOBS of them run at the same time. KERNEL picks a series of Linux, RUST one of
 		rustc; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes

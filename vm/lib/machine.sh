@@ -123,7 +123,7 @@ own_vm() {
 start_x86() {
 	# On a busy host the timer seems to stand still when it is checked.
 	# shellcheck disable=SC2086
-	setsid qemu-system-x86_64 $3 -m "${MEMORY:-512}" -nodefaults -display none -no-reboot \
+	setsid qemu-system-x86_64 $3 -m "${MEMORY:-$memory}" -nodefaults -display none -no-reboot \
 		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
 		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 no_timer_check $2" </dev/null >"$1/qemu" 2>&1 &
 }

@@ -87,8 +87,16 @@ make_selftests() {
 }
 
 # Suites that take long and do the same in either width: 32-bit programs run them if LONG
-# is set.
-LONG_SUITES=" cgroup_test fuzz_test order_test pressure_test purge_race_test race_test stranger_test torture_test "
+# is set. arm64 runs some of them only then.
+LONG_SUITES=(cgroup debugfs events fail fuzz order pressure purge_race race random stranger torture)
+LONG_IN_ARM64=(stranger torture)
+
+# is_left_out SUITE VM BITS: whether it runs there only if LONG is set.
+is_left_out() {
+	[[ -z ${LONG:-} ]] || return 1
+	[[ $3 == 32 && " ${LONG_SUITES[*]/%/_test} " == *" $1 "* ]] ||
+		[[ $2 == arm64 && " ${LONG_IN_ARM64[*]/%/_test} " == *" $1 "* ]]
+}
 
 # build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
 # says to make_initramfs where they are and where they go, and adds their names
@@ -102,7 +110,7 @@ build_suites() {
 		step "Building the $bits-bit selftests" "10 s" "$dir.log" build_selftests "$vm" "$bits"
 		for file in "$TOP"/selftests/*.c; do
 			suite=$(basename "$file" .c)
-			[[ $bits == 64 || -n ${LONG:-} || $LONG_SUITES != *" $suite "* ]] || continue
+			! is_left_out "$suite" "$vm" "$bits" || continue
 			PROGRAMS+=("$dir/$suite:/selftests-$bits/$suite")
 			[[ $suite != *_test ]] || SUITES+=("$suite ($bits-bit)")
 		done
