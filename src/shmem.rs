@@ -378,7 +378,7 @@ impl ShmemFile {
         let (first, last) = pages.bytes();
         let before = self.resident();
         // If somebody maps it only now, truncating unmaps the pages.
-        if self.is_mapped() {
+        if self.has_other_references() {
             // Truncating would unmap them page by page, and guards with them, which stay here.
             // SAFETY: The file is valid, and so is its mapping for as long.
             unsafe {
@@ -419,7 +419,18 @@ impl ShmemFile {
         pages.len().min(self.resident().max(2))
     }
 
-    /// Returns whether anybody has the file mapped.
+    /// Returns whether there is a reference to the file besides this, as each mapping has one.
+    #[doc(alias = "file_count")]
+    fn has_other_references(&self) -> bool {
+        // SAFETY: The file is valid.
+        let references = unsafe { &raw const (*self.as_ptr()).f_ref.refcnt.counter };
+        // FILE_REF_ONEREF is 0.
+        // SAFETY: As above; others may change it.
+        unsafe { references.read_volatile() != 0 }
+    }
+
+    /// Returns whether anybody has the file mapped. While a mapping is being changed it may
+    /// seem that nobody has.
     #[doc(alias = "mapping_mapped")]
     pub(crate) fn is_mapped(&self) -> bool {
         // SAFETY: The file is valid, and so is its mapping for as long.
