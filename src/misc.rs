@@ -136,8 +136,8 @@ impl<T: Device> Registration<T> {
 
     /// Registers the device, which from then on can be opened.
     ///
-    /// Fails with `EEXIST` if the name is taken, `EBUSY` if there are no more
-    /// minor numbers, or `ENOMEM`.
+    /// Fails with `EEXIST` if the name is taken, `EBUSY` if there is no minor number or
+    /// no memory to note one, or `ENOMEM`.
     #[doc(alias = "misc_register")]
     pub(crate) fn new(context: T::Context) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
@@ -156,7 +156,7 @@ impl<T: Device> Registration<T> {
                 // which the pointer comes, so that it may lead to the other parts.
                 // INVARIANT: Only a success initialises `Self`.
                 to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|err| {
-                    if matches!(*err, EEXIST | EBUSY) {
+                    if *err == EEXIST {
                         let name = T::NAME.to_str().unwrap_or_default();
                         pr_err!("cannot register /dev/{name}: has another driver that name?\n")
                     }
