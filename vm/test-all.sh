@@ -65,5 +65,5 @@ done
 export LONG=1
 run_legs 1 "${picked[@]}"
 printf '%s\n' "${TABLE[@]}" >"$LOGS/table.md"
-say "" "${TABLE[@]}" ""
+printf '%s\n' "" "${TABLE[@]}" ""
 conclude

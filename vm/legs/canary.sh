@@ -15,7 +15,7 @@ build() {
 	make_debian_module
 	! grep -B 2 -A 12 '^warning' "$OUT/canary/module.log" || return 1
 	metadata check "$MODULE"
-	say "canary: Linux $DEBIAN_RELEASE, x86_64 (not booted), pages of 4 KiB, rustc $(version_of "$DEBIAN_ROOT/usr/bin/rustc")"
+	say "canary: Linux $DEBIAN_RELEASE, x86_64 (not booted), pages of 4 KiB, rustc $(inside "$DEBIAN_ROOT" rustc --version | cut -d " " -f 2)"
 }
 
 need debian

@@ -23,7 +23,9 @@ refused_module() {
 # build: the module, as a user of Debian does, who proves that it fits before it is
 # loaded.
 build() {
-	SUITES=(load "${MODULE_SUITES[@]}" "${HUGE_SUITES[@]}")
+	SUITES=(load "${MODULE_SUITES[@]}")
+	# The kernel for real time has no huge pages.
+	[[ $VM == *-rt ]] || SUITES+=("${HUGE_SUITES[@]}")
 	make_debian_module
 	find_warnings "$VM"
 	metadata check "$OUT/$VM/module/rust_ashmem.ko"
