@@ -64,7 +64,7 @@ test-fresh:
 test-inits:
 	@vm/legs/inits.sh $(INITS)
 
-test-installed test-secureboot:
+test-installed test-secureboot test-canary:
 	@vm/legs/$(@:test-%=%).sh
 
 torture:
@@ -125,15 +125,13 @@ help:
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
 	@echo '  test-inits       the same with OpenRC and udev, and with BusyBox and mdev'
 	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
-	@echo '  test-package     install, upgrade and remove the package, with two kernels'
+	@echo '  test-package     install, upgrade and remove the package, two kernels (root)'
+	@echo '  test-canary      build it with the newest compilers, those of Debian sid'
 	@echo '  test-fresh       run tests in a new Debian that has git and make alone (root)'
-	@echo '  test-all         all of these, some on more kernels and with another rustc; a table'
+	@echo '  test-all         all of these, on more kernels and with other rustcs; a table (root)'
 	@echo '  torture          pin and unpin a million times while everything purges'
 	@echo '  fuzz             make random calls for SECONDS=60, or again those of a SEED='
 	@echo '  mutants          put faults into the driver and see which test notices'
-	@echo '                   VM=uml, x86 or arm64 picks one machine for demo, test, fuzz and'
-	@echo '                   torture; test knows others, and KERNEL=, KSRC= and RUST=:'
-	@echo '                   vm/test.sh --help'
 	@echo '  coverage         say which lines of the module the tests execute'
 	@echo '  bench            measure what calls cost, in instructions (VM=debian: on its kernel)'
 	@echo '  bench-check      compare that with bench/baseline.json'
@@ -143,12 +141,14 @@ help:
 	@echo '                   the C driver; a table and a picture'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'
 	@echo '  check            rustfmt, clippy, checkpatch, shellcheck, python (CHECKS= picks some)'
+	@echo '  VM=uml, x86 or arm64 picks a machine for demo, test, fuzz and torture; test knows'
+	@echo '  others, and KERNEL=, KSRC= and RUST=: vm/test.sh --help'
 	@echo
 	@echo 'For a kernel with CONFIG_RUST=y (KDIR=DIR, by default the running one):'
 	@echo '  doctor           tell whether this machine can build and load the module'
 	@echo '  metadata         on Debian: make what its headers lack (root)'
 	@echo '  modules          build rust_ashmem.ko (the default)'
-	@echo '  metadata-check   on Debian: prove that it fits the kernel before it is loaded'
+	@echo '  metadata-check   prove that it fits the kernel before it is loaded'
 	@echo '  install          install it and what belongs to it: a rule for udev, loading'
 	@echo '                   at boot (root; tools/install.sh --help)'
 	@echo '  uninstall        unload it and remove all that (root)'
@@ -176,4 +176,4 @@ help:
 .PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-inits test-all \
 	torture fuzz mutants bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
-	test-secureboot test-fresh coverage tools dkms-install dkms-uninstall dkms-source deb test-package
+	test-secureboot test-canary test-fresh coverage tools dkms-install dkms-uninstall dkms-source deb test-package

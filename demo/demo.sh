@@ -21,7 +21,7 @@ usage() {
 
 		The first run installs packages (as root) and builds a kernel into
 		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
-		one takes seconds.
+		one takes half a minute.
 	EOF
 }
 

@@ -2,9 +2,22 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Builds the module with the newest compilers that Debian has, sid's, on its newest kernel:
-# 'vm/legs/canary.sh'. These change by the day, so what does not work is told and skipped.
+# 'make test-canary'. These change by the day, so what does not work is told and skipped.
 
 . "$(dirname "$0")/../lib.sh"
+
+case ${1:-} in
+-h | --help)
+	cat <<-EOF
+		Usage: make test-canary
+
+		Builds the module with sid's rustc and gcc for sid's kernel, without a warning, and
+		proves that it fits; nothing is booted. These packages change from day to day, so
+		what fails is told and skipped.
+	EOF
+	exit
+	;;
+esac
 
 MODULE=$OUT/canary/module/rust_ashmem.ko
 

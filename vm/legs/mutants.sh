@@ -23,6 +23,7 @@ usage() {
 case ${1:-} in
 -h | --help) usage && exit ;;
 esac
+[[ -n $(list_mutants "${1:-}") ]] || die "No fault's name matches '$1'." "vm/mutants has them."
 DIR=$OUT/mutants
 
 # build_mutant: builds what is in the tree, which may be older than what was built last.
