@@ -8,8 +8,9 @@ ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep 
 
 # The machines that boot one of them. Besides, there is one of sid, canary.
 DEBIAN_VMS=(debian debian-rt debian-arm64)
-# The one that the functions below are about.
+# The one that the functions below are about, and what Debian calls its kernel.
 DEBIAN_VM=debian
+DEBIAN_FLAVOUR=cloud-amd64
 
 # debian_flavour_of VM: prints what Debian calls its kernel.
 debian_flavour_of() {
