@@ -78,6 +78,7 @@ struct worker {
 	struct page pages[AREAS][PART];
 	struct slot slots[SLOTS];
 	int wild, own, userfault, shrinker;
+	char *nowhere;		/* a page that nobody can reach */
 	const struct cgroups *cgroups;
 	struct report *report;
 };
@@ -158,12 +159,17 @@ static bool do_pin(struct worker *worker, const struct draw *draw)
 {
 	size_t area = draw->a % AREAS, count, first = draw_range(draw, &count);
 	long ret = pin(worker->fds[area], part_of(worker) + first, count);
+	bool may_be_purged = false;
 
 	if (ret == -ENOMEM)
 		return true;
-	if (ret < 0)
-		return wrong(worker, "PIN: %s", strerror(-ret));
+	if (ret != ASHMEM_NOT_PURGED && ret != ASHMEM_WAS_PURGED)
+		return wrong(worker, "PIN: %ld", ret);
 	worker->report->purged += ret;
+	for (size_t i = first; i < first + count; i++)
+		may_be_purged |= worker->pages[area][i].is_unpinned;
+	if (ret && !may_be_purged)
+		return wrong(worker, "PIN of pinned pages: %ld", ret);
 	for (size_t i = first; i < first + count; i++) {
 		struct page *page = &worker->pages[area][i];
 
@@ -275,6 +281,7 @@ static bool do_wild(struct worker *worker, const struct draw *draw)
 	};
 	int fd = draw->a & 64 ? worker->wild : worker->own;
 	unsigned long number = numbers[draw->a % ARRAY_SIZE(numbers)], arg = draw->c % PAGES;
+	bool is_address = true;
 
 	if (number == ASHMEM_PIN || number == ASHMEM_UNPIN || number == ASHMEM_GET_PIN_STATUS) {
 		memcpy(buf, &range, sizeof(range));
@@ -283,17 +290,20 @@ static bool do_wild(struct worker *worker, const struct draw *draw)
 		memset(buf, 'w', draw->d % sizeof(buf));
 		buf[sizeof(buf) - 1] = '\0';
 		arg = (unsigned long)buf;
-	} else if (number == ASHMEM_SET_SIZE) {
-		arg *= page_size();
-	} else if (number == ASHMEM_SET_PROT_MASK) {
-		arg = PROT_RW | draw->c % 8;
+	} else {
+		is_address = false;
+		if (number == ASHMEM_SET_SIZE)
+			arg *= page_size();
+		else if (number == ASHMEM_SET_PROT_MASK)
+			arg = PROT_RW | draw->c % 8;
 	}
 	switch (draw->d % 32) {
 	case 0:
 		arg = 0;
 		break;
 	case 1:
-		arg = draw->b;
+		/* Never where the program has something that the answer would change. */
+		arg = is_address ? (unsigned long)worker->nowhere + draw->b % page_size() : draw->b;
 		break;
 	case 2:
 		arg = -1UL - draw->b % 8192;
@@ -691,7 +701,7 @@ static bool do_swap(struct worker *worker, const struct draw *draw)
 
 	(void)draw;
 	if (*zram < 0) {
-		*zram = swap_add(16 * MIB / page_size());
+		swap_add_noted(16 * MIB / page_size(), zram);
 	} else if (!swapoff(zram_path(*zram))) {
 		zram_remove(*zram);
 		*zram = -ENODEV;
@@ -726,9 +736,10 @@ static bool do_press(struct worker *worker, const struct draw *draw)
 
 	(void)worker;
 	if (child == 0) {
-		char *map = mmap(NULL, len, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *map;
 
 		die_with(parent);
+		map = mmap(NULL, len, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		/* If anybody has to die, then this. */
 		write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
 		for (size_t i = 0; map != MAP_FAILED && i < len; i += page_size())
@@ -838,9 +849,10 @@ static bool do_fork(struct worker *worker, const struct draw *draw)
 	if (child < 0)
 		return true;
 	if (child == 0) {
-		bool is_good = do_look(worker, draw);
+		bool is_good;
 
 		die_with(parent);
+		is_good = do_look(worker, draw);
 		/* That is about its parent's memory. */
 		worker->userfault = -EBADF;
 		forget_lost_slots(worker);
@@ -864,6 +876,7 @@ static void work(struct worker *worker, unsigned int calls)
 	signal(SIGBUS, land);
 	worker->userfault = userfault_open();
 	worker->own = area_open(O_RDWR);
+	worker->nowhere = mmap(NULL, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	while (worker->report->calls < calls) {
 		if (!do_next(worker, &worker->state, worker->number ? ALL : FIRST))
 			_exit(1);
@@ -932,10 +945,14 @@ static void areas_close(struct worker *worker)
 	close(worker->wild);
 }
 
-/* Each worker is told apart by its number; the first failure ends all. */
+/*
+ * Each worker is told apart by its number; the first failure ends all. One that died for
+ * memory is none, and is counted.
+ */
 static bool run_round(struct worker *worker, struct report *reports, __u64 seed,
-		      unsigned int calls)
+		      unsigned int calls, unsigned int *died)
 {
+	long long kills = vm_events("oom_kill");
 	pid_t parent = getpid(), pids[WORKERS];
 	bool is_good = true;
 	int status;
@@ -961,6 +978,11 @@ static bool run_round(struct worker *worker, struct report *reports, __u64 seed,
 		pids[number] = 0;
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			continue;
+		if (is_good && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+		    vm_events("oom_kill") > kills) {
+			++*died;
+			continue;
+		}
 		if (is_good && WIFSIGNALED(status))
 			snprintf(reports[number].text, sizeof(reports[number].text),
 				 "died of signal %d", WTERMSIG(status));
@@ -980,8 +1002,13 @@ TEST_F_TIMEOUT(fuzz, what_is_pinned_stays, 7 * 24 * 3600)
 	bool is_good;
 
 	do {
+		unsigned long long purged = self->purged;
+		unsigned int died = 0;
+
+		TH_LOG("seed %llu: %llu calls in all, %llu found a purge", seed + round,
+		       self->calls, self->purged);
 		areas_open(&self->worker);
-		is_good = run_round(&self->worker, self->reports, seed + round, calls);
+		is_good = run_round(&self->worker, self->reports, seed + round, calls, &died);
 		areas_close(&self->worker);
 		for (int i = 0; i < WORKERS; i++) {
 			struct report *report = &self->reports[i];
@@ -996,6 +1023,13 @@ TEST_F_TIMEOUT(fuzz, what_is_pinned_stays, 7 * 24 * 3600)
 		}
 		TH_LOG("seed %llu: %llu calls in all, %llu found a purge", seed + round,
 		       self->calls, self->purged);
+		if (died)
+			TH_LOG("%u processes died for memory", died);
+		/* As root, workers purge everything now and then. */
+		if (is_good && !died && calls >= CALLS && self->worker.shrinker >= 0) {
+			EXPECT_LT(purged, self->purged) TH_LOG("seed %llu: nothing was purged",
+							       seed + round);
+		}
 		EXPECT_TRUE(is_good) {
 			TH_LOG("again with: ASHMEM_SEED=%llu ASHMEM_CALLS=%u ./fuzz_test",
 			       seed + round, calls);

@@ -435,21 +435,35 @@ static inline long swap_format(const char *path, size_t pages)
 	return put == (long)page_size() ? 0 : put < 0 ? put : -EIO;
 }
 
-/* Swaps to compressed memory first of all, and returns the number of that device. */
-static inline int swap_add(size_t pages)
+/*
+ * Swaps to compressed memory first of all. @id is the number of that device as soon as there
+ * is one, for whoever cleans up if the caller is killed; or an error.
+ */
+static inline void swap_add_noted(size_t pages, int *id)
 {
-	int id = zram_add((unsigned long long)pages * page_size());
 	long ret;
 
-	if (id < 0)
-		return id;
-	ret = swap_format(zram_path(id), pages);
+	*id = read_number(AT_FDCWD, "/sys/class/zram-control/hot_add");
+	if (*id < 0)
+		return;
+	ret = zram_file(*id, "disksize", (unsigned long long)pages * page_size());
 	if (!ret)
-		ret = answer(swapon(zram_path(id), SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK));
+		ret = swap_format(zram_path(*id), pages);
 	if (!ret)
-		return id;
-	swap_remove(id);
-	return ret;
+		ret = answer(swapon(zram_path(*id), SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK));
+	if (!ret)
+		return;
+	swap_remove(*id);
+	*id = ret;
+}
+
+/* The same; returns the number. */
+static inline int swap_add(size_t pages)
+{
+	int id;
+
+	swap_add_noted(pages, &id);
+	return id;
 }
 
 /* Reads a part of a file, which leaves the page cache full of it. */
