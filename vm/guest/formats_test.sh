@@ -10,7 +10,8 @@
 # Needs root and busybox.
 
 events=/sys/kernel/tracing/events/ashmem
-[ -e "${events%/*}" ] || mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+mounted=
+[ -e "${events%/*}" ] || ! mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || mounted=1
 [ -e "${events%/*}" ] || {
 	echo "1..0 # SKIP the kernel has no trace events"
 	exit 4
@@ -56,4 +57,5 @@ grep -o '[0-9] `[a-z]*`' "$DOCS" >"$expected"
 grep -o '{ [0-9], "[a-z]*" }' $events/ashmem_scan_begin/format | sed 's/{ \([0-9]\), "\(.*\)" }/\1 `\2`/' >"$said"
 same "the words for numbers are those documented"
 rm -f "$said" "$said.diff" "$expected"
+[ -z "$mounted" ] || umount /sys/kernel/tracing
 exit $failed
