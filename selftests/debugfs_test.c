@@ -326,11 +326,32 @@ TEST_F(debugfs, stats_tell_of_purges_by_hand)
 	EXPECT_EQ(hand + 8, stat_of("purged_for_hand"));
 }
 
+/* Leaves those lines of regions that are of this process, whose names the test knows. */
+static void keep_own_lines(char *text)
+{
+	char *line = text, *to = text;
+	struct region region;
+
+	while (*line) {
+		size_t len = strcspn(line, "\n");
+
+		len += line[len] == '\n';
+		if (parse(line, &region) && region.pid == getpid()) {
+			memmove(to, line, len);
+			to += len;
+		}
+		line += len;
+	}
+	*to = '\0';
+}
+
 TEST_F(debugfs, no_address_is_shown)
 {
 	char path[64];
 	const char *const files[] = { path, ROOT "/stats", ROOT "/regions" };
 
+	if (!is_kernel_64bit())
+		SKIP(return, "addresses of 32 bits look like other numbers");
 	ASSERT_EQ(0, set_name(self->fd, "a name"));
 	ASSERT_EQ(0, set_size(self->fd, SIZE));
 	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
@@ -338,6 +359,10 @@ TEST_F(debugfs, no_address_is_shown)
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->fd);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		ASSERT_LT(0, read_text(AT_FDCWD, files[i], self->text, ROOM));
+		if (strstr(files[i], "/regions")) {
+			keep_own_lines(self->text);
+			EXPECT_NE(NULL, strstr(self->text, " a name\n"));
+		}
 		EXPECT_FALSE(has_address(self->text)) {
 			TH_LOG("%s: %s", files[i], self->text);
 		}

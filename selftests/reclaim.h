@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/utsname.h>
 
 static inline int open_dir(int at, const char *path)
 {
@@ -101,8 +102,9 @@ static inline long long memory_pages(const char *word)
 }
 
 /*
- * Whether a text has what looks as the kernel's addresses do: a number after 0x, or of 16
- * hexadecimal digits, or one that is so large.
+ * Whether a text has what looks as the kernel's addresses do where a word is 64 bits: a
+ * number after 0x, or of 16 hexadecimal digits, or one that is so large. Names of others
+ * may look so as well: give it lines of the test's own.
  */
 static inline bool has_address(const char *text)
 {
@@ -117,6 +119,13 @@ static inline bool has_address(const char *text)
 		text += len ?: 1;
 	}
 	return false;
+}
+
+static inline bool is_kernel_64bit(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && strstr(name.machine, "64");
 }
 
 /* The list of a memory cgroup and a node. */
