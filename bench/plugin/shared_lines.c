@@ -15,10 +15,6 @@
 
 #include "qemu_plugin.h"
 
-#define EXPORT	__attribute__((visibility("default")))
-
-EXPORT int qemu_plugin_version = 4;
-
 #define CPUS	2
 #define WRITERS	8
 #define LINES	65536
@@ -118,21 +114,13 @@ static void report(qemu_plugin_id_t id, void *data)
 	fclose(file);
 }
 
-EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
-
 int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
 {
 	(void)info;
-	for (int i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "begin=", 6))
-			begin = strtoull(argv[i] + 6, NULL, 16);
-		else if (!strncmp(argv[i], "end=", 4))
-			end = strtoull(argv[i] + 4, NULL, 16);
-		else if (!strncmp(argv[i], "least=", 6))
-			least = strtoull(argv[i] + 6, NULL, 10);
-		else if (!strncmp(argv[i], "out=", 4))
-			out = strdup(argv[i] + 4);
-	}
+	begin = number_option(argc, argv, "begin", 16);
+	end = number_option(argc, argv, "end", 16);
+	least = number_option(argc, argv, "least", 10);
+	out = text_option(argc, argv, "out");
 	if (!begin || !end || !least || !out)
 		return 1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
