@@ -8,13 +8,12 @@ ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep 
 
 # The machines that boot one of them. Besides, there is one of sid, canary.
 DEBIAN_VMS=(debian debian-rt debian-arm64)
-# The one that the functions below are about, and what Debian calls its kernel.
+# The one that the functions below are about.
 DEBIAN_VM=debian
-DEBIAN_FLAVOUR=cloud-amd64
 
-# debian_flavour_of VM: prints what Debian calls its kernel.
-debian_flavour_of() {
-	case $1 in
+# debian_kernel: prints what Debian calls its kernel.
+debian_kernel() {
+	case $DEBIAN_VM in
 	debian | canary) echo cloud-amd64 ;;
 	debian-rt) echo rt-amd64 ;;
 	debian-arm64) echo cloud-arm64 ;;
@@ -27,7 +26,6 @@ debian_flavour_of() {
 prepare_debian() {
 	local picked KSRC
 	DEBIAN_VM=${1:-debian}
-	DEBIAN_FLAVOUR=$(debian_flavour_of "$DEBIAN_VM")
 	DEBIAN_LACKS=
 	if [[ -n $OWN_KSRC ]]; then
 		DEBIAN_LACKS="it boots Debian's own kernel, and KSRC names another"
@@ -41,7 +39,7 @@ prepare_debian() {
 		in_archive_of_debian open_archive
 		picked=$(in_archive_of_debian pick_debian)
 		if [[ -z $picked ]]; then
-			DEBIAN_LACKS="the archive has no Linux ${TESTED_SERIES[*]} of Debian for $DEBIAN_FLAVOUR with headers and source"
+			DEBIAN_LACKS="the archive has no Linux ${TESTED_SERIES[*]} of Debian for $(debian_kernel) with headers and source"
 			return
 		fi
 		need_space 3
@@ -70,7 +68,7 @@ in_archive_of_debian() {
 cached_debian() {
 	local series
 	for series in $(debian_series); do
-		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$DEBIAN_FLAVOUR-$(debian_key)" 2>/dev/null | tail -n 1)
+		DEBIAN_ROOT=$(find "$CACHE/debian" -mindepth 1 -maxdepth 1 -name "$series.*-$(debian_kernel)-$(debian_key)" 2>/dev/null | tail -n 1)
 		[[ -z $DEBIAN_ROOT ]] || break
 	done
 	[[ -n $DEBIAN_ROOT ]] || return 1
@@ -100,7 +98,7 @@ debian_series() {
 pick_debian() {
 	local series package version
 	for series in $(debian_series); do
-		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9.]+\+deb[0-9]+-$DEBIAN_FLAVOUR$" |
+		package=$(archive apt-cache search --names-only "^linux-headers-$series\.[0-9.]+\+deb[0-9]+-$(debian_kernel)$" |
 			awk '{ print $1 }' | sort -V | tail -n 1)
 		[[ -n $package ]] || continue
 		version=$(archive apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2 }')
