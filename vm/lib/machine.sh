@@ -53,7 +53,7 @@ MEMORY=
 
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
-	local dir=$OUT/$1 memory=512
+	local dir=$OUT/$1 memory=${MEMORY:-512}
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
@@ -62,7 +62,7 @@ start_vm() {
 		# unmapped, so a program there would go on writing to what has been freed
 		# and given to somebody else.
 		# shellcheck disable=SC2086
-		setsid "$KERNEL" ncpus=1 seccomp=auto mem=${MEMORY:-512}M initrd="$dir/initramfs.gz" console=tty0 \
+		setsid "$KERNEL" ncpus=1 seccomp=auto mem=${memory}M initrd="$dir/initramfs.gz" console=tty0 \
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
@@ -98,10 +98,10 @@ start_vm() {
 		;;
 	arm64* | android-arm64 | debian-arm64)
 		# KASAN and pages of 16 KiB take more, and so do Debian's modules.
-		[[ $1 != *-16k && $1 != debian-* ]] || memory=1024
+		[[ $1 != *-16k && $1 != debian-* ]] || memory=${MEMORY:-1024}
 		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
 		# has one UART. Debian's kernel finds devices on PCI, ours on the bus alone.
-		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "${MEMORY:-$memory}" \
+		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
 			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
 			-device "$([[ $1 == debian-* ]] && echo virtio-serial-pci || echo virtio-serial-device)" -device virtconsole,chardev=results \
 			-chardev file,id=results,path="${dir//,/,,}/results" \
@@ -123,7 +123,7 @@ own_vm() {
 start_x86() {
 	# On a busy host the timer seems to stand still when it is checked.
 	# shellcheck disable=SC2086
-	setsid qemu-system-x86_64 $3 -m "${MEMORY:-$memory}" -nodefaults -display none -no-reboot \
+	setsid qemu-system-x86_64 $3 -m "${MEMORY:-512}" -nodefaults -display none -no-reboot \
 		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
 		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 no_timer_check $2" </dev/null >"$1/qemu" 2>&1 &
 }
