@@ -222,7 +222,7 @@ install_other_files() {
 
 # node_line: prints the line that mdev is to have.
 node_line() {
-	sed "/^#/d; s|/usr/local/sbin|$PREFIX/sbin|" "$TOP/packaging/rust_ashmem.mdev"
+	render "$TOP/packaging/rust_ashmem.mdev" / | sed '/^#/d'
 }
 
 # rewrite FILE COMMAND...: puts what that prints into its place, or that of what it is a
