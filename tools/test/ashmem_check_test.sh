@@ -530,7 +530,7 @@ mounts() {
 }
 result "LXC with a file of mounts" mounts 'lxc.mount.fstab = /etc/fstab.android' '^ok +the Android container android of LXC gets'
 result "LXC with one that cannot be read" mounts 'lxc.mount.fstab = /srv/fstab' '^note +not looked at: whether the Android container android of LXC gets'
-result "LXC with a program that may make nodes" mounts 'lxc.hook.autodev = /root/nodes' '^note +not looked at: whether the Android container android of LXC gets'
+result "LXC with a program that may make nodes" mounts 'lxc.hook.autodev = /opt/nodes' '^note +not looked at: whether the Android container android of LXC gets'
 machine; mkdir -p "$M/etc/lxc" "$M/srv/lxc/a"; echo 'lxc.lxcpath = /srv/lxc' >"$M/etc/lxc/lxc.conf"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/srv/lxc/a/config"
 result "LXC with another place" says 1 '^BROKEN +the Android container a of LXC gets no'
 # process PID PARENT COMMAND: one of whoever runs this.

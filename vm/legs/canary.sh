@@ -6,8 +6,7 @@
 
 . "$(dirname "$0")/../lib.sh"
 
-case ${1:-} in
--h | --help)
+usage() {
 	cat <<-EOF
 		Usage: make test-canary
 
@@ -15,10 +14,11 @@ case ${1:-} in
 		proves that it fits; nothing is booted. These packages change from day to day, so
 		what fails is told and skipped.
 	EOF
-	exit
-	;;
-esac
+}
 
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
 MODULE=$OUT/canary/module/rust_ashmem.ko
 
 # build: the module, without a warning, and looks whether it fits the kernel.
