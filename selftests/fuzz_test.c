@@ -31,7 +31,6 @@
 #define CALLS		3000
 #define CALLS_OF_CHILD	12
 
-#define MIB		(1024 * 1024)
 /* So much memory has who lives in the first cgroup. */
 #define LIMIT		(48ULL * MIB)
 

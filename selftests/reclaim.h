@@ -17,6 +17,8 @@
 #include <sys/swap.h>
 #include <sys/utsname.h>
 
+#define MIB	(1024 * 1024)
+
 static inline int open_dir(int at, const char *path)
 {
 	return answer(openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));

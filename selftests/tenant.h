@@ -7,8 +7,6 @@
 
 #include "reclaim.h"
 
-#define MIB	(1024 * 1024)
-
 /* Regions of tenants are unpinned in ranges of so many pages. */
 #define CHUNK	64
 
