@@ -23,6 +23,7 @@ refused_module() {
 # build: the module, as a user of Debian does, who proves that it fits before it is
 # loaded.
 build() {
+	local tools=(32)
 	SUITES=(load "${MODULE_SUITES[@]}")
 	# The kernel for real time has no huge pages.
 	[[ $VM == *-rt ]] || SUITES+=("${HUGE_SUITES[@]}")
@@ -34,7 +35,9 @@ build() {
 	MODULES=()
 	unpack_debian_module zram
 	build_suites "$VM" 64 32
-	build_tools "$VM" 64 32
+	# Those of 64 bits are tested in the leg uml.
+	[[ -z ${LONG:-} ]] || tools+=(64)
+	build_tools "$VM" "${tools[@]}"
 }
 
 VM=${1:-debian}

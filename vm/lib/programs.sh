@@ -86,16 +86,16 @@ make_selftests() {
 		CC="$(compiler_of "$1" "$2")" LDFLAGS=-static all
 }
 
-# Suites that take long and do the same in either width: 32-bit programs run them if LONG
-# is set. arm64 runs some of them only then.
+# Suites that run only if LONG is set: of 32-bit programs, as they take long and do the
+# same in either width, and in these machines, as others run them anyway.
 LONG_SUITES=(cgroup debugfs events fail fuzz order pressure purge_race race random stranger torture)
-LONG_IN_ARM64=(stranger torture)
+declare -A LONG_IN=([x86]='torture' [arm64]='race stranger torture')
 
 # is_left_out SUITE VM BITS: whether it runs there only if LONG is set.
 is_left_out() {
+	local suite=${1%_test}
 	[[ -z ${LONG:-} ]] || return 1
-	[[ $3 == 32 && " ${LONG_SUITES[*]/%/_test} " == *" $1 "* ]] ||
-		[[ $2 == arm64 && " ${LONG_IN_ARM64[*]/%/_test} " == *" $1 "* ]]
+	[[ $3 == 32 && " ${LONG_SUITES[*]} " == *" $suite "* ]] || [[ " ${LONG_IN[$2]:-} " == *" $suite "* ]]
 }
 
 # build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
