@@ -117,8 +117,8 @@ impl misc::Device for Area {
 impl MiscDevice for Area {
     type Ptr = Owner<Area>;
 
-    fn open(file: &File, _device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
-        let shared = &misc::Registration::<Self>::context_of(file).shared;
+    fn open(file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        let shared = &misc::Registration::context_of(device, file)?.shared;
         let area = Area::new(shared.clone(), task::pid());
         let area = KBox::pin_init(Node::pin_init(area), GFP_KERNEL_ACCOUNT)?;
         Ok(shared.regions.add(area))

@@ -17,7 +17,8 @@ use kernel::{
     fs::File,
     miscdevice::{
         MiscDevice,
-        MiscDeviceOptions, //
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
     },
     prelude::*,
     seq_file::SeqFile,
@@ -171,15 +172,21 @@ impl<T: Device> Registration<T> {
         &self.context
     }
 
-    /// Returns the context of the device that `file` is of, in [`MiscDevice::open`].
-    pub(crate) fn context_of(file: &File) -> &T::Context {
-        // SAFETY: The file exists. It is being opened, so nobody else uses this field.
-        let device = unsafe { (*file.as_ptr()).private_data };
-        // What `open` gets as a `MiscDeviceRegistration` is this device, but reaches no
-        // further than the C part of it.
-        // SAFETY: `misc_open()` has put there what was given to `misc_register()`, by this
-        // type and no other; it cannot be deregistered before `open` returns.
-        unsafe { &(*device.cast::<Self>()).context }
+    /// Returns the context of `device`, in [`MiscDevice::open`], which has both arguments.
+    ///
+    /// Fails with `EINVAL` if `file` is not one that is being opened of that device.
+    pub(crate) fn context_of<'a>(
+        device: &'a MiscDeviceRegistration<T>,
+        file: &File,
+    ) -> Result<&'a T::Context> {
+        // SAFETY: The file exists, and nobody but who opens or releases it changes this field.
+        let private = unsafe { (*file.as_ptr()).private_data };
+        let is_opened = ptr::addr_eq(private, device);
+        // `device` itself reaches no further than the C part of a registration.
+        // SAFETY: The pointer is to a registered `T`, as `device` is, and nothing but this
+        // type registers one. It stays registered for as long as `device` is borrowed.
+        let context = is_opened.then(|| unsafe { &(*private.cast::<Self>()).context });
+        context.ok_or(EINVAL)
     }
 
     /// `get_unmapped_area` of the device's files.
