@@ -113,7 +113,7 @@ impl<T> Dir<T> {
     /// files: debugfs is not to be relied upon.
     #[doc(alias = "debugfs_create_dir")]
     pub(crate) fn new(name: &CStr, shown: Arc<T>) -> Self {
-        // INVARIANT: As it says. There is no file.
+        // INVARIANT: Nobody else has what the call returns, and no file is in it yet.
         Self {
             // SAFETY: The name is a string; no parent is the root.
             entry: unsafe { debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) },
@@ -173,7 +173,7 @@ impl<T: Lines> Dir<T> {
 
     /// Adds a file of lines.
     pub(crate) fn lines(self, name: &CStr) -> Self {
-        // SAFETY: They are.
+        // SAFETY: These take the private data of the inode for a `T`, in `shown()`.
         unsafe { self.add(name, &Self::LINES) };
         self
     }
@@ -227,12 +227,13 @@ impl<T: Lines> Dir<T> {
     ///
     /// # Safety
     ///
-    /// Called by the core while a file of lines is read or its position changed.
+    /// Called by the core while a file of lines is read or its position changed; `pos` is a
+    /// position.
     unsafe extern "C" fn start(
         m: *mut bindings::seq_file,
         pos: *mut bindings::loff_t,
     ) -> *mut c_void {
-        // SAFETY: It is a position.
+        // SAFETY: By the caller's promise.
         if unsafe { *pos } != 0 {
             // SAFETY: By the caller's promise.
             return unsafe { Self::seek(m, pos) };
@@ -253,7 +254,7 @@ impl<T: Lines> Dir<T> {
         _line: *mut c_void,
         pos: *mut bindings::loff_t,
     ) -> *mut c_void {
-        // SAFETY: It is a position. OVERFLOW: Nobody counts so far.
+        // SAFETY: By the caller's promise. OVERFLOW: Nobody counts so far.
         unsafe { *pos += 1 };
         // SAFETY: By the caller's promise.
         unsafe { Self::seek(m, pos) }
@@ -302,7 +303,7 @@ impl<T: Text> Dir<T> {
 
     /// Adds a file of text.
     pub(crate) fn text(self, name: &CStr) -> Self {
-        // SAFETY: They are.
+        // SAFETY: These take the private data of the inode for a `T`, in `show_text()`.
         unsafe { self.add(name, &Self::TEXT) };
         self
     }

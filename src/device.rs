@@ -220,7 +220,8 @@ fn show_name(m: &SeqFile, name: &Name) {
 /// Copies in a C string, of which 255 bytes count. A bad pointer wins over an
 /// area that is mapped.
 fn set_name(area: &Area, arg: usize) -> Result<isize> {
-    // A buffer for every name would take longer to clear than most take to copy.
+    // A buffer for every name would take longer to clear than most take to copy. This one
+    // has room for a NUL, and for one byte that tells a longer name from a short one.
     let mut buf = [0; name::SHORT + 2];
     let len = read_name(arg, &mut buf)?.len();
     let start = buf.first_chunk().copied();

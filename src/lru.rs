@@ -203,7 +203,8 @@ impl<T> Lru<T> {
         true
     }
 
-    /// Makes an item, charged to the caller's memory cgroup.
+    /// Makes an item, charged to the caller's memory cgroup. It must be dropped before
+    /// these lists are, and be put on no others.
     ///
     /// Fails with `ENOMEM`.
     #[doc(alias = "kmem_cache_alloc_lru")]
@@ -235,15 +236,17 @@ impl<T> Lru<T> {
     /// is dropped.
     #[doc(alias = "list_lru_add_obj")]
     pub(crate) fn add(&self, item: &Item<T>) {
-        // SAFETY: The list is initialised, the item exists. INVARIANT: It will
-        // for as long as it is on the list: see its `drop`.
+        // SAFETY: The list is initialised, the item exists and is of this list, by the
+        // promise at `item()`. INVARIANT: It exists for as long as it is on the list: see
+        // its `drop`.
         unsafe { bindings::list_lru_add_obj(self.list.get(), item.links()) };
     }
 
     /// Takes an item off its list; it may be on none.
     #[doc(alias = "list_lru_del_obj")]
     pub(crate) fn remove(&self, item: &Item<T>) {
-        // SAFETY: The list is initialised, the item exists.
+        // SAFETY: The list is initialised, the item exists and is of this list, by the
+        // promise at `item()`.
         unsafe { bindings::list_lru_del_obj(self.list.get(), item.links()) };
     }
 
@@ -408,7 +411,7 @@ impl<T> Cache<T> {
 
 impl<T> Drop for Cache<T> {
     fn drop(&mut self) {
-        // SAFETY: All its objects are gone: items do not outlive the lists.
+        // SAFETY: All its objects are gone, by the promise at `Lru::item()`.
         unsafe { bindings::kmem_cache_destroy(self.as_ptr()) };
     }
 }

@@ -34,7 +34,7 @@ impl Name {
     /// Returns the name of an area that was given none.
     pub(crate) const fn empty() -> Self {
         let bytes = [0; SHORT];
-        // INVARIANT: Nothing.
+        // INVARIANT: It has no byte at all.
         Self(Text::Short { len: 0, bytes })
     }
 

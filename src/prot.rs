@@ -25,8 +25,7 @@ pub(crate) struct ProtMask(u8);
 
 impl ProtMask {
     /// The mask of a new area, which allows everything.
-    // INVARIANT: The three bits.
-    // CAST: 7.
+    // INVARIANT: No other bit is set. CAST: 7 fits.
     pub(crate) const ALL: Self = Self((PROT_READ | PROT_WRITE | PROT_EXEC) as u8);
 
     /// Returns the mask as `ASHMEM_GET_PROT_MASK` answers it.
@@ -50,7 +49,7 @@ impl ProtMask {
         } else {
             0
         };
-        // INVARIANT: Both are subsets of this mask. CAST: So they fit.
+        // INVARIANT: Both are subsets of this mask. CAST: So they fit as it does.
         Ok(Self((wanted | implied) as u8))
     }
 

@@ -75,7 +75,7 @@ use crate::{
     vmstat,
 };
 
-/// A range of pages that are unpinned.
+/// A range of pages that are unpinned. It has its backing and thereby the lists.
 type Object = Node<Range<Arc<Backing>>>;
 
 /// Returns about how many pages a purge of a range would free.

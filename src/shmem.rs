@@ -384,7 +384,8 @@ impl ShmemFile {
             unsafe {
                 bindings::unmap_mapping_range(
                     (*self.as_ptr()).f_mapping,
-                    // CAST: An offset in a file.
+                    // CAST: An offset in a file. A length can be 2^63, which C takes for a
+                    // number without a sign.
                     first as bindings::loff_t,
                     (last - first + 1) as bindings::loff_t,
                     0,
