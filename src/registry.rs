@@ -32,6 +32,9 @@ struct Entries<V> {
     last: usize,
 }
 
+// With 32 bits, whoever may open the device could make `last` overflow within hours.
+static_assert!(usize::BITS == 64);
+
 /// How far somebody has come who looks at all entries.
 #[derive(Default)]
 struct Walk {
@@ -56,7 +59,7 @@ impl<V> Registry<V> {
     pub(crate) fn add(&self, entry: Pin<KBox<Node<V>>>) -> Owner<V> {
         let (owner, loan) = Owner::lend(entry);
         let mut entries = self.entries.lock();
-        // OVERFLOW: Nobody adds so many.
+        // OVERFLOW: It would take longer than any machine lasts to add 2^64.
         entries.last += 1;
         loan.set_key(entries.last);
         entries.by_number.insert(loan);

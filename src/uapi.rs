@@ -53,18 +53,14 @@ pub(crate) const GET_FILE_ID: u32 = _IOR::<usize>(TYPE, 11);
 
 static_assert!(SET_NAME == 0x4100_7701);
 static_assert!(GET_NAME == 0x8100_7702);
+static_assert!(SET_SIZE == 0x4008_7703);
 static_assert!(GET_SIZE == 0x0000_7704);
+static_assert!(SET_PROT_MASK == 0x4008_7705);
 static_assert!(GET_PROT_MASK == 0x0000_7706);
 static_assert!(PIN == 0x4008_7707);
 static_assert!(UNPIN == 0x4008_7708);
 static_assert!(GET_PIN_STATUS == 0x0000_7709);
 static_assert!(PURGE_ALL_CACHES == 0x0000_770a);
-
-#[cfg(CONFIG_64BIT)]
-static_assert!(SET_SIZE == 0x4008_7703);
-#[cfg(CONFIG_64BIT)]
-static_assert!(SET_PROT_MASK == 0x4008_7705);
-#[cfg(CONFIG_64BIT)]
 static_assert!(GET_FILE_ID == 0x8008_770b);
 
 /// The numbers that a 32-bit program uses where its `size_t` makes them differ.
