@@ -9,27 +9,33 @@
 //!
 //! # Rooms
 //!
-//! Dependencies run downward only; the rooms marked FFI are the only ones that
-//! call C.
+//! What each uses of the others; it is listed above all of those. The crate's root uses
+//! what is needed to load the module. The rooms marked FFI are the only ones that call C.
 //!
 //! ```text
-//! rust_ashmem
-//!     ├─ debug ── debugfs (FFI)
-//!     └─ device ─┬─ area ────┬─ reclaim ─┬─ unpinned ─┬─ pages
-//!                │           │           │            ├─ quota
-//!                │           │           │            └─ tree (FFI)
-//!                │           │           ├─ lru (FFI) ── shrinker (FFI) ── mood
-//!                │           │           ├─ vmstat (FFI) ── mood
-//!                │           │           └─ trace (FFI) ── mood
-//!                │           ├─ registry ── tree (FFI)
-//!                │           ├─ shmem (FFI)
-//!                │           └─ name, prot
-//!                └─ uapi, task (FFI), misc (FFI), module (FFI)
+//! debug             area, debugfs, name, task, trace, unpinned
+//! debugfs (FFI)     misc, module, task
+//! device            area, misc, name, pages, reclaim, shmem, shrinker, task, trace, tree, uapi
+//! area              name, pages, prot, reclaim, registry, shmem, tree
+//! registry          tree
+//! reclaim           lru, mood, pages, quota, shmem, shrinker, task, trace, tree, unpinned, vmstat
+//! unpinned          pages, quota, tree
+//! lru (FFI)         shrinker, tree
+//! shrinker (FFI)    mood
+//! shmem (FFI)       misc, module, pages
+//! trace (FFI)       mood, pages
+//! vmstat (FFI)      mood
+//! misc (FFI)        module
+//! name              uapi
+//! prot              uapi
+//! module (FFI)
+//! mood
+//! pages
+//! quota
+//! task (FFI)
+//! tree (FFI)
+//! uapi
 //! ```
-//!
-//! The items of `lru` can be in a `tree`. `device` uses `registry`, `trace` and `tree`, too;
-//! `debug` what it shows: `area` and below, and `task`; `debugfs` uses `task`, `misc` and
-//! `module`.
 //!
 //! # Lock order
 //!

@@ -23,6 +23,7 @@ use kernel::{
 };
 
 use crate::{
+    misc,
     module,
     task, //
 };
@@ -282,7 +283,7 @@ impl<T: Lines> Dir<T> {
         let file = unsafe { SeqFile::from_raw(m) };
         match line.addr() - 1 {
             0 => {
-                crate::misc::seq_write(file, T::HEADING.to_bytes());
+                misc::seq_write(file, T::HEADING.to_bytes());
                 0
             }
             number if shown.print(number, file) => 0,

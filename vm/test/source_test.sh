@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests that the driver's source is as rust_ashmem.rs says: which room uses which, and may have
+# unsafe code.
+
+. "$(dirname "$0")/../../tools/lib.sh"
+. "$TOP/tools/test/ktap.sh"
+
+# rooms_used FILE: prints the rooms that a source file uses, one a line.
+rooms_used() {
+	awk '
+		/^ *use crate::/ { text = ""; on = 1 }
+		on { sub(/\/\/.*/, ""); text = text $0 }
+		on && /;/ { on = 0; names(text) }
+
+		# Prints the first name of each path: use crate::{a::{b, c}, d} has a and d.
+		function names(text, i, c, depth, path) {
+			gsub(/ *use crate::|[ ;]/, "", text)
+			if (text !~ /^\{/)
+				text = "{" text "}"
+			for (i = 1; i <= length(text); i++) {
+				c = substr(text, i, 1)
+				if (depth == 1 && (c == "," || c == "}")) {
+					sub(/:.*/, "", path)
+					if (path != "")
+						print path
+					path = ""
+				} else if (depth == 1)
+					path = path c
+				depth += (c == "{") - (c == "}")
+			}
+		}
+	' "$1" | sort -u
+}
+
+# rooms_told DIRECTORY: prints the table of rooms, one a line, with "FFI" or "-" behind the name.
+rooms_told() {
+	sed -n 's|^//! \([a-z_]*\)\( *(FFI)\)\{0,1\}\( .*\)\{0,1\}$|\1\2 :\3|p' "$1/rust_ashmem.rs" |
+		awk -v src="$1/src/" '
+			{ room = $1; file = src room ".rs" }
+			(getline line < file) < 0 { next }
+			{
+				close(file)
+				mark = $2 == "(FFI)" ? "FFI" : "-"
+				sub(/.*:/, "")
+				gsub(/[, ]+/, " ")
+				sub(/^ /, "")
+				print room, mark, $0
+			}'
+}
+
+# rooms_are_as_told DIRECTORY: whether each room of the driver in it uses what the table says,
+# which is below it, and has unsafe code only if that is said, too.
+rooms_are_as_told() {
+	local room mark told used above=" " wrong=0
+	rooms_told "$1" >"$TMP/table"
+	while read -r room mark told; do
+		used=$(rooms_used "$1/src/$room.rs" | paste -sd ' ')
+		[[ $used == "$told" ]] || { echo "$room uses: $used" && wrong=1; }
+		above+="$room "
+		for used in $told; do
+			[[ $above != *" $used "* ]] || { echo "$room uses what is above it: $used" && wrong=1; }
+		done
+		used=-
+		! grep -qE '\bunsafe\b' "$1/src/$room.rs" || used=FFI
+		[[ $used == "$mark" ]] || { echo "$room is said to be $mark, and is $used" && wrong=1; }
+	done <"$TMP/table" >"$TMP/said"
+	# None is left out.
+	cut -d' ' -f1 "$TMP/table" | sort >"$TMP/told"
+	(cd "$1/src" && printf '%s\n' *.rs) | sed 's/\.rs$//' | sort | diff "$TMP/told" - >>"$TMP/said" || wrong=1
+	return $wrong
+}
+
+# copied SCRIPT FILE: a copy of the driver, one file of which was changed.
+copied() {
+	rm -rf "$TMP/copy"
+	mkdir "$TMP/copy"
+	cp -r "$TOP"/{src,rust_ashmem.rs} "$TMP/copy"
+	sed -i "$1" "$TMP/copy/$2"
+	! cmp -s "$TOP/$2" "$TMP/copy/$2"
+}
+
+# rooms_differ SCRIPT FILE: whether that is found in such a copy.
+rooms_differ() {
+	copied "$@" && ! rooms_are_as_told "$TMP/copy"
+}
+
+echo "1..6"
+result "rooms use what they are said to use" rooms_are_as_told "$TOP"
+result "one that uses more is found" rooms_differ 's/^use crate::uapi::NAME_LEN;/use crate::{task, uapi::NAME_LEN};/' src/name.rs
+result "one that uses another" rooms_differ 's/^    shmem::{$/    shmen::{/' src/area.rs
+result "one that uses what is above it" rooms_differ '/^.*! pages$/d;s|^//! debug .*|//! pages\n&|' rust_ashmem.rs
+result "unsafe code in another room" rooms_differ 's/^    pub(crate) fn len(self)/    pub(crate) unsafe fn len(self)/' src/pages.rs
+result "one that is not listed" rooms_differ '/^.*! mood$/d' rust_ashmem.rs
+exit $BAD
