@@ -44,7 +44,7 @@
 //! ```text
 //! misc_mtx                  held by the core around open()
 //!   Registry::entries       as below
-//! seq_file::lock            held by the core while a file of debugfs is read
+//! seq_file::lock            held by the core while fdinfo or a file of debugfs is read
 //!   Registry::entries       Mutex; held while some 32 areas are looked at
 //!     Area::inner           as below; nothing under it takes Registry::entries
 //!     Backing::unpinned     as below
