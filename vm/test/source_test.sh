@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests that the driver's source is as rust_ashmem.rs says: which room uses which, and may have
-# unsafe code.
+# Tests that the driver's source is as it is said to be: which room uses which, and may have
+# unsafe code, in rust_ashmem.rs; the thresholds of reclaim in docs/reclaim.md.
 
 . "$(dirname "$0")/../../tools/lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -72,11 +72,12 @@ rooms_are_as_told() {
 	return $wrong
 }
 
-# copied SCRIPT FILE: a copy of the driver, one file of which was changed.
+# copied SCRIPT FILE: a copy of the driver and of the page, one file of which was changed.
 copied() {
 	rm -rf "$TMP/copy"
-	mkdir "$TMP/copy"
+	mkdir -p "$TMP/copy/docs"
 	cp -r "$TOP"/{src,rust_ashmem.rs} "$TMP/copy"
+	cp "$TOP/docs/reclaim.md" "$TMP/copy/docs"
 	sed -i "$1" "$TMP/copy/$2"
 	! cmp -s "$TOP/$2" "$TMP/copy/$2"
 }
@@ -86,11 +87,36 @@ rooms_differ() {
 	copied "$@" && ! rooms_are_as_told "$TMP/copy"
 }
 
-echo "1..6"
+# thresholds_are_told DIRECTORY: whether the constants in the page's table are those of the
+# source, and all that say how short memory is are there.
+thresholds_are_told() {
+	local name file value count=0 wrong=0
+	sed -n 's/^| `\([A-Z_]*\)` | `\([a-z/.]*\)` | `\([^`]*\)` | .*/\1 \2 \3/p' "$1/docs/reclaim.md" >"$TMP/table"
+	while read -r name file value; do
+		count=$((count + 1))
+		grep -qE "^const $name: [a-z_0-9]+ = " "$1/$file" &&
+			[[ $(sed -n "s/^const $name: [a-z_0-9]* = \(.*\);\$/\1/p" "$1/$file") == "$value" ]] ||
+			{ echo "$name is not $value in $file" && wrong=1; }
+	done <"$TMP/table" >"$TMP/said"
+	for name in $(sed -n 's/^const \([A-Z_]*\): usize = .*/\1/p' "$1/src/mood.rs"); do
+		grep -q "^$name src/mood.rs " "$TMP/table" || { echo "$name is not told" && wrong=1; }
+	done >>"$TMP/said"
+	((count > 0 && !wrong))
+}
+
+# thresholds_differ SCRIPT FILE: whether that is found in such a copy.
+thresholds_differ() {
+	copied "$@" && ! thresholds_are_told "$TMP/copy"
+}
+
+echo "1..9"
 result "rooms use what they are said to use" rooms_are_as_told "$TOP"
 result "one that uses more is found" rooms_differ 's/^use crate::uapi::NAME_LEN;/use crate::{task, uapi::NAME_LEN};/' src/name.rs
 result "one that uses another" rooms_differ 's/^    shmem::{$/    shmen::{/' src/area.rs
 result "one that uses what is above it" rooms_differ '/^.*! pages$/d;s|^//! debug .*|//! pages\n&|' rust_ashmem.rs
 result "unsafe code in another room" rooms_differ 's/^    pub(crate) fn len(self)/    pub(crate) unsafe fn len(self)/' src/pages.rs
 result "one that is not listed" rooms_differ '/^.*! mood$/d' rust_ashmem.rs
+result "thresholds in the docs are the source's" thresholds_are_told "$TOP"
+result "another value is found" thresholds_differ 's/^const PLENTY: usize = 4;/const PLENTY: usize = 5;/' src/mood.rs
+result "one that is not told" thresholds_differ '/^| `FEW_NEEDED` /d' docs/reclaim.md
 exit $BAD
