@@ -561,7 +561,7 @@ static bool give_back_caches(void)
 	return dropped;
 }
 
-/* Few pages are only taken once they were passed over some times. */
+/* The C driver takes few pages only once they were passed over some times, or never. */
 TEST_F(purge, happens_when_caches_are_dropped)
 {
 	ASSERT_EQ(0, unpin(self->fd, 4, 8));
@@ -569,8 +569,8 @@ TEST_F(purge, happens_when_caches_are_dropped)
 		if (!give_back_caches())
 			SKIP(return, "/proc/sys/vm/drop_caches: %s", strerror(errno));
 	}
-	if (self->map[4 * self->page])
-		SKIP(return, "dropping caches does not purge");
+	if (getenv("ASHMEM_C_DRIVER") && self->map[4 * self->page])
+		SKIP(return, "the C driver passed over so few pages");
 	EXPECT_TRUE(are_intact(self->map, 0, 4));
 	EXPECT_TRUE(are_zero(self->map, 4, 8));
 	EXPECT_TRUE(are_intact(self->map, 12, 4));
