@@ -358,8 +358,9 @@ TEST_F(huge, ranges_that_have_to_wait_hide_nothing)
 	EXPECT_NE(MAP_FAILED, map);
 	EXPECT_EQ(0, madvise(map, self->huge * page_size(), MADV_PAGEOUT));
 	whole = vm_events("thp_swpout") - whole;
-	for (size_t page = 1; page < self->huge; page += 2)
+	for (size_t page = 1; page < self->huge; page += 2) {
 		EXPECT_EQ(0, unpin(waiting, page, 1));
+	}
 	map = map_filled(self->fd, 4);
 	EXPECT_NE(MAP_FAILED, map);
 	EXPECT_EQ(0, unpin(self->fd, 0, 4));

@@ -191,8 +191,9 @@ TEST_F(proc, fdinfo_counts_many_ranges)
 {
 	ASSERT_EQ(0, set_size(self->fd, 1024 * self->page));
 	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
-	for (size_t i = 0; i < 512; i++)
+	for (size_t i = 0; i < 512; i++) {
 		ASSERT_EQ(0, unpin(self->fd, 2 * i, 1));
+	}
 	EXPECT_STREQ(unpinned_and_purged(512, 0), after_size(self->fd));
 	ASSERT_EQ(0, pin(self->fd, 500, 100));
 	EXPECT_STREQ(unpinned_and_purged(462, 0), after_size(self->fd));

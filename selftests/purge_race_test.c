@@ -332,8 +332,9 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 		ASSERT_LT(0, children[1]);
 		sched_yield();
 		ASSERT_EQ(0, close(fd));
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < 2; i++) {
 			EXPECT_EQ(0, exit_status_of(children[i]));
+		}
 		munmap(map, LARGE * self->page);
 	}
 }

@@ -261,8 +261,9 @@ TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 			TH_LOG("in round %d", round);
 		ASSERT_EQ(0, self->map[0]);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		EXPECT_TRUE(stop_doing(children[i]));
+	}
 	close(shrinker);
 }
 
@@ -295,8 +296,9 @@ TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
 		ASSERT_TRUE(are_zero(self->map, 0, PAGES));
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		EXPECT_TRUE(stop_doing(children[i]));
+	}
 	close(fd);
 }
 
