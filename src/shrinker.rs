@@ -42,8 +42,9 @@ impl Place<'_> {
     pub(crate) fn cgroup(&self) -> u64 {
         #[cfg(CONFIG_MEMCG)]
         if let Some(memcg) = NonNull::new(self.memcg()) {
-            // SAFETY: By the invariant it exists, and its directory for as long.
-            return unsafe { (*(*memcg.as_ref().css.cgroup).kn).id };
+            // SAFETY: By the invariant it exists, and its directory for as long. Others change
+            // other fields of it meanwhile, so this makes no reference.
+            return unsafe { (*(*(*memcg.as_ptr()).css.cgroup).kn).id };
         }
         0
     }
