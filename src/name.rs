@@ -49,7 +49,7 @@ impl Name {
 
     /// Makes a name of a text without a NUL, cut at 255 bytes as the C driver does.
     ///
-    /// Fails with `ENOMEM` if it is long.
+    /// Fails with `ENOMEM` if it is long and there is no memory for it.
     pub(crate) fn new(text: &[u8]) -> Result<Self> {
         let text = text.get(..NAME_LEN - 1).unwrap_or(text);
         let mut bytes = [0; SHORT];
