@@ -80,12 +80,12 @@ pub(crate) struct Area {
 struct Inner {
     name: Name,
     mask: ProtMask,
-    /// Which process opened it. That never changes, but here is room for it.
+    /// Which process opened it. That never changes; it is here as there is room beside `mask`.
     opener: i32,
 }
 
-// More would put areas into the next larger size of kmalloc(), where a mutex takes 24 bytes.
-// What debugging adds to one does not count.
+// A larger area would take the next larger size of kmalloc(). That is so where a mutex has 24
+// bytes; what debugging adds to one does not count.
 static_assert!(size_of::<Node<Area>>() - size_of::<Mutex<()>>() <= 128 - 24);
 
 /// How far an area has come on its way to memory.

@@ -157,7 +157,7 @@ impl Text for Shared {
 }
 
 /// Prints a name and its value.
-// Or each line would have its own code.
+// Out of line: otherwise each line would have a copy.
 #[inline(never)]
 fn line(m: &SeqFile, name: &str, value: usize) {
     seq_print!(m, "{name} {value}\n");

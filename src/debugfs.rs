@@ -110,8 +110,8 @@ unsafe impl<T: Send + Sync> Send for Dir<T> {}
 unsafe impl<T: Send + Sync> Sync for Dir<T> {}
 
 impl<T> Dir<T> {
-    /// Makes a directory for files that show `shown`. Who cannot have one has one without
-    /// files: debugfs is not to be relied upon.
+    /// Makes a directory for files that show `shown`. If it cannot be made there will be no
+    /// files, which is no error: nothing may rely on debugfs.
     #[doc(alias = "debugfs_create_dir")]
     pub(crate) fn new(name: &CStr, shown: Arc<T>) -> Self {
         // INVARIANT: Nobody else has what the call returns, and no file is in it yet.

@@ -100,7 +100,7 @@ impl<T> Drop for Item<T> {
     }
 }
 
-// Not in each place where an item is dropped.
+// Out of line: otherwise each place that drops an item would have a copy.
 #[cold]
 #[inline(never)]
 fn tell_of_leak() {

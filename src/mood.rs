@@ -59,7 +59,8 @@ pub(crate) enum Mood {
 /// After how many pages it shows what reclaim is after; it takes so many at a time.
 #[doc(alias = "SWAP_CLUSTER_MAX")]
 const SCANNED: usize = 32;
-/// The same if there was a pause meanwhile: more than two CPUs may have yet to add.
+/// The same if there was a pause meanwhile: more than what two CPUs may have yet to add to
+/// the node's statistics.
 const SCANNED_AND_PAUSED: usize = 8 * SCANNED;
 /// One in so many pages that reclaim looks at may be anonymous: it looks at some even
 /// where there are plenty of others.

@@ -40,7 +40,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Returns whether it is that of a user.
+    /// Returns whether it is the account of this user.
     pub(crate) fn is_of(&self, user: u32) -> bool {
         self.user == user
     }

@@ -188,7 +188,7 @@ impl Backing {
 
     /// Pins what is left after a part was pinned. Fails with `ENOMEM` if the caller was
     /// killed.
-    // Not in the frame of those that leave nothing, as the next but one.
+    // Out of line: otherwise every pin would have its stack frame.
     #[inline(never)]
     fn pin_rest(self: &Arc<Self>, rest: PageRange) -> Result<bool> {
         let (mut rest, mut purged) = (Some(rest), false);
@@ -244,6 +244,7 @@ impl Backing {
     }
 
     /// Unpins what is left after a part was joined, as far as there is memory.
+    // Out of line, as `pin_rest()`.
     #[inline(never)]
     fn unpin_rest(self: &Arc<Self>, rest: PageRange, cgroup: u64) {
         let mut rest = Some(rest);
@@ -725,7 +726,7 @@ impl Reclaim {
     ///
     /// Sleeps for the locks that it needs, unlike [`Shrinker::scan()`]. Gives up if
     /// the caller is killed.
-    // Not in the frame of the other calls.
+    // Out of line: otherwise every ioctl would have its stack frame.
     #[inline(never)]
     pub(crate) fn purge_all(&self) -> usize {
         let (mut number, mut purged) = (0, 0_usize);

@@ -136,8 +136,8 @@ pub(crate) fn init() -> Result {
     Ok(())
 }
 
-/// Returns the operations that shmem gives the VMAs of unlinked files, unless it does more
-/// than that to map one. What would do the rest is not exported by every kernel.
+/// Returns the operations that shmem gives the VMAs of unlinked files, or [`None`] if it does
+/// more than that to map one: not every kernel exports what would do the rest.
 fn learn_vm_ops(
     probe: &RawFile,
     table: &bindings::file_operations,

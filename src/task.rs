@@ -52,8 +52,8 @@ pub(crate) fn may_exceed_limits() -> bool {
 /// Returns the user to whom what the caller takes is charged, by the number that is the
 /// same in all namespaces.
 ///
-/// In a user namespace there are many, for whoever made it. So it is who made the
-/// outermost, unless that is root, who makes such namespaces for others.
+/// Whoever makes a user namespace can be many users in it. So a caller in one counts as the
+/// user who made the outermost, unless that is root, who makes such namespaces for others.
 pub(crate) fn user() -> u32 {
     // SAFETY: The credentials of the running task, which only that changes.
     let cred = unsafe { (*current!().as_ptr()).cred };

@@ -30,7 +30,7 @@ use kernel::{
 
 /// A number that any thread may read and write, each time as a whole.
 ///
-/// As an `Atomic` that is relaxed, but each use of that is a call.
+/// An `Atomic` with relaxed accesses would do as well, but each of those is a function call.
 pub(crate) struct Word(UnsafeCell<usize>);
 
 // SAFETY: It is only read and written as a whole.

@@ -463,7 +463,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
 
     /// Makes one range of pages and of those that they overlap: a new object, or one of
     /// theirs.
-    // Not in the frame of those that overlap none.
+    // Out of line: otherwise every unpin would have its stack frame.
     #[inline(never)]
     fn join(
         &mut self,
@@ -595,7 +595,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// is the youngest.
     ///
     /// Fails if there is no object for it.
-    // Not in the frame of the others.
+    // Out of line: otherwise every pin would have its stack frame.
     #[inline(never)]
     fn split(
         &mut self,

@@ -92,8 +92,8 @@ fn read_zone(zone: *const bindings::zone, read: &mut Readings) {
     }
     // SAFETY: As above; others may change both.
     let (high, reserved) = unsafe { (high.read_volatile(), reserved.read_volatile()) };
-    // What few can have does not count. A CPU may have subtracted what another has yet to
-    // add.
+    // Pages that few allocations can have do not count. A CPU may have subtracted what another
+    // has yet to add.
     let free = value(free).saturating_sub(value(cma)).max(0).unsigned_abs();
     let free = free.saturating_sub(reserved);
     read.free = read.free.saturating_add(free);
