@@ -417,7 +417,8 @@ impl ShmemFile {
         if entry.is_null() {
             return 0;
         }
-        pages.len().min(self.resident().max(2))
+        // What was found may be in swap, which is not counted.
+        pages.len().min(self.resident().max(1))
     }
 
     /// Returns whether there is a reference to the file besides this, as each mapping has one.
