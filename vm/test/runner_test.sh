@@ -173,7 +173,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..56"
+echo "1..58"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -218,6 +218,9 @@ result "that somebody was killed for memory is let pass" finds_nothing "$killed"
 result "what follows that is found" finds "$killed\n[    1.3] Call Trace:"
 failed='[    1.0] a: page allocation failure: order:0, mode:0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO)\n[    1.1] Call Trace:\n[    1.2] 7495 pages reserved'
 result "that the killed one got no page is let pass" finds_nothing "$failed"
+table='[    1.0] kswapd0: page allocation failure: order:0, mode:0xc0de0(GFP_KERNEL|__GFP_HIGH|__GFP_ZERO|__GFP_COMP|__GFP_NOMEMALLOC), nodemask=(null)\n[    1.1] Call Trace:\n[    1.2] 8007 pages reserved'
+result "that swap got none for a table is let pass" finds_nothing "$table"
+result "that kswapd got none for another reason is found" finds "${table/|__GFP_NOMEMALLOC/}"
 result "that another got none is found" finds "${failed/HIGHUSER_MOVABLE/KERNEL}"
 result "that somebody waited long for a page is found" finds "${failed/failure:/stall for 10 secs:}"
 result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'
