@@ -17,10 +17,10 @@
 //! debugfs (FFI)     misc, module, task
 //! device            area, misc, name, pages, reclaim, shmem, shrinker, task, trace, tree, uapi
 //! area              name, pages, prot, reclaim, registry, shmem, tree
-//! registry          tree
+//! registry          slab, tree
 //! reclaim           lru, mood, pages, quota, shmem, shrinker, task, trace, tree, unpinned, vmstat
 //! unpinned          pages, quota, tree
-//! lru (FFI)         shrinker, tree
+//! lru (FFI)         shrinker, slab, tree
 //! shrinker (FFI)    mood
 //! shmem (FFI)       misc, module, pages
 //! trace (FFI)       mood, pages
@@ -33,7 +33,8 @@
 //! pages
 //! quota
 //! task (FFI)
-//! tree (FFI)
+//! tree (FFI)        slab
+//! slab (FFI)
 //! uapi
 //! ```
 //!
@@ -106,6 +107,8 @@ mod registry;
 mod shmem;
 #[path = "src/shrinker.rs"]
 mod shrinker;
+#[path = "src/slab.rs"]
+mod slab;
 #[path = "src/task.rs"]
 mod task;
 #[path = "src/trace.rs"]

@@ -49,9 +49,9 @@ impl Shared {
     /// Fails with `ENOMEM`.
     pub(crate) fn new(reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
         Arc::pin_init(
-            pin_init!(Self {
+            try_pin_init!(Self {
                 reclaim,
-                regions <- Registry::new(),
+                regions <- Registry::new(c"ashmem_area"),
             }),
             GFP_KERNEL,
         )
@@ -84,8 +84,8 @@ struct Inner {
     opener: i32,
 }
 
-// A larger area would take the next larger size of kmalloc(). That is so where a mutex has 24
-// bytes; what debugging adds to one does not count.
+// So that a page of 4 KiB has room for 32, where a mutex takes 24 bytes. What debugging adds to
+// one does not count.
 static_assert!(size_of::<Node<Area>>() - size_of::<Mutex<()>>() <= 128 - 24);
 
 /// How far an area has come on its way to memory.

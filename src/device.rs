@@ -119,9 +119,7 @@ impl MiscDevice for Area {
 
     fn open(file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
         let shared = &misc::Registration::context_of(device, file)?.shared;
-        let area = Area::new(shared.clone(), task::pid());
-        let area = KBox::pin_init(Node::pin_init(area), GFP_KERNEL_ACCOUNT)?;
-        Ok(shared.regions.add(area))
+        shared.regions.add(Area::new(shared.clone(), task::pid()))
     }
 
     fn mmap(area: &Open, _file: &File, vma: &VmaNew) -> Result {

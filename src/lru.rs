@@ -21,10 +21,7 @@ use core::{
 
 use kernel::{
     bindings,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     ffi::{
         c_uint,
         c_ulong,
@@ -41,6 +38,7 @@ use crate::{
         Place,
         Unregistered, //
     },
+    slab::Cache,
     tree, //
 };
 
@@ -160,12 +158,12 @@ pub(crate) fn cgroup_of_caller() -> u64 {
 /// # Invariants
 ///
 /// `list` is initialised; everything on it is the [`Node::links`] of an
-/// [`Item<T>`] that exists. `cache` makes objects of the size of a [`Node<T>`].
+/// [`Item<T>`] that exists.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Lru<T> {
     #[pin]
     list: Opaque<bindings::list_lru>,
-    cache: Cache<T>,
+    cache: Cache<Node<T>>,
 }
 
 // SAFETY: The C side has a lock for each list.
@@ -214,7 +212,7 @@ impl<T> Lru<T> {
             bindings::kmem_cache_alloc_lru_noprof(
                 self.cache.as_ptr(),
                 self.list.get(),
-                bindings::GFP_KERNEL_ACCOUNT,
+                bindings::GFP_KERNEL,
             )
         };
         let node = NonNull::new(node.cast::<Node<T>>()).ok_or(ENOMEM)?;
@@ -370,48 +368,5 @@ impl<T> PinnedDrop for Lru<T> {
         // SAFETY: The list is initialised; the items, each of which had to be
         // removed, are gone.
         unsafe { bindings::list_lru_destroy(self.list.get()) };
-    }
-}
-
-/// `SLAB_ACCOUNT`.
-#[cfg(CONFIG_MEMCG)]
-const ACCOUNT: bindings::slab_flags_t = 1 << bindings::_slab_flag_bits__SLAB_ACCOUNT;
-/// Nothing is accounted without memory cgroups.
-#[cfg(not(CONFIG_MEMCG))]
-const ACCOUNT: bindings::slab_flags_t = 0;
-
-/// A slab cache of nodes whose memory is charged to memory cgroups.
-struct Cache<T>(NonNull<bindings::kmem_cache>, core::marker::PhantomData<T>);
-
-impl<T> Cache<T> {
-    fn new(name: &'static CStr) -> Result<Self> {
-        let mut args = bindings::kmem_cache_args {
-            // CAST: The alignment of a few words.
-            align: align_of::<Node<T>>() as c_uint,
-            ..pin_init::zeroed()
-        };
-        // SAFETY: The name and the arguments are valid.
-        let cache = unsafe {
-            bindings::__kmem_cache_create_args(
-                name.as_char_ptr(),
-                // CAST: The size of a few words.
-                size_of::<Node<T>>() as c_uint,
-                &raw mut args,
-                ACCOUNT,
-            )
-        };
-        let cache = NonNull::new(from_err_ptr(cache)?).ok_or(ENOMEM)?;
-        Ok(Self(cache, core::marker::PhantomData))
-    }
-
-    fn as_ptr(&self) -> *mut bindings::kmem_cache {
-        self.0.as_ptr()
-    }
-}
-
-impl<T> Drop for Cache<T> {
-    fn drop(&mut self) {
-        // SAFETY: All its objects are gone, by the promise at `Lru::item()`.
-        unsafe { bindings::kmem_cache_destroy(self.as_ptr()) };
     }
 }

@@ -14,8 +14,7 @@ const PREFIX: &CStr = c"dev/ashmem";
 /// What is before a name that was set.
 const START: &[u8] = b"dev/ashmem/";
 
-/// The most bytes of a name for which nothing is allocated. More would put areas into the
-/// next larger size of kmalloc().
+/// The most bytes of a name for which nothing is allocated. Every area has room for so many.
 pub(crate) const SHORT: usize = 30;
 
 /// A name; the empty one means that none was set.

@@ -9,12 +9,15 @@ use kernel::{
     task::might_sleep, //
 };
 
-use crate::tree::{
-    Cursor,
-    Loan,
-    Node,
-    Owner,
-    Tree, //
+use crate::{
+    slab::Cache,
+    tree::{
+        Cursor,
+        Loan,
+        Node,
+        Owner,
+        Tree, //
+    },
 };
 
 /// How many entries are looked at before others have their turn.
@@ -25,6 +28,8 @@ const BATCH: usize = 32;
 pub(crate) struct Registry<V> {
     #[pin]
     entries: Mutex<Entries<V>>,
+    /// What entries are made in.
+    cache: Cache<Node<V>>,
 }
 
 struct Entries<V> {
@@ -44,10 +49,13 @@ struct Walk {
     last: Option<usize>,
 }
 
-impl<V> Registry<V> {
+impl<V: 'static> Registry<V> {
     /// Makes an empty one.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(name: &'static CStr) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            cache: Cache::new(name)?,
             entries <- new_mutex!(Entries {
                 by_number: Tree::new(),
                 last: 0,
@@ -56,14 +64,16 @@ impl<V> Registry<V> {
     }
 
     /// Adds an entry. To free it takes what [`Registry::remove()`] returns.
-    pub(crate) fn add(&self, entry: Pin<KBox<Node<V>>>) -> Owner<V> {
-        let (owner, loan) = Owner::lend(entry);
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn add(&self, entry: impl PinInit<V>) -> Result<Owner<V>> {
+        let (owner, loan) = Owner::lend(self.cache.make(Node::pin_init(entry))?);
         let mut entries = self.entries.lock();
         // OVERFLOW: It would take longer than any machine lasts to add 2^64.
         entries.last += 1;
         loan.set_key(entries.last);
         entries.by_number.insert(loan);
-        owner
+        Ok(owner)
     }
 
     /// Removes an entry that was added.
@@ -127,14 +137,14 @@ mod tests {
 
     type Tested = Registry<usize>;
 
-    fn add(registry: &Tested, entry: usize) -> Result<Owner<usize>> {
-        Ok(registry.add(KBox::pin(Node::new(entry), GFP_KERNEL)?))
+    fn empty() -> Result<Arc<Tested>> {
+        Arc::pin_init(Registry::new(c"rust_ashmem_registry"), GFP_KERNEL)
     }
 
     fn filled(registry: &Tested, count: usize) -> Result<KVec<Option<Owner<usize>>>> {
         let mut owners = KVec::new();
         for number in 0..count {
-            owners.push(Some(add(registry, number)?), GFP_KERNEL)?;
+            owners.push(Some(registry.add(number)?), GFP_KERNEL)?;
         }
         Ok(owners)
     }
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn each_is_seen_once_and_in_order() -> Result {
-        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let registry = empty()?;
         let mut owners = filled(&registry, 3 * BATCH)?;
         let mut next = 0;
         registry.for_each(|&number| {
@@ -173,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_changes_meanwhile_is_no_matter() -> Result {
-        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let registry = empty()?;
         let mut owners = filled(&registry, 2 * BATCH)?;
         let (mut walk, mut seen) = (Walk::default(), 0);
         assert!(registry.each_of_batch(&mut walk, &mut |_| {
@@ -182,7 +192,7 @@ mod tests {
         })?);
         assert_eq!(seen, BATCH);
         remove(&registry, owners.iter_mut().skip(BATCH));
-        owners.push(Some(add(&registry, 9999)?), GFP_KERNEL)?;
+        owners.push(Some(registry.add(9999)?), GFP_KERNEL)?;
         assert!(!registry.each_of_batch(&mut walk, &mut |_| Err(EINVAL))?);
         remove(&registry, owners.iter_mut());
         Ok(())
@@ -190,7 +200,7 @@ mod tests {
 
     #[test]
     fn failure_ends_a_walk() -> Result {
-        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let registry = empty()?;
         let mut owners = filled(&registry, 2 * BATCH)?;
         let mut seen = 0;
         let result = registry.for_each(|&number| {
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn entry_is_found_by_its_number() -> Result {
-        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let registry = empty()?;
         assert_eq!((registry.last(), registry.first_from(0)), (0, None));
         let mut owners = filled(&registry, 4)?;
         remove(&registry, owners.iter_mut().skip(1).take(2));
