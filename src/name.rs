@@ -90,11 +90,11 @@ impl Name {
         answer.len() + 1
     }
 
-    /// Calls `f` with the name under which the memory appears in `/proc/PID/maps`; the
-    /// kernel puts the first slash.
-    pub(crate) fn with_full<R>(&self, f: impl FnOnce(&CStr) -> R) -> R {
+    /// Calls `f` with the name under which the memory appears in `/proc/PID/maps`, and a NUL
+    /// or more; the kernel puts the first slash.
+    pub(crate) fn with_full<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
         match (self.as_bytes(), &self.0) {
-            ([], _) => f(PREFIX),
+            ([], _) => f(PREFIX.to_bytes_with_nul()),
             (text, Text::Short { .. }) => f(full(text, &mut [0; START.len() + SHORT + 1])),
             (text, Text::Long(_)) => f(full(text, &mut [0; START.len() + NAME_LEN])),
         }
@@ -147,15 +147,15 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Puts the prefix before a name, in a buffer that has room for both and is zero.
-fn full<'a>(text: &[u8], buf: &'a mut [u8]) -> &'a CStr {
+/// Puts the prefix before a name, in a buffer that has room for both and a NUL, and is zero.
+fn full<'a>(text: &[u8], buf: &'a mut [u8]) -> &'a [u8] {
     if let Some((start, rest)) = buf.split_at_mut_checked(START.len()) {
         start.copy_from_slice(START);
         if let Some(to) = rest.get_mut(..text.len()) {
             to.copy_from_slice(text);
         }
     }
-    CStr::from_bytes_until_nul(buf).unwrap_or(PREFIX)
+    buf
 }
 
 #[kunit_tests(rust_ashmem_name)]
@@ -183,7 +183,10 @@ mod tests {
     }
 
     fn full_is(name: &Name, want: &[u8]) -> bool {
-        name.with_full(|full| full.to_bytes() == want)
+        name.with_full(|full| {
+            full.strip_prefix(want)
+                .is_some_and(|nuls| !nuls.is_empty() && nuls.iter().all(|&b| b == 0))
+        })
     }
 
     fn answer_is(name: &Name, want: &[u8]) -> bool {

@@ -106,7 +106,7 @@ static OPERATIONS: SetOnce<Operations> = SetOnce::new();
 ///
 /// shmem does not export them, so a throw-away file is asked.
 pub(crate) fn init() -> Result {
-    let probe = RawFile::new(c"dev/ashmem", 0, Default::default())?;
+    let probe = RawFile::new(b"dev/ashmem\0", 0, Default::default())?;
 
     // SAFETY: By the invariant of `RawFile` the file is valid, and so are its
     // operations for as long as it exists.
@@ -232,15 +232,18 @@ extern "C" fn refuse_mmap(_desc: *mut bindings::vm_area_desc) -> c_int {
 struct RawFile(NonNull<bindings::file>);
 
 impl RawFile {
-    /// Makes an unlinked file of `size` bytes; it is accounted for as `flags`
-    /// of its first mapping say.
+    /// Makes an unlinked file of `size` bytes, whose name ends with a NUL; it is accounted
+    /// for as `flags` of its first mapping say.
     ///
     /// Fails with `EINVAL` if the size is beyond a file's, `ENOMEM` without
     /// memory.
-    fn new(name: &CStr, size: usize, flags: bindings::vma_flags_t) -> Result<Self> {
+    fn new(name: &[u8], size: usize, flags: bindings::vma_flags_t) -> Result<Self> {
         let size = size.try_into().map_err(|_| EINVAL)?;
-        // SAFETY: `name` is a C string, which shmem copies.
-        let file = unsafe { shmem_file_setup(name.as_char_ptr(), size, flags) };
+        if name.last() != Some(&0) {
+            return Err(EINVAL);
+        }
+        // SAFETY: `name` has a NUL, up to the first of which shmem copies it.
+        let file = unsafe { shmem_file_setup(name.as_ptr().cast(), size, flags) };
         let file = from_err_ptr(file.cast()).map_err(|err| match err {
             // Of inodes there are as many as memory has room for, so that is what is short.
             ENOSPC => ENOMEM,
@@ -284,23 +287,24 @@ unsafe impl Send for ShmemFile {}
 unsafe impl Sync for ShmemFile {}
 
 impl ShmemFile {
-    /// Makes a file of `size` bytes for the first mapping of an area.
+    /// Makes a file of `size` bytes for the first mapping of an area. The name ends with a
+    /// NUL.
     ///
     /// Fails with `EINVAL` if the size is beyond a file's, `ENOMEM` without
     /// memory.
     #[doc(alias = "shmem_file_setup")]
-    pub(crate) fn new(name: &CStr, size: usize, vma: &VmaNew) -> Result<Self> {
+    pub(crate) fn new(name: &[u8], size: usize, vma: &VmaNew) -> Result<Self> {
         let flags = bindings::vma_flags_t {
             __vma_flags: [vma.flags()],
         };
         Self::with_operations(RawFile::new(name, size, flags)?)
     }
 
-    /// Makes an empty file of that name for private mappings, to which nothing can be
-    /// written.
+    /// Makes an empty file of that name, which ends with a NUL, for private mappings;
+    /// nothing can be written to it.
     ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn empty(name: &CStr) -> Result<Self> {
+    pub(crate) fn empty(name: &[u8]) -> Result<Self> {
         let file = Self::with_operations(RawFile::new(name, 0, Default::default())?)?;
         // SAFETY: No one else has seen the file yet, nor its inode.
         let flags = unsafe { &mut (*(*file.as_ptr()).f_inode).i_flags };
