@@ -270,7 +270,7 @@ fn pin(area: &Area, arg: usize) -> Result<isize> {
         return Ok(uapi::NOT_PURGED);
     };
     let was_purged = backing.pin(pages)?;
-    trace::pin(|record| record(backing.file().inode_number(), pages, was_purged));
+    trace::pin(move |record| record(backing.file().inode_number(), pages, was_purged));
     Ok(if was_purged {
         uapi::WAS_PURGED
     } else {
@@ -283,7 +283,7 @@ fn unpin(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     if let Some(pages) = pages {
         backing.unpin(pages)?;
-        trace::unpin(|record| record(backing.file().inode_number(), pages));
+        trace::unpin(move |record| record(backing.file().inode_number(), pages));
     }
     Ok(0)
 }

@@ -113,9 +113,6 @@ pub(crate) struct Backing {
     found_purged: Atomic<usize>,
 }
 
-/// What is still to be unpinned.
-type Unpinning = Result<Option<PageRange>, SpareNeeded>;
-
 type Locked<'a> = Guard<'a, Unpinned<Item<Object>>, SpinLockBackend>;
 
 /// What a backing has once something of it was unpinned.
@@ -169,40 +166,25 @@ impl Backing {
     /// if it has to split a range; or if the caller is killed.
     pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
         let mut spare = None;
-        let pinned = loop {
-            match self.pin_some(pages, &mut spare) {
-                Ok(pinned) => break pinned,
-                Err(needed) => spare = Some(self.spare(needed, cgroup_of_caller())?),
-            }
-        };
-        let purged = match pinned.rest {
-            None => pinned.purged,
-            Some(rest) => self.pin_rest(rest)? || pinned.purged,
-        };
-        if purged {
-            // OVERFLOW: It would take too long.
-            self.found_purged.add(1, Relaxed);
-        }
-        Ok(purged)
-    }
-
-    /// Pins what is left after a part was pinned. Fails with `ENOMEM` if the caller was
-    /// killed.
-    // Out of line: otherwise every pin would have its stack frame.
-    #[inline(never)]
-    fn pin_rest(self: &Arc<Self>, rest: PageRange) -> Result<bool> {
-        let (mut rest, mut purged) = (Some(rest), false);
-        let mut spare = None;
-        while let Some(left) = rest {
+        let (mut left, mut has_begun, mut purged) = (pages, false, false);
+        loop {
             match self.pin_some(left, &mut spare) {
                 Ok(pinned) => {
                     purged |= pinned.purged;
-                    rest = pinned.rest;
+                    let Some(rest) = pinned.rest else {
+                        break;
+                    };
+                    (left, has_begun) = (rest, true);
                 }
                 // What was pinned so far cannot be undone. Another thread has meanwhile
                 // unpinned pages around what is left. That adds one range at most.
-                Err(needed) => spare = Some(self.needed_spare(needed)?),
+                Err(needed) if has_begun => spare = Some(self.needed_spare(needed)?),
+                Err(needed) => spare = Some(self.spare(needed, cgroup_of_caller())?),
             }
+        }
+        if purged {
+            // OVERFLOW: It would take too long.
+            self.found_purged.add(1, Relaxed);
         }
         Ok(purged)
     }
@@ -234,50 +216,27 @@ impl Backing {
             spare = self.spare(needed, cgroup).ok();
             unpinned = self.unpinned.lock();
         }
-        let rest = self.unpin_some(unpinned, pages, spare, cgroup, |unpinned, spare| {
-            unpinned.unpin(pages, spare, cgroup, &mut Listed(&self.reclaim))
-        })?;
-        if let Some(rest) = rest {
-            self.unpin_rest(rest, cgroup);
-        }
-        Ok(())
-    }
-
-    /// Unpins what is left after a part was joined, as far as there is memory.
-    // Out of line, as `pin_rest()`.
-    #[inline(never)]
-    fn unpin_rest(self: &Arc<Self>, rest: PageRange, cgroup: u64) {
-        let mut rest = Some(rest);
-        while let Some(left) = rest {
-            let unpinned = self.unpinned.lock();
-            let left = self.unpin_some(unpinned, left, None, cgroup, |unpinned, spare| {
-                unpinned.unpin_rest(left, spare, cgroup, &mut Listed(&self.reclaim))
-            });
-            rest = left.unwrap_or(None);
-        }
-    }
-
-    /// Has `unpin` unpin some pages, with another spare if it needs one; returns those that
-    /// are still to be unpinned.
-    ///
-    /// Fails with `ENOMEM`, before any change.
-    #[inline]
-    fn unpin_some<'a>(
-        self: &'a Arc<Self>,
-        mut unpinned: Locked<'a>,
-        pages: PageRange,
-        mut spare: Option<Spare<Item<Object>>>,
-        cgroup: u64,
-        unpin: impl Fn(&mut Locked<'_>, &mut Option<Spare<Item<Object>>>) -> Unpinning,
-    ) -> Result<Option<PageRange>> {
+        let (mut left, mut has_begun) = (pages, false);
         loop {
-            self.wait_for_purges(&mut unpinned, pages);
-            let result = unpin(&mut unpinned, &mut spare);
+            self.wait_for_purges(&mut unpinned, left);
+            let pages = if has_begun {
+                unpinned.still_to_unpin(left)
+            } else {
+                Some(left)
+            };
+            let result = pages.map_or(Ok(None), |pages| {
+                unpinned.unpin(pages, &mut spare, cgroup, &mut Listed(&self.reclaim))
+            });
             // Before a spare is made or freed.
             drop(unpinned);
             match result {
-                Ok(rest) => return Ok(rest),
-                Err(needed) => spare = Some(self.spare(needed, cgroup)?),
+                Ok(None) => return Ok(()),
+                Ok(Some(rest)) => (left, has_begun) = (rest, true),
+                Err(needed) => match self.spare(needed, cgroup) {
+                    Ok(made) => spare = Some(made),
+                    Err(_) if has_begun => return Ok(()),
+                    Err(err) => return Err(err),
+                },
             }
             unpinned = self.unpinned.lock();
         }
@@ -421,7 +380,7 @@ impl Backing {
 
     /// Frees the pages of a range whose purge has begun; returns about how many.
     fn punch(&self, range: PageRange, why: Why) -> usize {
-        trace::purge(|record| record(self.file.inode_number(), range, why));
+        trace::purge(move |record| record(self.file.inode_number(), range, why));
         // OVERFLOW: It would take too long. CAST: The number of a variant.
         if let Some(purged) = self.reclaim.purged.get(why as usize) {
             purged.add(range.len(), Relaxed);

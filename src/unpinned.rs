@@ -442,22 +442,14 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
     }
 
-    /// Goes on with pages that [`Unpinned::unpin()`] left. If somebody pinned meanwhile
-    /// what has been joined, that is not undone.
-    pub(crate) fn unpin_rest(
-        &mut self,
-        rest: PageRange,
-        spare: &mut Option<Spare<B>>,
-        cgroup: u64,
-        order: &mut impl Order<B>,
-    ) -> Result<Option<PageRange>, SpareNeeded> {
+    /// Returns which of the pages that [`Unpinned::unpin()`] left it is to unpin next. If
+    /// somebody pinned meanwhile what has been joined, that is not undone.
+    pub(crate) fn still_to_unpin(&self, rest: PageRange) -> Option<PageRange> {
         let joined = PageRange::from_ends(rest.first(), rest.first());
-        if !self.is_pinned(joined) {
-            return self.unpin(rest, spare, cgroup, order);
-        }
-        match rest.after(joined) {
-            Some(pages) => self.unpin(pages, spare, cgroup, order),
-            None => Ok(None),
+        if self.is_pinned(joined) {
+            rest.after(joined)
+        } else {
+            Some(rest)
         }
     }
 
@@ -1008,7 +1000,10 @@ mod tests {
             self.wait(rest)?;
             self.with_spare(|pair, spare| {
                 let order = &mut pair.order;
-                pair.real.unpin_rest(rest, spare, CGROUP, order)
+                match pair.real.still_to_unpin(rest) {
+                    Some(rest) => pair.real.unpin(rest, spare, CGROUP, order),
+                    None => Ok(None),
+                }
             })
         }
 
