@@ -60,7 +60,7 @@ impl PageRange {
         }
         let first = u64::from(offset) / page;
         let end = if len == 0 { pages } else { end / page };
-        if end > pages || first > end {
+        if first.max(end) > pages {
             return Err(EINVAL);
         }
         // CAST: Both are at most `pages`, which was a `usize`.
@@ -93,7 +93,8 @@ impl PageRange {
 
     /// Returns the number of pages.
     pub(crate) fn len(self) -> usize {
-        self.last - self.first + 1
+        // OVERFLOW: By the invariant none, which spares each caller a check.
+        self.last.wrapping_sub(self.first).wrapping_add(1)
     }
 
     /// Returns the bytes: the first one and the last one.

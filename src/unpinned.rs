@@ -215,14 +215,15 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
     /// Gives back the charges of what is kept, if so many ranges are not charged. If there
     /// are no ranges left, it no longer matters which memory cgroups they were of.
     fn settle(&mut self, ranges: u32) {
-        if quota::is_charged(ranges) {
-            return;
-        }
-        for kept in self.kept.iter_mut().flatten() {
-            pass_charge(kept, None);
-        }
-        if ranges == 0 && self.home == Home::Several {
-            self.home = Home::None;
+        if self.home == Home::Several {
+            // None is kept.
+            if ranges == 0 {
+                self.home = Home::None;
+            }
+        } else if !quota::is_charged(ranges) {
+            for kept in self.kept.iter_mut().flatten() {
+                pass_charge(kept, None);
+            }
         }
     }
 
@@ -532,7 +533,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         order: &mut impl Order<B>,
     ) -> Result<Pinned, SpareNeeded> {
         let mut purged = false;
-        let (mut count, mut done) = (0, pages);
+        let mut count = 0;
 
         let mut next = self.tree.lower_bound_mut(pages.first());
         while let Some(cursor) = next {
@@ -542,11 +543,10 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 break;
             }
             if count == PIECE {
-                let rest = pages.after(done);
+                let rest = Some(PageRange::from_ends(found.first(), pages.last()));
                 return Ok(Pinned { purged, rest });
             }
             count += 1;
-            done = found;
             purged |= range.has(PURGED);
             match (found.before(pages), found.after(pages)) {
                 (None, None) => {
