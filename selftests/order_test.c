@@ -209,6 +209,32 @@ TEST_F(order, closed_regions_do_not_count)
 	self->c = -EBADF;
 }
 
+/* Many ranges are taken off the list together; those of others keep their places on it. */
+TEST_F(order, closing_many_ranges_leaves_those_of_others)
+{
+	size_t len = 2 * 1000 * self->page;
+	int many = area_create(len);
+
+	ASSERT_EQ(0, try_map(many, len, PROT_RW, MAP_SHARED));
+	ASSERT_EQ(0, unpin(self->a, 0, 2));
+	for (int i = 0; i < 1000; i++) {
+		ASSERT_EQ(0, unpin(many, 2 * i, 1));
+		if (i < 3) {
+			ASSERT_EQ(0, unpin(self->b, 2 * i, 1));
+		}
+	}
+	ASSERT_EQ(0, unpin(self->c, 0, 4));
+	close(many);
+	EXPECT_EQ(2 + 3 + 4, shrinker_count(self->shrinker, ANY_CGROUP));
+	EXPECT_TAKEN(3, 3);
+	EXPECT_STREQ("|..##############|", contents(self->in_a, PAGES));
+	EXPECT_STREQ("|.###############|", contents(self->in_b, PAGES));
+	EXPECT_TAKEN(2, 2);
+	EXPECT_STREQ("|.#.#.###########|", contents(self->in_b, PAGES));
+	EXPECT_TAKEN(4, 1);
+	EXPECT_STREQ("|....############|", contents(self->in_c, PAGES));
+}
+
 /* What was never touched frees nothing, and is no reason to come. */
 TEST_F(order, untouched_ranges_count_little)
 {

@@ -23,6 +23,7 @@ use kernel::{
     bindings,
     error::to_result,
     ffi::{
+        c_int,
         c_uint,
         c_ulong,
         c_void, //
@@ -140,8 +141,7 @@ pub(crate) fn cgroup_of_caller() -> u64 {
     #[cfg(CONFIG_MEMCG)]
     {
         let _guard = rcu::read_lock();
-        // SAFETY: The running task exists.
-        let cgroup = unsafe { bindings::mem_cgroup_from_task(bindings::get_current()) };
+        let cgroup = cgroup();
         if cgroup.is_null() {
             return 0;
         }
@@ -151,6 +151,16 @@ pub(crate) fn cgroup_of_caller() -> u64 {
     }
     #[cfg(not(CONFIG_MEMCG))]
     0
+}
+
+/// Returns the caller's memory cgroup, which exists until the RCU lock is given back; null
+/// where there are none.
+fn cgroup() -> *mut bindings::mem_cgroup {
+    #[cfg(CONFIG_MEMCG)]
+    // SAFETY: The running task exists.
+    return unsafe { bindings::mem_cgroup_from_task(bindings::get_current()) };
+    #[cfg(not(CONFIG_MEMCG))]
+    ptr::null_mut()
 }
 
 /// The lists.
@@ -248,13 +258,16 @@ impl<T> Lru<T> {
         unsafe { bindings::list_lru_del_obj(self.list.get(), item.links()) };
     }
 
-    /// Takes items off their lists and drops them, many at a time.
+    /// Takes items off their lists and drops them, many at a time. Nobody puts them on a
+    /// list meanwhile.
     #[doc(alias = "kmem_cache_free_bulk")]
     pub(crate) fn discard(&self, items: impl Iterator<Item = Item<T>>) {
         let mut objects = [ptr::null_mut(); BATCH];
         let mut count = 0;
         for item in items {
-            self.remove(&item);
+            if item.is_listed() {
+                self.remove(&item);
+            }
             let node = ManuallyDrop::new(item).0;
             // SAFETY: By the invariant the object is initialised and was the item's.
             unsafe { ptr::drop_in_place(&raw mut (*node.as_ptr()).data) };
@@ -281,37 +294,68 @@ impl<T> Lru<T> {
 
     /// Shows the oldest `most` items of a place to `visit`, which is called under a
     /// spinlock and must not come back to this list.
-    pub(crate) fn sample(&self, place: &Place<'_>, most: usize, visit: &mut dyn FnMut(&T)) {
-        self.walk(place, most, visit, Self::visit::<SKIP>);
+    pub(crate) fn sample(&self, place: &Place<'_>, most: usize, mut visit: impl FnMut(&T)) {
+        self.walk(place.node(), place.memcg(), most, |data| {
+            visit(data);
+            Then::Skip
+        });
     }
 
     /// Puts the oldest item of a place behind the others, and returns what `take` makes
     /// of it. That is called under a spinlock and must not come back to this list.
     pub(crate) fn rotate<R>(&self, place: &Place<'_>, take: impl Fn(&T) -> R) -> Option<R> {
         let mut taken = None;
-        let mut visit = |data: &T| taken = Some(take(data));
-        self.walk(place, 1, &mut visit, Self::visit::<ROTATE>);
+        self.walk(place.node(), place.memcg(), 1, |data| {
+            taken = Some(take(data));
+            Then::Rotate
+        });
         taken
     }
 
+    /// Takes those items of a node and the caller's memory cgroup off their list for which
+    /// `is_gone` is true, as long as most of the oldest are such. That is cheaper than to
+    /// remove each.
+    ///
+    /// `is_gone` is called under a spinlock and must not come back to this list.
+    pub(crate) fn remove_oldest(&self, node: c_int, is_gone: impl Fn(&T) -> bool) {
+        loop {
+            let mut removed = 0;
+            let guard = rcu::read_lock();
+            self.walk(node, cgroup(), BATCH, |data| {
+                if !is_gone(data) {
+                    return Then::Skip;
+                }
+                removed += 1;
+                Then::Remove
+            });
+            drop(guard);
+            if removed < BATCH / 2 {
+                return;
+            }
+            might_sleep();
+        }
+    }
+
+    /// Shows the oldest `most` items of a node and a memory cgroup, which has to exist during
+    /// the call, to `visit`; that says what becomes of them.
     #[doc(alias = "list_lru_walk_one")]
-    fn walk(
+    fn walk<F: FnMut(&T) -> Then>(
         &self,
-        place: &Place<'_>,
+        node: c_int,
+        memcg: *mut bindings::mem_cgroup,
         most: usize,
-        mut visit: &mut dyn FnMut(&T),
-        visitor: Visitor,
+        mut visit: F,
     ) {
         // CAST: Both have the width of a `long`.
         let mut left = most as c_ulong;
-        // SAFETY: The list is initialised, and the place exists. The visitor gets
-        // what it asks for.
+        // SAFETY: The list is initialised, the callers' node has memory, and the memory cgroup
+        // exists. The visitor gets what it asks for.
         unsafe {
             bindings::list_lru_walk_one(
                 self.list.get(),
-                place.node(),
-                place.memcg(),
-                Some(visitor),
+                node,
+                memcg,
+                Some(Self::visit::<F>),
                 (&raw mut visit).cast(),
                 &mut left,
             )
@@ -322,31 +366,40 @@ impl<T> Lru<T> {
     ///
     /// # Safety
     ///
-    /// `links` are an item's on a list whose lock is held, and `visit` is a
-    /// `&mut dyn FnMut(&T)`.
-    unsafe extern "C" fn visit<const ROTATED: bool>(
+    /// `links` are an item's on this `list`, whose lock is held, and `visit` is an `F`.
+    unsafe extern "C" fn visit<F: FnMut(&T) -> Then>(
         links: *mut bindings::list_head,
-        _list: *mut bindings::list_lru_one,
+        list: *mut bindings::list_lru_one,
         visit: *mut c_void,
     ) -> bindings::lru_status {
         // SAFETY: By the caller's promise.
-        let visit = unsafe { &mut *visit.cast::<&mut dyn FnMut(&T)>() };
+        let visit = unsafe { &mut *visit.cast::<F>() };
         // SAFETY: The links are the first field of the item, which exists while
         // it is on the list.
         let node = unsafe { &*links.cast::<Node<T>>() };
-        visit(&node.data);
-        status(if ROTATED { LRU_ROTATE } else { LRU_SKIP })
+        status(match visit(&node.data) {
+            Then::Remove => {
+                // SAFETY: By the caller's promise.
+                unsafe { bindings::list_lru_isolate(list, links) };
+                LRU_REMOVED
+            }
+            Then::Rotate => LRU_ROTATE,
+            Then::Skip => LRU_SKIP,
+        })
     }
 }
 
-/// What `list_lru_walk_one()` calls for each item.
-type Visitor = unsafe extern "C" fn(
-    *mut bindings::list_head,
-    *mut bindings::list_lru_one,
-    *mut c_void,
-) -> bindings::lru_status;
+/// What becomes of an item that was shown.
+enum Then {
+    /// It is taken off its list.
+    Remove,
+    /// It is put behind the others.
+    Rotate,
+    Skip,
+}
 
 /// Members of C's `enum lru_status`.
+const LRU_REMOVED: c_uint = 0;
 const LRU_ROTATE: c_uint = 2;
 const LRU_SKIP: c_uint = 3;
 
@@ -355,9 +408,6 @@ fn status(member: c_uint) -> bindings::lru_status {
     // SAFETY: It is an integer, or a structure of one.
     unsafe { mem::transmute::<c_uint, bindings::lru_status>(member) }
 }
-
-const ROTATE: bool = true;
-const SKIP: bool = false;
 
 /// How many items are freed at a time.
 const BATCH: usize = 32;

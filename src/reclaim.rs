@@ -2,6 +2,8 @@
 
 //! Reclaim: backing files whose unpinned pages can be purged.
 
+use core::ptr;
+
 use kernel::{
     new_condvar, new_mutex, new_spinlock,
     prelude::*,
@@ -288,6 +290,13 @@ impl Backing {
             return;
         };
         let mut ranges = self.unpinned.lock().take();
+        if ranges.count() >= MANY {
+            // Often nothing else of their memory cgroup was unpinned before.
+            for node in vmstat::nodes_with_memory() {
+                let is_gone = |range: &Object| ptr::eq(&**range.owner(), self);
+                self.reclaim.lru.remove_oldest(node, is_gone);
+            }
+        }
         self.reclaim.lru.discard(ranges.drain());
         // With what was kept, and its charges.
         drop(ranges);
@@ -710,6 +719,10 @@ impl Reclaim {
     }
 }
 
+/// How many ranges of a backing are so many that it is worth a look whether they are the
+/// oldest.
+const MANY: u32 = 512;
+
 /// How many backings are looked at under one lock.
 const BATCH: usize = 64;
 
@@ -774,7 +787,7 @@ impl Shrinker for Reclaim {
     fn count(&self, place: &Place<'_>) -> usize {
         let ranges = self.lru.count(place);
         let (mut seen, mut pages) = (0, 0_usize);
-        self.lru.sample(place, SAMPLE, &mut |range| {
+        self.lru.sample(place, SAMPLE, |range| {
             seen += 1;
             pages = pages.saturating_add(weight(range));
         });

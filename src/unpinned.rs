@@ -695,6 +695,11 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         core::mem::replace(self, empty)
     }
 
+    /// Returns the number of ranges.
+    pub(crate) fn count(&self) -> u32 {
+        self.ranges
+    }
+
     /// Empties it.
     pub(crate) fn drain(&mut self) -> Drain<B> {
         self.ranges = 0;

@@ -7,7 +7,10 @@
 
 use kernel::{
     bindings,
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     time::Jiffies, //
 };
 
@@ -21,6 +24,30 @@ pub(crate) fn nodes() -> usize {
     return unsafe { bindings::nr_node_ids } as usize;
     #[cfg(not(CONFIG_NUMA))]
     1
+}
+
+/// Goes through the nodes that have memory.
+#[doc(alias = "for_each_node_state")]
+pub(crate) fn nodes_with_memory() -> impl Iterator<Item = c_int> {
+    // CAST: There are not many.
+    (0..nodes())
+        .filter(|&node| has_memory(node))
+        .map(|node| node as c_int)
+}
+
+/// Returns whether a node has memory, of those that there can be.
+#[doc(alias = "node_state")]
+fn has_memory(node: usize) -> bool {
+    const BITS: usize = c_ulong::BITS as usize;
+    // CAST: A small number.
+    const MEMORY: usize = bindings::node_states_N_MEMORY as usize;
+
+    let bits = (&raw const bindings::node_states).cast::<bindings::nodemask_t>();
+    // SAFETY: There are as many sets of nodes as there are states.
+    let bits = unsafe { &raw const (*bits.add(MEMORY)).bits };
+    // SAFETY: There is a bit for each node. Others change them, a word as a whole.
+    let word = unsafe { bits.cast::<c_ulong>().add(node / BITS).read_volatile() };
+    word & 1 << (node % BITS) != 0
 }
 
 /// Reads what is counted of a node, which has to be online.
