@@ -148,7 +148,8 @@ impl Text for Shared {
         line(m, "ranges", tally.ranges);
         line(m, "unpinned_so_far", past.unpinned);
         for why in Why::ALL {
-            seq_print!(m, "purged_for_{} {}\n", why.name(), past.purged(why));
+            seq_print!(m, "purged_for_");
+            line(m, why.name(), past.purged(why));
         }
         line(m, "left_out_so_far", past.left_out);
         line(m, "pins_of_purged", past.found_purged);

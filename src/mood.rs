@@ -91,7 +91,7 @@ pub(crate) struct Times {
 /// Reclaim asks right after it has looked at pages. So what was looked at since anybody
 /// asked is put down to who asks now: to reclaim for the node, or for the limit of a
 /// memory cgroup. One may trim the page cache while another swaps.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Node {
     last: Readings,
     asked: Option<Jiffies>,
@@ -219,7 +219,7 @@ const NEEDED: Enough = Enough {
 };
 
 /// Pages that were looked at since they last told something.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Window {
     /// Those since the last pause, and the signs among them.
     all: usize,
@@ -255,7 +255,7 @@ impl Window {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Seen {
     asked: Jiffies,
     /// Whether anonymous pages are swapped out, or tried to.

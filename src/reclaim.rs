@@ -538,7 +538,7 @@ impl Backings {
         }
         member.accounts.reserve(1, GFP_KERNEL_ACCOUNT)?;
         let account = self.accounts.open(user)?;
-        member.accounts.push(account.clone(), GFP_KERNEL_ACCOUNT)?;
+        member.accounts.push_within_capacity(account.clone())?;
         Ok(account)
     }
 
@@ -583,10 +583,7 @@ impl Reclaim {
     pub(crate) fn register() -> Result<Registration<Self>> {
         let shrinker = Unregistered::new(c"ashmem")?;
         let lru = Lru::new(c"ashmem_unpinned", &shrinker);
-        let mut nodes = KVec::with_capacity(vmstat::nodes(), GFP_KERNEL)?;
-        for _ in 0..vmstat::nodes() {
-            nodes.push(mood::Node::default(), GFP_KERNEL)?;
-        }
+        let nodes = KVec::from_elem(mood::Node::default(), vmstat::nodes(), GFP_KERNEL)?;
         let reclaim = Arc::pin_init(
             try_pin_init!(Self {
                 lru <- lru,

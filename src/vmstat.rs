@@ -55,6 +55,8 @@ fn has_memory(node: usize) -> bool {
 /// What each CPU has counted since it last added it to the node's is left out. That is
 /// 125 pages at most, and it is added within a second or so.
 #[doc(alias = "node_page_state")]
+// Not in each place where it is read.
+#[inline(never)]
 pub(crate) fn read(node: c_int) -> Readings {
     let data = data(node);
     // What a CPU has yet to add may have been subtracted already.
