@@ -100,8 +100,11 @@ impl PageRange {
     /// Returns the bytes: the first one and the last one.
     pub(crate) fn bytes(self) -> (u64, u64) {
         // CAST: A `usize` fits 64 bits. OVERFLOW: An area ends within a file.
-        let (first, end) = (self.first as u64, self.last as u64 + 1);
-        (first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1)
+        let (first, last) = (self.first as u64, self.last as u64);
+        (
+            first << PAGE_SHIFT,
+            last << PAGE_SHIFT | (PAGE_SIZE - 1) as u64,
+        )
     }
 
     /// Returns whether every page of `other` is one of this range.

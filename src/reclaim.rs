@@ -71,6 +71,7 @@ use crate::{
         Range,
         Spare,
         SpareNeeded,
+        Start,
         Tally,
         Unpinned, //
     },
@@ -382,23 +383,25 @@ impl Backing {
             return None;
         }
         drop(unpinned);
-        let freed = self.punch(range, why);
+        self.note_purge(range, why);
+        let weight = self.file.weight(range);
+        if weight > 0 {
+            let before = self.file.resident();
+            self.file.punch(range);
+            // It is right if nobody else touches the file.
+            account_reclaimed(before.saturating_sub(self.file.resident()));
+        }
         drop(self.end_purge(range));
-        Some(freed)
+        Some(weight)
     }
 
-    /// Frees the pages of a range whose purge has begun; returns about how many.
-    fn punch(&self, range: PageRange, why: Why) -> usize {
+    /// Notes that a range is purged.
+    fn note_purge(&self, range: PageRange, why: Why) {
         trace::purge(move |record| record(self.file.inode_number(), range, why));
         // OVERFLOW: It would take too long. CAST: The number of a variant.
         if let Some(purged) = self.reclaim.purged.get(why as usize) {
             purged.add(range.len(), Relaxed);
         }
-        let weight = self.file.weight(range);
-        if weight > 0 {
-            account_reclaimed(self.file.punch(range));
-        }
-        weight
     }
 
     /// Purges what is unpinned, or waits until it is purged. Returns how many pages it
@@ -406,27 +409,30 @@ impl Backing {
     fn purge_all(&self) -> usize {
         let mut purged = 0_usize;
         let mut order = Listed(&self.reclaim);
+        let mut start = Start::At(0);
         let mut unpinned = self.unpinned.lock();
-        let mut found = unpinned.purge_next(0, &mut order);
         loop {
             // What is below was purged. A range that reaches below only now was joined
             // to what was unpinned since, and is found by its last page.
+            let found = unpinned.purge_next(start, &mut order);
+            if matches!(start, Start::Behind(_)) && unpinned.take_awaited() {
+                self.purge_ended.notify_all();
+            }
             let last = match found {
                 Found::Begun(range) => {
                     drop(unpinned);
                     might_sleep();
-                    self.punch(range, Why::Everything);
+                    self.note_purge(range, Why::Everything);
+                    if self.file.has_any(range) {
+                        self.file.punch(range);
+                    }
                     purged = purged.saturating_add(range.len());
                     if task::was_killed() {
                         drop(self.end_purge(range));
                         return purged;
                     }
                     unpinned = self.unpinned.lock();
-                    let (is_awaited, next) = unpinned.end_purge_and_next(range, &mut order);
-                    if is_awaited {
-                        self.purge_ended.notify_all();
-                    }
-                    found = next;
+                    start = Start::Behind(range);
                     continue;
                 }
                 Found::Purging(range, purge) => {
@@ -447,7 +453,7 @@ impl Backing {
             if task::was_killed() {
                 return purged;
             }
-            found = unpinned.purge_next(last + 1, &mut order);
+            start = Start::At(last + 1);
         }
     }
 

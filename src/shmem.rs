@@ -372,39 +372,45 @@ impl ShmemFile {
         unsafe { bindings::vma_set_file(vma.as_ptr(), self.as_ptr()) };
     }
 
-    /// Punches a hole: the pages are freed and read as zeros from then on. Returns how
-    /// many of them were in memory, if nobody else touches the file.
+    /// Punches a hole: the pages are freed and read as zeros from then on.
     ///
     /// May be called from memory reclaim: it takes no inode lock, which tasks
     /// hold across allocations, unlike `fallocate()`.
     #[doc(alias = "shmem_truncate_range")]
-    pub(crate) fn punch(&self, pages: PageRange) -> usize {
-        let (first, last) = pages.bytes();
-        let before = self.resident();
+    pub(crate) fn punch(&self, pages: PageRange) {
         // If somebody maps it only now, truncating unmaps the pages.
         if self.has_other_references() {
             // Truncating would unmap them page by page, and guards with them, which stay here.
             // SAFETY: The file is valid, and so is its mapping for as long.
             unsafe {
-                bindings::unmap_mapping_range(
+                bindings::unmap_mapping_pages(
                     (*self.as_ptr()).f_mapping,
-                    // CAST: An offset in a file. A length can be 2^63, which C takes for a
-                    // number without a sign.
-                    first as bindings::loff_t,
-                    (last - first + 1) as bindings::loff_t,
-                    0,
+                    // CAST: Both have the width of a `long`.
+                    pages.first() as c_ulong,
+                    pages.len() as c_ulong,
+                    false,
                 )
             };
         }
+        let (first, last) = pages.bytes();
         // SAFETY: The file is valid, and its inode is shmem's.
         unsafe { shmem_truncate_range((*self.as_ptr()).f_inode.cast(), first, last) };
-        before.saturating_sub(self.resident())
     }
 
     /// Returns about how many of the pages are in memory or in swap; of none it is
     /// right.
-    #[doc(alias = "xa_find")]
     pub(crate) fn weight(&self, pages: PageRange) -> usize {
+        if self.has_any(pages) {
+            // What was found may be in swap, which is not counted.
+            pages.len().min(self.resident().max(1))
+        } else {
+            0
+        }
+    }
+
+    /// Returns whether any of the pages is in memory or in swap.
+    #[doc(alias = "xa_find")]
+    pub(crate) fn has_any(&self, pages: PageRange) -> bool {
         // SAFETY: The file is valid, and so is its mapping for as long.
         let entries = unsafe { &raw mut (*(*self.as_ptr()).f_mapping).i_pages };
         // CAST: Both have the width of a `long`.
@@ -418,11 +424,7 @@ impl ShmemFile {
                 bindings::xa_find(entries, &mut page, last, PRESENT)
             }
         };
-        if entry.is_null() {
-            return 0;
-        }
-        // What was found may be in swap, which is not counted.
-        pages.len().min(self.resident().max(1))
+        !entry.is_null()
     }
 
     /// Returns whether there is a reference to the file besides this, as each mapping has one.

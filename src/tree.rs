@@ -210,10 +210,12 @@ impl<B: Boxed> Tree<B> {
 
     /// Goes through all from a key on.
     pub(crate) fn iter_from(&self, key: usize) -> impl Iterator<Item = Held<'_, B>> {
-        let mut next = self.descend(key).following;
+        let mut first = self.descend(key).following;
+        let mut last = None;
         core::iter::from_fn(move || {
-            let node = next?;
-            next = following(node);
+            // No sooner than it is asked for: of some, callers want no other.
+            let node = last.map_or_else(|| first.take(), following)?;
+            last = Some(node);
             // SAFETY: It stays, as the tree is borrowed.
             Some(unsafe { Held::new(node) })
         })

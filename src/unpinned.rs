@@ -115,6 +115,15 @@ pub(crate) struct Pinned {
     pub(crate) rest: Option<PageRange>,
 }
 
+/// Where a purge of everything goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// At a page.
+    At(usize),
+    /// Behind a range whose purge has ended.
+    Behind(PageRange),
+}
+
 /// What a purge of everything finds from some page on.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
@@ -266,11 +275,11 @@ impl Purges {
         if !range.is_purgeable() {
             return false;
         }
-        // Nobody waits for so long that the next of the same number begins.
-        self.begun = self.begun % (usize::MAX / PURGE) + 1;
+        // OVERFLOW: It would take too long, here and below.
+        self.begun = self.begun.wrapping_add(1);
         self.under_way += 1;
         // INVARIANT: Purged, and no longer to be.
-        range.state.store(PURGED | (self.begun * PURGE));
+        range.state.store(PURGED | self.begun.wrapping_mul(PURGE));
         order.remove(range);
         true
     }
@@ -637,7 +646,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         if let Some(range) = range.filter(|range| range.purge() != 0) {
             self.purges.end(&range);
         }
-        core::mem::take(&mut self.awaited)
+        self.take_awaited()
     }
 
     /// Returns whether some of the ranges that a call for these pages deals with are
@@ -656,27 +665,27 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             .any(|range| range.purge() != 0)
     }
 
-    /// Looks for something to purge, or that is being purged, from a page on. What can
-    /// be purged, it begins to purge, as [`Unpinned::begin_purge()`] does.
-    pub(crate) fn purge_next(&mut self, page: usize, order: &mut impl Order<B>) -> Found {
-        let ranges = self.tree.iter_from(page);
+    /// Looks for something to purge, or that is being purged. What can be purged, it begins
+    /// to purge, as [`Unpinned::begin_purge()`] does. A purge that has ended is ended first, as
+    /// [`Unpinned::end_purge()`] does, but for [`Unpinned::take_awaited()`].
+    pub(crate) fn purge_next(&mut self, start: Start, order: &mut impl Order<B>) -> Found {
+        let page = match start {
+            Start::At(page) => page,
+            Start::Behind(ended) => ended.last(),
+        };
+        let mut ranges = self.tree.iter_from(page);
+        if let Start::Behind(_) = start {
+            // If it was forgotten, so were all.
+            if let Some(range) = ranges.next() {
+                self.purges.end(&range);
+            }
+        }
         self.purges.begin_one(ranges, page, PIECE, order)
     }
 
-    /// Ends the purge of a range, as [`Unpinned::end_purge()`] does, and goes on behind it
-    /// as [`Unpinned::purge_next()`] does.
-    pub(crate) fn end_purge_and_next(
-        &mut self,
-        ended: PageRange,
-        order: &mut impl Order<B>,
-    ) -> (bool, Found) {
-        let mut ranges = self.tree.iter_from(ended.last());
-        // If it was forgotten, so were all.
-        if let Some(range) = ranges.next() {
-            self.purges.end(&range);
-        }
-        let found = self.purges.begin_one(ranges, ended.last(), PIECE, order);
-        (core::mem::take(&mut self.awaited), found)
+    /// Returns whether somebody may be waiting for a purge that has ended.
+    pub(crate) fn take_awaited(&mut self) -> bool {
+        core::mem::take(&mut self.awaited)
     }
 
     /// Returns whether a purge that [`Unpinned::purge_next()`] found is still under way.
@@ -1025,20 +1034,26 @@ mod tests {
         fn purge_all(&mut self) -> bool {
             let mut same = true;
             self.end_purge();
-            let mut found = self.real.purge_next(0, &mut self.order);
+            let mut start = Start::At(0);
+            let mut ended = None;
             loop {
-                found = match found {
+                let found = self.real.purge_next(start, &mut self.order);
+                if let Some((range, purge)) = ended.take() {
+                    same &= self.real.take_awaited();
+                    same &= !self.real.is_under_way(range, purge);
+                }
+                start = match found {
                     Found::Begun(range) => {
                         let purge = self.real.purges.begun;
-                        let found = self.real.purge_next(range.first(), &mut self.order);
+                        let start = Start::At(range.first());
+                        let found = self.real.purge_next(start, &mut self.order);
                         same &= found == Found::Purging(range, purge);
                         same &= self.real.is_under_way(range, purge);
-                        let (_, next) = self.real.end_purge_and_next(range, &mut self.order);
-                        same &= !self.real.is_under_way(range, purge);
-                        next
+                        ended = Some((range, purge));
+                        Start::Behind(range)
                     }
                     Found::Purging(..) => return false,
-                    Found::NothingTo(last) => self.real.purge_next(last + 1, &mut self.order),
+                    Found::NothingTo(last) => Start::At(last + 1),
                     Found::Nothing => break,
                 };
             }
@@ -1297,10 +1312,11 @@ mod tests {
         assert!(pair.real.begin_purge(range, &mut pair.order));
         assert!(!pair.real.begin_purge(range, &mut pair.order));
         assert_eq!(pair.real.purgeable(1), None);
-        let found = pair.real.purge_next(0, &mut pair.order);
+        let found = pair.real.purge_next(Start::At(0), &mut pair.order);
         assert_eq!(found, Found::Purging(range, 1));
         assert!(!pair.real.end_purge(range));
-        assert_eq!(pair.real.purge_next(0, &mut pair.order), Found::Nothing);
+        let found = pair.real.purge_next(Start::At(0), &mut pair.order);
+        assert_eq!(found, Found::Nothing);
         Ok(())
     }
 
