@@ -90,7 +90,7 @@ judge() {
 need mutants
 prepare uml
 SUITES=()
-build_suites uml 64
+LONG=1 build_suites uml 64
 mkdir -p "$DIR/tree"
 make_initramfs mutants mutants "${PROGRAMS[@]}" "$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
 mv "$DIR/initramfs.gz" "$DIR/programs.gz"

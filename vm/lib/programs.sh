@@ -10,15 +10,15 @@ ARM64_ROOT=$CACHE/arm64
 # processor_of VM: prints the processor that its programs are for.
 processor_of() {
 	case $1 in
-	*arm64*) echo arm64 ;;
+	*arm64* | *gki*) echo arm64 ;;
 	*) echo x86 ;;
 	esac
 }
 
-# prepare_programs VM...: fetches what building for these machines takes besides
-# packages that can be installed.
+# prepare_programs VM: fetches what building for this machine takes besides packages that
+# can be installed.
 prepare_programs() {
-	[[ " $* " == *" arm64"* && ! -d $ARM64_ROOT ]] || return 0
+	[[ $(processor_of "$1") == arm64 && ! -d $ARM64_ROOT ]] || return 0
 	in_arm64 open_archive
 	step "Fetching busybox and C libraries for arm64" "10 s" "$CACHE/log/arm64" \
 		fill "$ARM64_ROOT" in_arm64 fetch_arm64
@@ -89,7 +89,7 @@ make_selftests() {
 # Suites that run only if LONG is set: of 32-bit programs, as they take long and do the
 # same in either width, and in these machines, as others run them anyway.
 LONG_SUITES=(cgroup debugfs events fail fuzz order pressure purge_race race random stranger torture)
-declare -A LONG_IN=([x86]='torture' [arm64]='race stranger torture')
+declare -A LONG_IN=([uml]='stranger' [x86]='torture' [arm64]='race stranger torture')
 
 # is_left_out SUITE VM BITS: whether it runs there only if LONG is set.
 is_left_out() {
