@@ -341,7 +341,7 @@ static long long bytes_of(int cgroup, bool (*once)(int i))
 }
 
 /* Whoever makes the kernel need memory pays for it. */
-TEST_F(homes, regions_names_and_ranges_are_charged)
+TEST_F_TIMEOUT(homes, regions_names_and_ranges_are_charged, 300)
 {
 	const rlim_t most = 2 * many() + 64;
 	struct rlimit limit = { .rlim_cur = most, .rlim_max = most };
