@@ -7,7 +7,7 @@
 
 usage() {
 	cat <<-EOF
-		Usage: make test-android [VM=x86|arm64]
+		Usage: make test-android [VM=x86|arm64|gki]
 
 		Boots a virtual machine (x86 unless told otherwise) as Android boots: a first
 		program mounts a tmpfs at /dev and loads what /lib/modules/RELEASE/modules.load
@@ -72,8 +72,8 @@ boot_android() {
 VM=${*:-x86}
 case $VM in
 -h | --help) usage && exit ;;
-x86 | arm64) ;;
-*) die "No virtual machine that boots as Android does is called '$VM'." "There are: x86, arm64." ;;
+x86 | arm64 | gki) ;;
+*) die "No virtual machine that boots as Android does is called '$VM'." "There are: x86, arm64, gki." ;;
 esac
 LEG=android-$VM
 

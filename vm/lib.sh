@@ -9,6 +9,7 @@
 . "$TOP/vm/lib/debian.sh"
 . "$TOP/vm/lib/programs.sh"
 . "$TOP/vm/lib/machine.sh"
+. "$TOP/vm/lib/cfi.sh"
 . "$TOP/vm/lib/mutants.sh"
 . "$TOP/vm/lib/needs.sh"
 . "$TOP/vm/lib/report.sh"

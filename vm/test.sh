@@ -19,6 +19,9 @@ OTHER_LEGS=(
 	"x86-nodes  vm/legs/nodes.sh"
 	"arm64-16k  vm/legs/machine.sh arm64-16k"
 	"modversions  vm/legs/modversions.sh"
+	"hard  vm/legs/machine.sh hard"
+	"gki  vm/legs/machine.sh gki"
+	"gki-builtin  vm/legs/machine.sh gki-builtin"
 	"debian-rt  vm/legs/debian.sh debian-rt"
 	"debian-arm64  vm/legs/debian.sh debian-arm64"
 	"intree  vm/legs/intree.sh"
@@ -46,13 +49,18 @@ usage() {
 		  debian-rt     as debian, with its kernel for real time; only if named
 		  debian-arm64  as debian, for arm64; only if named
 		  modversions   User-mode Linux where symbols have CRCs; only if named
+		  hard          QEMU x86-64 with kCFI, code for IBT, KASAN, lockdep and PREEMPT_RT,
+		                64-bit and 32-bit; only if named
+		  gki           QEMU arm64 as Android's kernels are: ThinLTO, kCFI, shadow call
+		                stack, PAC, BTI, MTE, 64-bit and 32-bit; only if named
+		  gki-builtin   the same with the driver built in; only if named
 		  intree        a kernel tree with driver and selftests in it: kunit.py, then as
 		                uml, built in, and as a module; only if named
 
 		LONG=1 adds what takes minutes and is tested elsewhere: by 32-bit programs, the
-		tests of reclaim and of what debugfs and events show; in arm64, those of other
-		users' ranges and the torture; in x86 and arm64, those of ashmem-check and
-		ashmem-top.
+		tests of reclaim and of what debugfs and events show; in x86, the torture; in
+		uml, the tests of other users' ranges; in arm64, all these and races; in debian
+		by 64-bit programs, and in x86 and arm64, those of ashmem-check and ashmem-top.
 
 		JOBS of them run at the same time. KERNEL picks a series of Linux, RUST one of
 		rustc; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own kernel takes

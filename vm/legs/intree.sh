@@ -6,23 +6,6 @@
 
 . "$(dirname "$0")/../lib.sh"
 
-# prepare_tree: sets TREE, a kernel tree with this driver in it, KDIR, where it is
-# built, and KERNEL, the file to boot.
-prepare_tree() {
-	TREE=$CACHE/tree/${KSRC##*/}
-	# The user's may have changed.
-	[[ -z $OWN_KSRC ]] || rm -rf "$TREE"
-	if [[ ! -d $TREE ]]; then
-		need_space 3
-		# What is not changed takes no room.
-		fill "$TREE" cp -alT "$KSRC"
-	fi
-	KSRC=$TREE "$TOP/tools/intree.sh" add
-	KDIR=$(kernel_dir intree)
-	KERNEL=$KDIR/$(image_of intree)
-	mkdir -p "$KDIR" "$OUT/intree"
-}
-
 # kunit COMMAND ARGUMENT...: runs the tree's kunit.py.
 kunit() {
 	local command=$1 fragment arguments=()
@@ -30,13 +13,8 @@ kunit() {
 	for fragment in $(fragments_of intree); do
 		arguments+=(--kunitconfig="$fragment")
 	done
-	(cd "$TREE" && tools/testing/kunit/kunit.py "$command" --arch=um --build_dir="$KDIR" \
+	(cd "$KSRC" && tools/testing/kunit/kunit.py "$command" --arch=um --build_dir="$KDIR" \
 		"${arguments[@]}" --kunitconfig=drivers/android/ashmem "${TOOLS[@]/#/--make_options=}" "$@")
-}
-
-# tree_make ARGUMENT...: runs the tree's make.
-tree_make() {
-	make -C "$TREE" O="$KDIR" ARCH=um "${TOOLS[@]}" "$@"
 }
 
 build_builtin() {
@@ -45,16 +23,16 @@ build_builtin() {
 
 # build_as_module: the same tree and configuration, but for a module.
 build_as_module() {
-	"$TREE/scripts/config" --file "$KDIR/.config" --module ASHMEM_RUST || return 1
-	tree_make olddefconfig || return 1
-	tree_make -j"$(nproc)" linux modules || return 1
+	"$KSRC/scripts/config" --file "$KDIR/.config" --module ASHMEM_RUST || return 1
+	kmake intree olddefconfig || return 1
+	kmake intree -j"$(nproc)" linux modules || return 1
 	cp "$KDIR/drivers/android/ashmem/rust_ashmem.ko" "$OUT/intree"
 }
 
 # build_tree_selftests: as the documentation of kselftest says, into out/intree.
 build_tree_selftests() {
-	tree_make headers &&
-		make -C "$TREE/tools/testing/selftests" O="$KDIR" TARGETS=ashmem LDFLAGS=-static \
+	kmake intree headers &&
+		make -C "$KSRC/tools/testing/selftests" O="$KDIR" TARGETS=ashmem LDFLAGS=-static \
 			INSTALL_PATH="$OUT/intree/kselftest" install
 }
 
@@ -99,6 +77,9 @@ need intree
 with_cache prepare_toolchain
 with_cache prepare_source
 with_cache prepare_tree
+KDIR=$(kernel_dir intree)
+KERNEL=$KDIR/$(image_of intree)
+mkdir -p "$KDIR" "$OUT/intree"
 build
 boot intree ""
 build_again

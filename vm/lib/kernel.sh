@@ -105,8 +105,22 @@ pick_source() {
 		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2
 }
 
+# prepare_tree: sets KSRC to a copy of the source that has this driver in it.
+prepare_tree() {
+	local tree=$CACHE/tree/${KSRC##*/}
+	# The user's may have changed.
+	[[ -z $OWN_KSRC ]] || rm -rf "$tree"
+	if [[ ! -d $tree ]]; then
+		need_space 3
+		# What is not changed takes no room.
+		fill "$tree" cp -alT "$KSRC"
+	fi
+	KSRC=$tree "$TOP/tools/intree.sh" add
+	KSRC=$tree
+}
+
 # The machines that all tests run in. Besides, there are bench, to measure in, and modversions.
-TEST_VMS=(uml x86 arm64 arm64-16k)
+TEST_VMS=(uml x86 arm64 arm64-16k hard gki gki-builtin)
 
 # need_test_vm VM: ends unless tests run in such a machine.
 need_test_vm() {
@@ -118,8 +132,8 @@ need_test_vm() {
 arch_of() {
 	case $1 in
 	uml | intree | modversions) echo um ;;
-	x86 | bench) echo x86_64 ;;
-	arm64*) echo arm64 ;;
+	x86 | bench | hard) echo x86_64 ;;
+	arm64* | gki*) echo arm64 ;;
 	esac
 }
 
@@ -137,6 +151,9 @@ fragments_of() {
 	case $1 in
 	arm64) names=(base arm64 arm64-4k) ;;
 	arm64-16k) names=(base arm64 arm64-16k) ;;
+	gki) names=(base arm64 arm64-4k gki) ;;
+	gki-builtin) names=(base arm64 arm64-4k gki gki-builtin) ;;
+	hard) names=(base x86 hard) ;;
 	intree) names=(base uml) ;;
 	modversions) names=(base uml modversions) ;;
 	bench) names=(base x86 bench) ;;
@@ -168,8 +185,8 @@ prepare_kernel() {
 
 make_kernel() {
 	local vm=$1
-	# The user's may have changed.
-	if [[ -e $KDIR/complete && -z $OWN_KSRC ]]; then
+	# The user's may have changed, and the driver that is built in.
+	if [[ -e $KDIR/complete && -z $OWN_KSRC && $vm != *-builtin ]]; then
 		touch "$KDIR/complete"
 		return
 	fi
@@ -185,8 +202,8 @@ make_kernel() {
 image_of() {
 	case $1 in
 	uml | intree | modversions) echo linux ;;
-	x86 | bench) echo vmlinux ;;
-	arm64*) echo arch/arm64/boot/Image ;;
+	x86 | bench | hard) echo vmlinux ;;
+	arm64* | gki*) echo arch/arm64/boot/Image ;;
 	esac
 }
 
@@ -200,6 +217,9 @@ build_kernel() {
 
 configure() {
 	local vm=$1
+	# All but the driver is the same.
+	[[ $vm != *-builtin ]] ||
+		tar -C "$(kernel_dir "${vm%-builtin}")" --exclude=./complete --exclude=./configured -c . | tar -C "$KDIR" -x || return 1
 	kmake "$vm" tinyconfig || return 1
 	# shellcheck disable=SC2046
 	(cd "$KSRC" && scripts/kconfig/merge_config.sh -m -O "$KDIR" "$KDIR/.config" $(fragments_of "$vm")) &&

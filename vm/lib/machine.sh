@@ -53,7 +53,7 @@ MEMORY=
 
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
-	local dir=$OUT/$1 memory=${MEMORY:-512}
+	local dir=$OUT/$1 memory=${MEMORY:-512} board=virt
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
@@ -67,6 +67,11 @@ start_vm() {
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
 	x86 | android-x86 | debian | debian-rt | installed | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	hard)
+		# KASAN takes more memory. A suite of the kernel's own takes a lock
+		# where one for real time may not.
+		MEMORY=${MEMORY:-1024} start_x86 "$dir" "kunit.filter_glob=rust_ashmem* $GUEST_WORDS" "$(accelerator) -smp 2"
+		;;
 	x86-nodes)
 		# The memory of each CPU is a node.
 		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
@@ -96,12 +101,14 @@ start_vm() {
 		# If the CPUs took turns in one thread, QEMU would not tell the plugin which it is.
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
 		;;
-	arm64* | android-arm64 | debian-arm64)
+	arm64* | gki* | android-arm64 | android-gki | debian-arm64)
 		# KASAN and pages of 16 KiB take more, and so do Debian's modules.
-		[[ $1 != *-16k && $1 != debian-* ]] || memory=${MEMORY:-1024}
-		# Never KVM: this is not the host's processor. Before QEMU 9.1 the machine
-		# has one UART. Debian's kernel finds devices on PCI, ours on the bus alone.
-		setsid qemu-system-aarch64 -M virt -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
+		[[ $1 != *-16k && $1 != debian-* && $1 != *gki* ]] || memory=${MEMORY:-1024}
+		[[ $1 != *gki* ]] || board+=,mte=on
+		# Never KVM: this is not the host's processor. QEMU's own algorithm authenticates
+		# pointers faster than the architecture's. Before QEMU 9.1 the machine has one
+		# UART. Debian's kernel finds devices on PCI, ours on the bus alone.
+		setsid qemu-system-aarch64 -M "$board" -accel tcg,thread=multi -cpu max,pauth-impdef=on -smp 2 -m "$memory" \
 			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
 			-device "$([[ $1 == debian-* ]] && echo virtio-serial-pci || echo virtio-serial-device)" -device virtconsole,chardev=results \
 			-chardev file,id=results,path="${dir//,/,,}/results" \

@@ -14,10 +14,10 @@ packages_of() {
 	case $1 in
 	scripts) echo gcc gcc-multilib kmod libc6-dev make perl python3 spin util-linux xz-utils ;;
 	uml) echo "$BUILDING" ;;
-	x86 | x86-nodes) echo "$BUILDING" gcc-multilib qemu-system-x86 ;;
-	arm64*) echo "$BUILDING" qemu-system-arm ;;
+	x86 | x86-nodes | hard) echo "$BUILDING" gcc-multilib qemu-system-x86 ;;
+	arm64* | gki*) echo "$BUILDING" qemu-system-arm ;;
 	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
-	android-arm64) echo "$BUILDING" kmod qemu-system-arm ;;
+	android-arm64 | android-gki) echo "$BUILDING" kmod qemu-system-arm ;;
 	intree | mutants) echo "$BUILDING" rsync ;;
 	modversions) echo "$BUILDING" binutils kmod libdw-dev zlib1g-dev ;;
 	debian | debian-rt | installed) echo "$ON_DEBIAN" ;;
@@ -49,8 +49,13 @@ prepare() {
 	with_cache prepare_toolchain
 	with_cache prepare_source
 	with_cache prepare_programs "$1"
+	[[ $1 != gki* ]] || with_cache prepare_tree
 	case $1 in
 	debian*) with_cache prepare_debian "$1" ;;
+	*-builtin)
+		prepare_kernel "${1%-builtin}"
+		prepare_kernel "$1"
+		;;
 	*) prepare_kernel "$1" ;;
 	esac
 }
