@@ -33,7 +33,7 @@
 //! pages
 //! quota
 //! task (FFI)
-//! tree (FFI)        slab
+//! tree (FFI)
 //! slab (FFI)
 //! uapi
 //! ```

@@ -49,7 +49,7 @@ struct Walk {
     last: Option<usize>,
 }
 
-impl<V: 'static> Registry<V> {
+impl<V> Registry<V> {
     /// Makes an empty one.
     ///
     /// Fails with `ENOMEM`.

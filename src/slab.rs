@@ -6,14 +6,8 @@
 
 use core::{
     marker::PhantomData,
-    mem::{
-        ManuallyDrop,
-        MaybeUninit, //
-    },
-    ptr::{
-        self,
-        NonNull, //
-    },
+    mem::MaybeUninit,
+    ptr::NonNull, //
 };
 
 use kernel::{
@@ -73,65 +67,28 @@ impl<T> Cache<T> {
         self.0.as_ptr()
     }
 
-    /// Makes an object, charged to the caller's memory cgroup.
+    /// Makes an object, charged to the caller's memory cgroup. It must be dropped before this
+    /// is.
     ///
     /// Fails with `ENOMEM`.
     #[doc(alias = "kmem_cache_alloc")]
-    pub(crate) fn make(&self, value: impl PinInit<T>) -> Result<Object<T>>
-    where
-        T: 'static,
-    {
+    pub(crate) fn make(&self, value: impl PinInit<T>) -> Result<Pin<KBox<T>>> {
         // SAFETY: The cache is valid.
         let object =
             unsafe { bindings::kmem_cache_alloc_noprof(self.as_ptr(), bindings::GFP_KERNEL) };
-        let object = NonNull::new(object.cast::<T>()).ok_or(ENOMEM)?;
-        // SAFETY: By the invariant there is room for the value, which stays here until it is
-        // dropped, by whoever has the only pointer to it.
-        let slot = unsafe { object.cast::<MaybeUninit<T>>().as_mut() };
-        match slot.write_pin_init(value) {
-            // INVARIANT: It is initialised now.
-            Ok(_) => Ok(Object(object)),
-            Err(never) => match never {},
-        }
+        let object = NonNull::new(object.cast::<MaybeUninit<T>>()).ok_or(ENOMEM)?;
+        // SAFETY: By the invariant there is room for a `T`, and nobody else has it. What frees
+        // it is kfree(), which takes objects of every cache.
+        let object = unsafe { KBox::from_raw(object.as_ptr()) };
+        let Ok(object) = object.write_pin_init(value);
+        Ok(object)
     }
 }
 
 impl<T> Drop for Cache<T> {
     fn drop(&mut self) {
-        // SAFETY: By the invariant. Nothing is allocated from it any more.
+        // SAFETY: By the invariant. Its objects are gone, by the promise at `make()`, or for
+        // lists at `Lru::item()`.
         unsafe { bindings::kmem_cache_destroy(self.as_ptr()) };
-    }
-}
-
-/// An object of a [`Cache`], which stays where it is.
-///
-/// # Invariants
-///
-/// The pointer is to an object of a cache that is initialised and this value's own.
-pub(crate) struct Object<T>(NonNull<T>);
-
-impl<T> Object<T> {
-    /// Gives up the box.
-    pub(crate) fn into_raw(self) -> NonNull<T> {
-        ManuallyDrop::new(self).0
-    }
-
-    /// Makes the box again.
-    ///
-    /// # Safety
-    ///
-    /// The pointer comes from `into_raw()`, and nobody else uses it any more.
-    pub(crate) unsafe fn from_raw(raw: NonNull<T>) -> Self {
-        // INVARIANT: By the caller's promise.
-        Self(raw)
-    }
-}
-
-impl<T> Drop for Object<T> {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant.
-        unsafe { ptr::drop_in_place(self.0.as_ptr()) };
-        // SAFETY: As above. kfree() takes the objects of every cache.
-        unsafe { bindings::kfree(self.0.as_ptr().cast()) };
     }
 }

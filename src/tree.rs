@@ -28,8 +28,6 @@ use kernel::{
     },
 };
 
-use crate::slab::Object;
-
 /// A number that any thread may read and write, each time as a whole.
 ///
 /// An `Atomic` with relaxed accesses would do as well, but each of those is a function call.
@@ -424,7 +422,7 @@ impl<B: Boxed> Drop for Drain<B> {
 ///
 /// # Invariants
 ///
-/// The node comes from an [`Object`]. Until [`Owner::take_back()`] it stays where it is,
+/// The node comes from a pinned [`KBox`]. Until [`Owner::take_back()`] it stays where it is,
 /// and nobody has a mutable reference to it. There is one owner of it and at most one loan.
 pub(crate) struct Owner<V>(NonNull<Node<V>>);
 
@@ -446,8 +444,9 @@ unsafe impl<V: Send + Sync> Sync for Loan<V> {}
 
 impl<V> Owner<V> {
     /// Lends a node.
-    pub(crate) fn lend(node: Object<Node<V>>) -> (Self, Loan<V>) {
-        let node = node.into_raw();
+    pub(crate) fn lend(node: Pin<KBox<Node<V>>>) -> (Self, Loan<V>) {
+        // SAFETY: The pointer moves nothing.
+        let node = NonNull::from(KBox::leak(unsafe { Pin::into_inner_unchecked(node) }));
         // INVARIANT: The box is gone, and these are the first of this node.
         (Self(node), Loan(node))
     }
@@ -457,7 +456,7 @@ impl<V> Owner<V> {
         if loan.is_some_and(|loan| loan.0 == self.0) {
             // SAFETY: By the invariant the node is of a box, and nobody has any more of it
             // than what ends here.
-            drop(unsafe { Object::from_raw(self.0) });
+            drop(unsafe { KBox::from_raw(self.0.as_ptr()) });
         }
     }
 }
@@ -550,7 +549,6 @@ unsafe impl<V> Boxed for KBox<Node<V>> {
 #[kunit_tests(rust_ashmem_tree)]
 mod tests {
     use super::*;
-    use crate::slab::Cache;
     use kernel::sync::Arc;
 
     type Tested = Tree<KBox<Node<usize>>>;
@@ -620,8 +618,7 @@ mod tests {
     #[test]
     fn node_is_freed_once_its_loan_is_back() -> Result {
         let value = Arc::new(1, GFP_KERNEL)?;
-        let cache = Cache::new(c"rust_ashmem_tree")?;
-        let (owner, loan) = Owner::lend(cache.make(Node::pin_init(value.clone()))?);
+        let (owner, loan) = Owner::lend(KBox::pin(Node::new(value.clone()), GFP_KERNEL)?);
         let mut tree = Tree::new();
         tree.insert(loan);
         assert_eq!(***owner, 1);
