@@ -106,6 +106,8 @@ static void judge(const char *name, const char *config, const char *host, long p
 	now.is_redroid = has(config, "redroid");
 	if (is_all)
 		how = PASSED;
+	if (pid > 0 && !is_contained(pid))
+		pid = 0;
 	if (pid > 0)
 		is_new(text("pid %ld", pid));
 	if (wants_memfd(config)) {

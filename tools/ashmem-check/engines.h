@@ -98,7 +98,13 @@ enum lxc_right lxc_right(const char *config, bool is_whole);
 /* lxc_containers.c: false if the configuration cannot be read. */
 bool check_lxc(const char *path, const char *name);
 
-/* inside.c: whether a container that runs has the driver's node. */
+/*
+ * inside.c: whether this is a process of a container, as far as can be seen. Engines leave the
+ * number of one that has ended, and then it may be anybody's.
+ */
+bool is_contained(long pid);
+
+/* Whether a container that runs has the driver's node. */
 void check_inside(const char *name, long pid);
 
 /* The first process of a container that runs, or 0. */

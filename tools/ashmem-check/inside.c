@@ -46,6 +46,15 @@ static int look_inside(long pid, struct stat *info)
 	return error;
 }
 
+bool is_contained(long pid)
+{
+	struct stat its, ours;
+
+	if (fstatat(root_fd(), text("proc/%ld/root/.", pid), &its, 0))
+		return errno != ENOENT && errno != ESRCH;
+	return fstat(root_fd(), &ours) || its.st_dev != ours.st_dev || its.st_ino != ours.st_ino;
+}
+
 static void advise_again(const char *name, const char *again)
 {
 	advise("start it anew with the driver loaded: %s", again);

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..244"
+echo "1..247"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -427,6 +427,22 @@ torn() {
 result "a configuration that is torn is not looked at" torn hostconfig.json '{'
 result "nor is an empty one" torn config.v2.json ''
 result "nor is one that is something else" torn config.v2.json '\1\2\3'
+# ended NUMBER-FILE: whether one that has ended is judged by what it was given, though its
+# process's number was left, which nobody has, or a process of the host.
+ended() {
+	mkdir -p "$M/${1%/*}"
+	[[ $1 == *.json ]] && sed -i 's/"Pid": 0/"Pid": 77/' "$M/$1" || echo 77 >"$M/$1"
+	says 1 '^ok +the Android container cccccccccccc .*gets /dev/ashmem when it starts' && says_nothing_of 'not looked at' || return
+	mkdir -p "$M/proc/77"
+	ln -s ../.. "$M/proc/77/root"
+	says 1 '^ok +the Android container cccccccccccc .*gets /dev/ashmem when it starts'
+}
+machine; docker var/lib/docker /dev/ashmem
+result "Docker's that ended with the daemon" ended "var/lib/docker/containers/$ID/config.v2.json"
+machine; oci "var/lib/containers/storage/overlay-containers/$ID/userdata" /dev/ashmem
+result "podman's that was stopped" ended "run/containers/storage/overlay-containers/$ID/userdata/pidfile"
+machine; oci "run/containerd/$TASK/default/$ID" /dev/ashmem; mkdir -p "$M/var/lib/containerd"
+result "containerd's that was killed" ended "run/containerd/$TASK/default/$ID/init.pid"
 machine; mkdir -p "$M/var/lib/containers/storage/overlay-containers"
 echo '[{"id":"x","metadata":"{\"image-name\":\"docker.io/redroid/redroid:11\"}"}]' >"$M/var/lib/containers/storage/overlay-containers/containers.json"
 result "podman's that was never started is seen" says 1 '^note +not looked at: Android.s containers of podman that do not run'
