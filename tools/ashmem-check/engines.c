@@ -15,6 +15,7 @@
 #define PODMAN_FILES	"/*-containers/*/userdata/config.json"
 #define PODMAN_LIST	"/*-containers/containers.json"
 #define PODMAN_VOLATILE	"/*-containers/volatile-containers.json"
+#define PODMAN_DATABASE	"/db.sql"
 #define TASKS		"/io.containerd.runtime.v*/*/*/config.json"
 #define METADATA	"/io.containerd.metadata.v1.bolt/meta.db"
 #define MAKE_ANEW	"make it anew with --device /dev/ashmem or with --privileged"
@@ -88,7 +89,8 @@ static const struct engine engines[] = {
 		.moved = { { "etc/containers/storage.conf", "graphroot", PODMAN_FILES },
 			   { "etc/containers/storage.conf", "runroot", PODMAN_FILES } },
 		.database = { "var/lib/containers/storage" PODMAN_LIST,
-			      "var/lib/containers/storage" PODMAN_VOLATILE },
+			      "var/lib/containers/storage" PODMAN_VOLATILE,
+			      "var/lib/containers/storage" PODMAN_DATABASE },
 		.word = "redroid",
 		.format = OCI, .pass = MAKE_ANEW, .again = "podman restart %s",
 	}, {
@@ -100,7 +102,8 @@ static const struct engine engines[] = {
 			   { "etc/containers/storage.conf", "rootless_storage_path",
 			     PODMAN_FILES } },
 		.database = { "~/.local/share/containers/storage" PODMAN_LIST,
-			      "~/.local/share/containers/storage" PODMAN_VOLATILE },
+			      "~/.local/share/containers/storage" PODMAN_VOLATILE,
+			      "~/.local/share/containers/storage" PODMAN_DATABASE },
 		.word = "redroid",
 		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
 		.again = "podman restart %s, as its user",
@@ -218,7 +221,8 @@ static void search_database(const char *path)
 	}
 	now.was_seen = true;
 	/* Where images are in there, too, arguments alone tell. */
-	if (has(data, now.engine->word ?: "androidboot.") && !now.found) {
+	if ((has(data, "androidboot.") || (now.engine->word && has(data, now.engine->word))) &&
+	    !now.found) {
 		now.found++;
 		unseen(finding("redroid"),
 		       "Android's containers of %s that do not run, which %s mentions",

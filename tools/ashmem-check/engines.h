@@ -26,8 +26,8 @@ struct engine {
 	struct {
 		const char *file, *key, *below;
 	} moved[8];
-	/* Its database, in which those that do not run are found, by this word. */
-	const char *database[3], *word;
+	/* Its databases, in which those that do not run are found, by this word or arguments. */
+	const char *database[4], *word;
 	enum format format;
 	/*
 	 * For LXC: what comes before the name in that of a control group, and where it keeps its
