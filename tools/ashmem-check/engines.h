@@ -107,6 +107,9 @@ bool is_contained(long pid);
 /* Whether a container that runs has the driver's node. */
 void check_inside(const char *name, long pid);
 
+/* Whether it is seen to have no node at all. */
+bool lacks_node(long pid);
+
 /* The first process of a container that runs, or 0. */
 long pid_of(const char *dir, const char *id);
 

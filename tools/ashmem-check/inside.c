@@ -55,6 +55,14 @@ bool is_contained(long pid)
 	return fstat(root_fd(), &ours) || its.st_dev != ours.st_dev || its.st_ino != ours.st_ino;
 }
 
+bool lacks_node(long pid)
+{
+	struct stat info;
+	int error = look_inside(pid, &info);
+
+	return error == ENOENT || error == ENOTDIR;
+}
+
 static void advise_again(const char *name, const char *again)
 {
 	advise("start it anew with the driver loaded: %s", again);

@@ -104,18 +104,31 @@ static void mend_lxc(const char *path, const char *name, const char *config,
 	mend("# Then start it anew: %s", again);
 }
 
-/* The node is there when it starts; whether it may be opened is another matter. */
+static void advise_lxc(const char *name, long pid)
+{
+	advise("%s", command_for(now.engine->pass, name));
+	/* Some have it at once. */
+	if (pid && (!now.engine->mend || now.engine->has_numbers))
+		advise(", then start it anew: %s", command_for(now.engine->again, name));
+}
+
+/*
+ * The node is there when it starts; whether it may be opened is another matter. @pid is of one
+ * that runs, or 0.
+ */
 static void judge_right(const char *path, const char *name, const char *config, bool is_whole,
-			bool was_judged)
+			long pid)
 {
 	struct lxc_entry none = { };
 	/* A user's containers have no such rules. */
 	enum lxc_right right = strstr(path, "/.local/") || has_device_line(config) ? LXC_MAY :
 		lxc_right(config, is_whole);
 
+	if (pid && right != LXC_MAY_NOT)
+		check_inside(name, pid);
 	switch (right) {
 	case LXC_MAY:
-		if (!was_judged)
+		if (!pid)
 			ok(finding("lxc"), "%s gets /dev/ashmem", called(name));
 		break;
 	case LXC_NOT_TOLD:
@@ -126,7 +139,7 @@ static void judge_right(const char *path, const char *name, const char *config, 
 		break;
 	case LXC_MAY_NOT:
 		broken(finding("lxc"), "%s has /dev/ashmem, and no right to open it", called(name));
-		advise("%s", command_for(now.engine->pass, name));
+		advise_lxc(name, pid);
 		mend_lxc(path, name, config, &none);
 	}
 }
@@ -143,19 +156,18 @@ static void judge(const char *path, const char *name, const char *config, bool i
 {
 	long pid = pid_of_lxc(now.engine->place ?: up(up(path)), name);
 	struct lxc_entry entry;
-	bool is_inside;
 	enum lxc_state state = find_lxc_entry(config, "dev/ashmem", &entry);
+
+	if (machine.minor < 0)
+		pid = 0;
 
 	/* The host's whole /dev may be bound there, or Android makes the node itself. */
 	if (state == LXC_NONE && !has_device_line(config) &&
 	    find_lxc_entry(config, "dev", &entry) == LXC_GOOD) {
-		judge_right(path, name, config, is_whole, false);
+		judge_right(path, name, config, is_whole, 0);
 	} else if (state == LXC_GOOD || (has_device_line(config) && !entry.is_fatal)) {
-		is_inside = pid > 0 && machine.minor >= 0;
-		if (is_inside)
-			check_inside(name, pid);
-		judge_right(path, name, config, is_whole, is_inside);
-	} else if (state == LXC_NONE && pid > 0 && machine.minor >= 0) {
+		judge_right(path, name, config, is_whole, pid);
+	} else if (state == LXC_NONE && pid && !(is_whole && lacks_node(pid))) {
 		check_inside(name, pid);
 	} else if (state == LXC_NONE && !is_whole) {
 		unseen(finding("lxc"),
@@ -166,7 +178,7 @@ static void judge(const char *path, const char *name, const char *config, bool i
 		broken(finding("lxc"), "%s gets no /dev/ashmem%s", called(name), !entry.line ? "" :
 		       text(", as a line of %s is %s: %s", root_path(path),
 			    entry.is_comment ? "commented out" : "wrong", entry.line));
-		advise("%s", command_for(now.engine->pass, name));
+		advise_lxc(name, pid);
 		mend_lxc(path, name, config, &entry);
 	}
 }

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..248"
+echo "1..252"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -561,6 +561,19 @@ process() {
 	echo -n "$3" >"$M/proc/$1/cmdline"
 	echo '0::/lxc.payload.android/init' >"$M/proc/$1/cgroup"
 }
+# bare LINE...: a container of LXC that runs without the node.
+bare() {
+	lxc "$@"
+	process 40 1 '[lxc monitor] /var/lib/lxc android'
+	process 41 40 /init
+}
+bare; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/var/lib/lxc/android/config"
+result "LXC that runs and was told nothing is not merely to be started anew" says 1 \
+	'^BROKEN +the Android container android of LXC gets no /dev/ashmem: add lxc\.cgroup2.*, then start it anew: lxc-stop android && lxc-start android$'
+bare; result "LXC that runs and was started before is" says 1 '^BROKEN +there is no /dev/ashmem in the Android container android of LXC: start it anew'
+bare 'lxc.cgroup2.devices.deny = a'; : >"$M/proc/41/root/dev/ashmem"
+result "LXC that runs and may not open it" says 1 "$NO_RIGHT"
+result "is not called good, too" says_nothing_of 'in the Android container android|^ok .*android of LXC'
 # one_name RUNS: two containers of LXC with one name, of which one runs, and its node is stale.
 one_name() {
 	local place
