@@ -164,16 +164,24 @@ bool is_device_rule(const char *rule)
 	return is_for_device(rule, &ignored) && may_read_and_write(rule);
 }
 
+/* The value of a key of control groups v2, or else of v1 if that is given. */
+static const char *rule_if(const char *line, const char *key, const char *old_key)
+{
+	return value_if(line, key) ?: (old_key ? value_if(line, old_key) : NULL);
+}
+
 enum lxc_right lxc_right(const char *config, bool is_whole)
 {
 	char *rest = strdup(config), *line;
 	bool is_said = false, is_other = false, may = false;
+	/* LXC passes over rules for v1 where there is v2 alone. */
+	bool has_old = !exists("sys/fs/cgroup/cgroup.controllers");
 
 	while ((line = next_line(&rest))) {
-		const char *allow = value_if(line, "lxc.cgroup2.devices.allow") ?:
-			value_if(line, "lxc.cgroup.devices.allow");
-		const char *deny = value_if(line, "lxc.cgroup2.devices.deny") ?:
-			value_if(line, "lxc.cgroup.devices.deny");
+		const char *allow = rule_if(line, "lxc.cgroup2.devices.allow",
+					    has_old ? "lxc.cgroup.devices.allow" : NULL);
+		const char *deny = rule_if(line, "lxc.cgroup2.devices.deny",
+					   has_old ? "lxc.cgroup.devices.deny" : NULL);
 		bool ignored;
 
 		if ((allow && !*allow) || (deny && !*deny)) {

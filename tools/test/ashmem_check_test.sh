@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..252"
+echo "1..254"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -574,6 +574,14 @@ bare; result "LXC that runs and was started before is" says 1 '^BROKEN +there is
 bare 'lxc.cgroup2.devices.deny = a'; : >"$M/proc/41/root/dev/ashmem"
 result "LXC that runs and may not open it" says 1 "$NO_RIGHT"
 result "is not called good, too" says_nothing_of 'in the Android container android|^ok .*android of LXC'
+# One that is whole, as Debian's lxc 6.0.4 has it.
+V1='lxc.cgroup.devices.deny = a
+lxc.cgroup2.devices.deny = a
+lxc.cgroup.devices.allow = c 10:* rwm'
+lxc "$V1"; mkdir -p "$M/sys/fs/cgroup"; : >"$M/sys/fs/cgroup/cgroup.controllers"
+result "LXC passes over rules of control groups v1 where there is v2" says 1 "$NO_RIGHT"
+rm "$M/sys/fs/cgroup/cgroup.controllers"
+result "where there is v1, it does not" says 1 '^ok +the Android container android of LXC gets'
 # one_name RUNS: two containers of LXC with one name, of which one runs, and its node is stale.
 one_name() {
 	local place
