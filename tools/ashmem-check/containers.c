@@ -208,7 +208,9 @@ static bool is_plain_name(const char *name)
 /* The name or ID of the container that the file is about. */
 static const char *name_of(const char *path)
 {
-	bool is_file = !strcmp(part(path, 0), "config") || !strcmp(part(path, 0), "lxc");
+	const char *last = part(path, 0);
+	bool is_file = !strcmp(last, "config") || !strcmp(last, "lxc") ||
+		!strcmp(last, "backup.yaml");
 
 	switch (now.engine->format) {
 	case DOCKER:

@@ -23,6 +23,9 @@
 			"plugin or CDI; a hostPath volume alone is no right to open it"
 #define LXC_LINE	"/dev/ashmem dev/ashmem none bind,optional,create=file"
 
+/* Of those that never ran, or not since the machine started. */
+#define RECORD		"/backup.yaml"
+
 /* The device comes into containers that run, too. */
 #define LXD_DEVICE	"ashmem unix-char source=/dev/ashmem mode=0666"
 #define LXD_DOES(command)							\
@@ -163,21 +166,23 @@ static const struct engine engines[] = {
 	}, {
 		.name = "Incus",
 		.signs = { "var/lib/incus" },
-		.containers = { "run/incus/*/lxc.conf", "var/log/incus/*/lxc.conf" },
+		.containers = { "run/incus/*/lxc.conf", "var/log/incus/*/lxc.conf",
+				"var/lib/incus/containers/*" RECORD },
 		.database = { "var/lib/incus/database/global/db.bin" },
 		.format = LXC, .group = "lxc.payload.", .place = "var/lib/incus/containers",
 		LXD_DOES("incus"),
 	}, {
 		.name = "LXD",
 		.signs = { "var/lib/lxd" },
-		.containers = { "var/log/lxd/*/lxc.conf" },
+		.containers = { "var/log/lxd/*/lxc.conf", "var/lib/lxd/containers/*" RECORD },
 		.database = { "var/lib/lxd/database/global/db.bin" },
 		.format = LXC, .group = "lxc.payload.", .place = "var/lib/lxd/containers",
 		LXD_DOES("lxc"),
 	}, {
 		.name = "LXD from snap",
 		.signs = { "var/snap/lxd" },
-		.containers = { "var/snap/lxd/common/lxd/logs/*/lxc.conf" },
+		.containers = { "var/snap/lxd/common/lxd/logs/*/lxc.conf",
+				"var/snap/lxd/common/lxd/containers/*" RECORD },
 		.database = { "var/snap/lxd/common/lxd/database/global/db.bin" },
 		.format = LXC, .group = "lxc.payload.",
 		.place = "var/snap/lxd/common/lxd/containers",

@@ -8,10 +8,11 @@
 #include "engines.h"
 
 /* Containers of LXC are whole systems; those of Android are told by what they have. */
-static bool is_android_lxc(const char *config)
+static bool is_android_lxc(const char *config, const char *name)
 {
-	char *path = setting(config, "lxc.rootfs.path") ?: setting(config, "lxc.rootfs") ?: "";
-	char *colon = strchr(path, ':');
+	const char *path = setting(config, "lxc.rootfs.path") ?: setting(config, "lxc.rootfs") ?:
+		(now.engine->has_projects ? text("%s/%s/rootfs", now.engine->place, name) : "");
+	const char *colon = strchr(path, ':');
 
 	path = colon ? colon + 1 : path;
 	path += strspn(path, "/");
@@ -152,6 +153,15 @@ static const char *up(const char *path)
 	return text("%.*s", slash ? (int)(slash - path) : 0, path);
 }
 
+/* Whether what Incus and LXD keep beside a container, as it was last changed, has the device. */
+static bool records_device(const char *name)
+{
+	const char *record = now.engine->has_projects ?
+		read_config(text("%s/%s/backup.yaml", now.engine->place, name)) : NULL;
+
+	return record && has(record, ": /dev/ashmem\n") && has(record, "mode: \"0666\"");
+}
+
 static void judge(const char *path, const char *name, const char *config, bool is_whole)
 {
 	long pid = pid_of_lxc(now.engine->place ?: up(up(path)), name);
@@ -167,6 +177,8 @@ static void judge(const char *path, const char *name, const char *config, bool i
 		judge_right(path, name, config, is_whole, 0);
 	} else if (state == LXC_GOOD || (has_device_line(config) && !entry.is_fatal)) {
 		judge_right(path, name, config, is_whole, pid);
+	} else if (state == LXC_NONE && !pid && records_device(name)) {
+		ok(finding("lxc"), "%s gets /dev/ashmem when it starts", called(name));
 	} else if (state == LXC_NONE && pid && !(is_whole && lacks_node(pid))) {
 		check_inside(name, pid);
 	} else if (state == LXC_NONE && !is_whole) {
@@ -194,9 +206,11 @@ bool check_lxc(const char *path, const char *name)
 	if (!strncmp(path, "var/lib/lxc/", 12) && exists(text("etc/pve/lxc/%s.conf", name)))
 		return true;
 	config = lxc_whole(config, &is_whole);
+	/* A record has lines for LXC as a text in YAML. */
+	is_whole &= !has(config, "raw.lxc:");
 	/* Users may have some of one name; of others there are several files. */
 	key = !strcmp(now.engine->name, "LXC") ? without_links(path) ?: path : name;
-	if (!is_android_lxc(config) || !is_new(text("%s %s", now.engine->name, key)))
+	if (!is_android_lxc(config, name) || !is_new(text("%s %s", now.engine->name, key)))
 		return true;
 	now.found++;
 	judge(path, name, config, is_whole);
