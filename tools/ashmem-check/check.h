@@ -76,6 +76,9 @@ int safe_open(const char *path, int flags);
  */
 char *read_file(const char *path);
 
+/* The same with its NULs, and how many bytes there are. */
+char *read_bytes(const char *path, size_t *size);
+
 /* The same, with fewer bytes, for what is searched more than once. */
 char *read_config(const char *path);
 

@@ -215,19 +215,28 @@ static void check_homes(const char *pattern)
 	for_each(pattern, check_home);
 }
 
+/* Where images are in there, too, arguments alone tell. */
+static bool mentions_android(const char *data, size_t len)
+{
+	const char *word = now.engine->word;
+
+	if (!word)
+		return bolt_has_android(data, len);
+	return memmem(data, len, word, strlen(word)) || memmem(data, len, "androidboot.", 12);
+}
+
 /* A file that has containers which do not run, in a form of its own. */
 static void search_database(const char *path)
 {
-	char *data = read_file(path);
+	size_t len = 0;
+	char *data = read_bytes(path, &len);
 
 	if (!data) {
 		refused = path;
 		return;
 	}
 	now.was_seen = true;
-	/* Where images are in there, too, arguments alone tell. */
-	if ((has(data, "androidboot.") || (now.engine->word && has(data, now.engine->word))) &&
-	    !now.found) {
+	if (!now.found && mentions_android(data, len)) {
 		now.found++;
 		unseen(finding("redroid"),
 		       "Android's containers of %s that do not run, which %s mentions",

@@ -73,6 +73,9 @@ bool is_new(const char *id);
 /* What a container is called in words. */
 const char *called(const char *name);
 
+/* bolt.c: whether a database of containerd has a container of Android that is not Docker's. */
+bool bolt_has_android(const char *data, size_t len);
+
 /* passed.c: what JSON without blanks says. */
 bool has(const char *json, const char *words);
 

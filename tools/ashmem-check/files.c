@@ -156,7 +156,7 @@ static int open_plain(const char *path)
 	return -EINVAL;
 }
 
-char *read_file(const char *path)
+char *read_bytes(const char *path, size_t *size)
 {
 	size_t room = 4096, len = 0;
 	char *buf = NULL;
@@ -176,10 +176,19 @@ char *read_file(const char *path)
 		len += got > 0 ? got : 0;
 	}
 	close(fd);
+	buf[len] = '\0';
+	*size = len;
+	return buf;
+}
+
+char *read_file(const char *path)
+{
+	size_t len = 0;
+	char *buf = read_bytes(path, &len);
+
 	for (size_t i = 0; i < len; i++)
 		if (!buf[i])
 			buf[i] = '\n';
-	buf[len] = '\0';
 	return buf;
 }
 

@@ -82,7 +82,7 @@ builds() {
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
 }
 
-echo "1..259"
+echo "1..264"
 result "it is built" make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 result "it is built static" builds -static
 if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o "$TMP/a.out" 2>/dev/null; then
@@ -501,6 +501,52 @@ echo other >"$DATA"
 result "where there is none, nothing is said" says_nothing_of k3s
 echo redroid/redroid:15 >"$DATA"
 result "an image is no container" says_nothing_of k3s
+# bolt NAMESPACE ARGUMENT [CUT]: makes DATA a database in bbolt's format with one container,
+# and with one that is gone, in a page that is free.
+bolt() {
+	machine
+	DATA=$M/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db
+	mkdir -p "${DATA%/*}"
+	python3 - "$@" >"$DATA" <<-'EOF'
+		import struct, sys
+		def page(number, flags, elements):
+		    head, body = b"", b""
+		    for i, (key, value, is_bucket) in enumerate(elements):
+		        at = 16 * (len(elements) - i) + len(body)
+		        head += struct.pack("=IIII", is_bucket, at, len(key), len(value))
+		        body += key + value
+		    return struct.pack("=QHHI", number, flags, len(elements), 0) + head + body
+		def bucket(name, elements):  # In its value, as small ones are.
+		    return name, struct.pack("=QQ", 0, 0) + page(0, 2, elements), 1
+		def at_page(name, number):
+		    return name, struct.pack("=QQ", number, 0), 1
+		def meta(number, txid, root):
+		    return struct.pack("=QHHI", number, 4, 0, 0) + struct.pack("=IIIIQQQQQQ", 0xed0cdaed, 2, 4096, 0, root, 0, 2, 9, txid, 0)
+		spec = b'\x0a\x05types\x12{"process":{"args":["/init","%s"]}}' % sys.argv[2].encode()
+		gone = b'{"process":{"args":["/init","androidboot.gone=1"]}}'
+		of = lambda spec: bucket(b"containers", [bucket(b"c" * 64, [(b"spec", spec, 0)])])
+		pages = [meta(0, 7, 6), meta(1, 8, 3), page(2, 16, []), page(3, 2, [at_page(b"v1", 4)]),
+		    # A branch, whose elements are shorter.
+		    struct.pack("=QHHI", 4, 1, 1, 0) + struct.pack("=IIQ", 16, 1, 5) + b"a",
+		    page(5, 2, [bucket(b"default", []), bucket(sys.argv[1].encode(), [of(spec)])]),
+		    page(6, 2, [bucket(b"v1", [bucket(b"default", [of(gone)])])])]
+		data = b"".join(p.ljust(4096, b"\0") for p in pages)
+		if len(sys.argv) > 3:  # A page that leads to itself.
+		    data = data[:16384] + struct.pack("=QHHI", 4, 1, 99, 0) + struct.pack("=IIQ", 16, 1, 4) * 99 + data[18000:]
+		sys.stdout.buffer.write(data)
+	EOF
+}
+SEEN='^note +not looked at: Android.s containers of containerd that do not run, which .*/meta\.db mentions'
+bolt work androidboot.hardware=own
+result "one of containerd that does not run is seen" says 1 "$SEEN"
+bolt work other
+result "one that is gone is not" says_nothing_of 'of containerd'
+bolt moby androidboot.hardware=own
+result "nor is Docker's" says_nothing_of 'of containerd'
+bolt work other round
+result "a database that goes round in circles is told, and left" says 1 "$SEEN"
+bolt work androidboot.hardware=own; truncate -s 20000 "$DATA"
+result "one that is cut off is read as far as it goes" says_nothing_of 'of containerd'
 machine; docker var/lib/docker /dev/ashmem; oci "run/containerd/$TASK/moby/$ID" /dev/ashmem
 DATA=$M/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db; mkdir -p "${DATA%/*}"; echo androidboot.x >"$DATA"
 result "Docker's container in containerd is known" says_nothing_of 'not looked at'
