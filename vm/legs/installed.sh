@@ -51,22 +51,6 @@ fetch_guest() {
 	rm -rf "$CACHE/systemd"
 }
 
-# unit: prints what the system is booted for, as far as modules and devices go.
-unit() {
-	cat <<-EOF
-		[Unit]
-		DefaultDependencies=no
-		Requires=systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service
-		After=systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service
-
-		[Service]
-		Type=oneshot
-		ExecStart=/bin/bash /installed
-		StandardOutput=file:/dev/ttyS1
-		StandardError=inherit
-	EOF
-}
-
 # make_guest: makes out/installed/root, that system with this checkout in /src and
 # its module built.
 make_guest() {
@@ -74,21 +58,14 @@ make_guest() {
 	rm -rf "$root"
 	mkdir -p "$root"
 	cp -a "$GUEST_ROOT/." "$root"
-	# Else this would be a first boot, which takes its time.
-	echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 	# Debian's base-files make them when they are installed.
 	mkdir -p "$root"/usr/local/{bin,lib}
 	# Another one that takes a number for a device.
-	install -D -m 644 -t "$root/usr/lib/modules/$DEBIAN_RELEASE/kernel" \
-		"$DEBIAN_ROOT/usr/lib/modules/$DEBIAN_RELEASE/kernel/net/vmw_vsock/vsock.ko.xz"
+	add_modules "$root" net/vmw_vsock/vsock
 	add_kernel "$root"
 	add_checkout "$root" installed
 	cp "$(selftests_of debian 64)/hold" "$root/selftests"
-	unit >"$root/etc/systemd/system/installed.service"
-	# Coldplugging all devices takes a minute without KVM.
-	mkdir "$root/etc/systemd/system/systemd-udev-trigger.service.d"
-	printf '[Service]\nExecStart=\nExecStart=udevadm trigger --action=add --sysname-match=ashmem\n' \
-		>"$root/etc/systemd/system/systemd-udev-trigger.service.d/ashmem.conf"
+	add_unit "$root" installed
 }
 
 # build: the module, and a system in which it is installed.
@@ -101,7 +78,7 @@ build() {
 
 # boot_installed: that system, by its own init.
 boot_installed() {
-	local GUEST_WORDS="rdinit=/usr/lib/systemd/systemd systemd.unit=installed.service systemd.show_status=0 audit=0"
+	local GUEST_WORDS="rdinit=/usr/lib/systemd/systemd $UNIT_WORDS"
 	SUITES=(boot uninstall again)
 	say "Booting with that in QEMU (usually 1 min)"
 	count_vm installed

@@ -39,3 +39,41 @@ install_aside() {
 	inside "$DEBIAN_ROOT" depmod -b "$root" "$DEBIAN_RELEASE"
 	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
 }
+
+# add_unit ROOT SCRIPT: has systemd, booted with UNIT_WORDS, do no more than that script
+# takes, which says on the second serial port what it finds.
+add_unit() {
+	local units=$1/etc/systemd/system
+	# Else this would be a first boot, which takes its time.
+	echo 0123456789abcdef0123456789abcdef >"$1/etc/machine-id"
+	unit "$2" >"$units/$2.service"
+	# Coldplugging all devices takes a minute without KVM.
+	mkdir "$units/systemd-udev-trigger.service.d"
+	printf '[Service]\nExecStart=\nExecStart=udevadm trigger --action=add --sysname-match=ashmem\n' \
+		>"$units/systemd-udev-trigger.service.d/ashmem.conf"
+	UNIT_WORDS="systemd.unit=$2.service systemd.show_status=0 audit=0"
+}
+
+# unit SCRIPT: prints what the system is booted for, as far as modules and devices go.
+unit() {
+	cat <<-EOF
+		[Unit]
+		DefaultDependencies=no
+		Requires=systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service
+		After=systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service
+
+		[Service]
+		Type=oneshot
+		ExecStart=/bin/bash /$1
+		StandardOutput=file:/dev/ttyS1
+		StandardError=inherit
+	EOF
+}
+
+# add_modules ROOT FILE...: adds these modules of the kernel, for add_kernel to list.
+add_modules() {
+	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE/kernel
+	shift
+	mkdir -p "$root/$dir"
+	(cd "$DEBIAN_ROOT/$dir" && cp --parents "${@/%/.ko.xz}" "$root/$dir")
+}
