@@ -64,6 +64,9 @@ test-fresh:
 test-inits:
 	@vm/legs/inits.sh $(INITS)
 
+test-engines:
+	@vm/legs/engines.sh $(ENGINES)
+
 test-installed test-secureboot test-canary:
 	@vm/legs/$(@:test-%=%).sh
 
@@ -124,6 +127,7 @@ help:
 	@echo '  test-android     boot as Android does and share memory as its apps do'
 	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
 	@echo '  test-inits       the same with OpenRC and udev, and with BusyBox and mdev'
+	@echo '  test-engines     give it to containers of podman, Docker, containerd, LXC and Incus'
 	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
 	@echo '  test-package     install, upgrade and remove the package, two kernels (root)'
 	@echo '  test-canary      build it with the newest compilers, those of Debian sid'
@@ -173,7 +177,7 @@ help:
 	@echo
 	@echo 'Downloads and kernels are kept in $${XDG_CACHE_HOME:-~/.cache}/rust-ashmem.'
 
-.PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-inits test-all \
+.PHONY: all modules modules_install clean demo demo-picture test test-android test-installed test-engines test-inits test-all \
 	torture fuzz mutants bench bench-check bench-baseline bench-shared pressure metadata metadata-check metadata-clean oracle check \
 	intree intree-remove doctor help version install uninstall install-files uninstall-files install-writable sign \
 	test-secureboot test-canary test-fresh coverage tools dkms-install dkms-uninstall dkms-source deb test-package

@@ -30,6 +30,7 @@ LEGS=(
 	"android, gki            android/android.sh gki"
 	"installed               vm/legs/installed.sh"
 	"inits                   vm/legs/inits.sh"
+	"engines                 vm/legs/engines.sh"
 	"secureboot              vm/legs/secureboot.sh"
 	"package                 vm/legs/package.sh test"
 	"fresh, Debian 12        vm/legs/fresh.sh bookworm scripts uml"

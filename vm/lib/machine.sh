@@ -66,7 +66,7 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | android-x86 | debian | debian-rt | installed | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | debian-rt | installed | engines | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	hard)
 		# KASAN takes more memory. A suite of the kernel's own takes a lock
 		# where one for real time may not.

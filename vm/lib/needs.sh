@@ -20,7 +20,7 @@ packages_of() {
 	android-arm64 | android-gki) echo "$BUILDING" kmod qemu-system-arm ;;
 	intree | mutants) echo "$BUILDING" rsync ;;
 	modversions) echo "$BUILDING" binutils kmod libdw-dev zlib1g-dev ;;
-	debian | debian-rt | installed) echo "$ON_DEBIAN" ;;
+	debian | debian-rt | installed | engines) echo "$ON_DEBIAN" ;;
 	debian-arm64) echo "$BUILDING" kmod mmdebstrap qemu-system-arm ;;
 	pressure) echo "$ON_DEBIAN" ;;
 	bench) echo "$BUILDING" qemu-system-x86 ;;

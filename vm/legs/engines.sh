@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Gives the device to containers of the engines that Debian has; see --help.
+
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/vm/lib/guest.sh"
+
+usage() {
+	cat <<-EOF
+		Usage: make test-engines [ENGINES='podman rootless docker containerd lxc incus']
+
+		Boots a system of Debian's packages in QEMU, with Debian's own kernel, systemd
+		and the module installed, and starts containers in it by Debian's engines:
+		podman, also without root, by quadlet and podman-compose; Docker, also by
+		compose; containerd's ctr; LXC; Incus. What docs/containers.md and
+		docs/redroid.md say is done as they say it. Tests that ashmem-check finds those
+		without the device, that its advice mends them, and that a program in those with
+		it can use it. Ends with 'N passed, N failed, N skipped'; all that was said is in
+		out/engines/results.
+
+		The images are a BusyBox and a test, called as Android's are: there is no
+		Android in them. The first run installs packages (as root) and fetches 200 MB
+		into $CACHE, besides what the tests on Debian's kernel need.
+	EOF
+}
+
+GUEST_PACKAGES=(base-files bash busybox-static coreutils dash diffutils findutils gawk grep kmod make mount
+	procps sed systemd tar udev util-linux xz-utils
+	containerd crun docker-cli docker-compose docker.io incus-base incus-client iproute2 iptables lxc
+	podman podman-compose)
+# It is copied into memory when it boots.
+GUEST_LACKS=(usr/share/{bash-completion,doc,info,locale,man,perl5,zoneinfo} usr/lib/udev/hwdb.d
+	usr/lib/x86_64-linux-gnu/{gconv,perl-base} usr/lib/systemd/system-generators usr/lib/cni
+	usr/libexec/podman/podman-testing usr/bin/containerd-shim{,-runc-v1} usr/sbin/docker-proxy
+	var/cache/apt var/lib/{apt,dpkg})
+MEMORY=3072
+# Unpacking it takes a minute in which nothing is said, on a busy host.
+SILENCE=300
+ENGINES=(podman rootless docker containerd lxc incus)
+
+# prepare_guest: sets GUEST_ROOT, a system of these packages.
+prepare_guest() {
+	local key
+	key=$({ echo "${GUEST_PACKAGES[*]} ${GUEST_LACKS[*]}" && declare -f fetch_guest; } | sha256sum | cut -c 1-12)
+	GUEST_ROOT=$CACHE/engines/$key
+	[[ ! -d $GUEST_ROOT ]] || return 0
+	need_space 3
+	open_archive
+	step "Fetching Debian's container engines" "1 min" "$CACHE/log/engines" fill "$GUEST_ROOT" fetch_guest
+}
+
+# fetch_guest DIRECTORY
+fetch_guest() {
+	extract_packages "$1" "${GUEST_PACKAGES[@]}" || return 1
+	(cd "$1" && rm -rf "${GUEST_LACKS[@]}") || return 1
+	# Debian's packages do so when they are installed.
+	ln -sf gawk "$1/usr/bin/awk"
+	ln -sf dash "$1/usr/bin/sh"
+	printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'joe:x:1000:1000::/home/joe:/bin/sh' \
+		'nobody:x:65534:65534::/:/bin/sh' >"$1/etc/passwd"
+	printf '%s:x:%s:\n' root 0 tty 5 docker 990 incus-admin 991 joe 1000 nogroup 65534 >"$1/etc/group"
+	# Another one is of other packages, and forgotten.
+	rm -rf "$CACHE/engines"
+}
+
+# make_guest: makes out/engines/root, that system with this checkout in /src and its
+# module built.
+make_guest() {
+	local root=$OUT/engines/root
+	rm -rf "$root"
+	mkdir -p "$root"
+	cp -a "$GUEST_ROOT/." "$root"
+	mkdir -p "$root"/usr/local/{bin,lib} "$root/root" "$root/docs"
+	# What layers of images take, and one that takes the number of the device.
+	add_modules "$root" fs/overlayfs/overlay net/vmw_vsock/vsock
+	add_kernel "$root"
+	add_checkout "$root" engines
+	cp "$TOP"/docs/{containers,redroid}.md "$root/docs"
+	add_unit "$root" engines
+	# No container can have its root in an initramfs, whose mounts are not shared.
+	cat >"$root/init" <<-EOF
+		#!/bin/sh
+		mkdir -p /new
+		mount -t tmpfs -o size=80% tmpfs /new
+		for name in *; do
+			[ "\$name" = new ] || cp -a "\$name" /new
+		done
+		exec busybox switch_root /new /usr/lib/systemd/systemd
+	EOF
+	chmod +x "$root/init"
+}
+
+# build: the module, and a system in which it is installed.
+build() {
+	make_debian_module
+	step "Building the selftests" "10 s" "$(selftests_of debian 64).log" build_selftests debian 64
+	make_guest
+	step "Installing the module and its files aside" "30 s" "$OUT/engines/install" install_aside engines
+}
+
+# boot_engines: that system, by its own init.
+boot_engines() {
+	local picked=${SUITES[*]}
+	# Without AppArmor, whose profiles Debian's packages load when they are installed.
+	local GUEST_WORDS="$UNIT_WORDS apparmor=0 engines=${picked// /,}"
+	say "Booting with that in QEMU (usually 5 min)"
+	count_vm engines
+	tell_tested engines debian
+}
+
+case ${1:-} in
+-h | --help) usage && exit ;;
+esac
+SUITES=("$@")
+((${#SUITES[@]})) || SUITES=("${ENGINES[@]}")
+for engine in "${SUITES[@]}"; do
+	[[ " ${ENGINES[*]} " == *" $engine "* ]] || die "No engine is called '$engine'." "There are: ${ENGINES[*]}."
+done
+
+need engines
+prepare debian
+[[ -z $DEBIAN_LACKS ]] || skip engines "$DEBIAN_LACKS"
+with_cache prepare_guest
+build
+boot_engines
+conclude
