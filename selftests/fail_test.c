@@ -29,6 +29,8 @@
 /* The errors that a lack of memory and a bad address make. */
 #define MEMORY		1
 #define ADDRESS		2
+/* As ADDRESS; but not every architecture has the copy of a string fail. */
+#define STRING		4
 
 /* One thread's file in which N is written. */
 static int fail_nth = -EBADF;
@@ -453,8 +455,8 @@ static const struct call {
 	bool has_no_place;	/* where it could fail */
 } calls[] = {
 	{ "open", do_open, .errors = MEMORY | ADDRESS, .has_worked = has_opened },
-	{ "SET_NAME", do_set_name, .has_worked = has_name, .has_no_place = true },
-	{ "SET_NAME of a long one", do_set_long_name, .errors = MEMORY,
+	{ "SET_NAME", do_set_name, .errors = STRING, .has_worked = has_name },
+	{ "SET_NAME of a long one", do_set_long_name, .errors = MEMORY | STRING,
 	  .has_worked = has_long_name },
 	{ "GET_NAME", do_get_name, .errors = ADDRESS, .has_worked = has_told_name },
 	{ "SET_SIZE", do_set_size, .has_worked = has_size, .has_no_place = true },
@@ -486,7 +488,7 @@ static const struct call {
 static bool is_documented(const struct call *call, long error)
 {
 	return (error == -ENOMEM && call->errors & MEMORY) ||
-	       (error == -EFAULT && call->errors & ADDRESS);
+	       (error == -EFAULT && call->errors & (ADDRESS | STRING));
 }
 
 static bool subject_make(struct subject *subject, const struct call *call)
@@ -636,7 +638,7 @@ FIXTURE_TEARDOWN(failing)
 		close(fail_nth);
 }
 
-TEST_F_TIMEOUT(failing, call_changes_nothing_and_works_again, 300)
+TEST_F_TIMEOUT(failing, call_changes_nothing_and_works_again, 900)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		unsigned int n, places = 0;

@@ -33,6 +33,7 @@ need_test_vm "$VM"
 need "$VM"
 prepare "$VM"
 build
-boot "$VM" "$MODULE"
+# First, so that what is found of the machine afterwards is that of all other tests.
 [[ -z $MODULE ]] || ! grep -q '^CONFIG_CFI=y' "$KDIR/.config" || boot_other_type "$VM"
+boot "$VM" "$MODULE"
 conclude

@@ -17,7 +17,7 @@ mark_other_type() {
 # boot_other_type VM: calls such a function in that machine and counts whether the kernel
 # stops it.
 boot_other_type() {
-	local vm=$1 other=$OUT/$1/other.ko GUEST_WORDS=kunit.enable=0
+	local vm=$1 other=$OUT/$1/other.ko suites=("${SUITES[@]}") GUEST_WORDS=kunit.enable=0
 	mark_other_type "$OUT/$vm/module/rust_ashmem.ko" "$other" ||
 		die "The module has no read_iter() to mark." "See mark_other_type in vm/lib/cfi.sh."
 	SUITES=(cfi)
@@ -25,4 +25,5 @@ boot_other_type() {
 	say "Testing in $vm whether CFI is enforced (usually 10 s)"
 	run_vm "$vm" || failed "$vm" "it did not come to its end"
 	add_totals "$vm"
+	SUITES=("${suites[@]}")
 }

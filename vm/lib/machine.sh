@@ -291,11 +291,13 @@ splats() {
 
 # That somebody was killed for memory, which tests may want, comes with a trace, and
 # another if that was when it touched a page. So does that kswapd got no page for the table
-# of a part of swap: isolate_lock_cluster() of Linux 7.3 goes on without that part.
+# of a part of swap: isolate_lock_cluster() of Linux 7.3 goes on without that part. And
+# fail_test has the kernel's stack of a new process fail.
 splats_in() {
 	tr -d '\r' <"$1" | sed -e '/ invoked oom-killer: /,/: Killed process /d' \
 		-e '/ page allocation failure: order:0, mode:.*(GFP_HIGHUSER_MOVABLE/,/ pages reserved/d' \
-		-e '/ kswapd[0-9]*: page allocation failure: order:0, mode:.*(GFP_KERNEL|__GFP_HIGH|.*__GFP_NOMEMALLOC)/,/ pages reserved/d' |
+		-e '/ kswapd[0-9]*: page allocation failure: order:0, mode:.*(GFP_KERNEL|__GFP_HIGH|.*__GFP_NOMEMALLOC)/,/ pages reserved/d' \
+		-e '/ fail_test: vmalloc error: /,/ pages reserved/d' |
 		grep -nE -A 12 "$SPLAT"
 }
 
