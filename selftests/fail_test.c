@@ -554,6 +554,22 @@ static bool are_kept(const struct subject *subject, const struct view *before)
 	return true;
 }
 
+/* Whether the kernel lives on: User-mode Linux 6.18 dies of a fork without memory. */
+static bool survives(const struct call *call)
+{
+	FILE *cpus = call->make == do_fork ? fopen("/proc/cpuinfo", "r") : NULL;
+	struct utsname uts;
+	bool is_uml = false;
+	char line[256];
+
+	if (!cpus)
+		return true;
+	while (!is_uml && fgets(line, sizeof(line), cpus))
+		is_uml = strstr(line, "User Mode Linux");
+	fclose(cpus);
+	return !is_uml || uname(&uts) || atoi(uts.release) >= 7;
+}
+
 #define fail_at(call, n) __fail_at(_metadata, call, n)
 
 /* Makes the call with a failure at the @n-th place; whether there was such a place. */
@@ -643,6 +659,8 @@ TEST_F_TIMEOUT(failing, call_changes_nothing_and_works_again, 900)
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		unsigned int n, places = 0;
 
+		if (!survives(&calls[i]))
+			continue;
 		/* Touches the program's own pages, and has lists made that stay. */
 		fail_at(&calls[i], MOST_PLACES);
 		for (n = 1; n <= places + MISSES && n < MOST_PLACES; n++)
