@@ -39,39 +39,19 @@ MEMORY=3072
 SILENCE=300
 ENGINES=(podman rootless docker containerd lxc incus)
 
-# prepare_guest: sets GUEST_ROOT, a system of these packages.
-prepare_guest() {
-	local key
-	key=$({ echo "${GUEST_PACKAGES[*]} ${GUEST_LACKS[*]}" && declare -f fetch_guest; } | sha256sum | cut -c 1-12)
-	GUEST_ROOT=$CACHE/engines/$key
-	[[ ! -d $GUEST_ROOT ]] || return 0
-	need_space 3
-	open_archive
-	step "Fetching Debian's container engines" "1 min" "$CACHE/log/engines" fill "$GUEST_ROOT" fetch_guest
-}
-
-# fetch_guest DIRECTORY
-fetch_guest() {
-	extract_packages "$1" "${GUEST_PACKAGES[@]}" || return 1
-	(cd "$1" && rm -rf "${GUEST_LACKS[@]}") || return 1
-	# Debian's packages do so when they are installed.
-	ln -sf gawk "$1/usr/bin/awk"
-	ln -sf dash "$1/usr/bin/sh"
+finish_guest() {
+	link_programs
 	printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'joe:x:1000:1000::/home/joe:/bin/sh' \
-		'nobody:x:65534:65534::/:/bin/sh' >"$1/etc/passwd"
-	printf '%s:x:%s:\n' root 0 tty 5 docker 990 incus-admin 991 joe 1000 nogroup 65534 >"$1/etc/group"
-	# Another one is of other packages, and forgotten.
-	rm -rf "$CACHE/engines"
+		'nobody:x:65534:65534::/:/bin/sh' >etc/passwd
+	printf '%s:x:%s:\n' root 0 tty 5 docker 990 incus-admin 991 joe 1000 nogroup 65534 >etc/group
 }
 
 # make_guest: makes out/engines/root, that system with this checkout in /src and its
 # module built.
 make_guest() {
 	local root=$OUT/engines/root
-	rm -rf "$root"
-	mkdir -p "$root"
-	cp -a "$GUEST_ROOT/." "$root"
-	mkdir -p "$root"/usr/local/{bin,lib} "$root/root" "$root/docs"
+	copy_guest engines
+	mkdir -p "$root/root" "$root/docs"
 	# What layers of images take, and one that takes the number of the device.
 	add_modules "$root" fs/overlayfs/overlay net/vmw_vsock/vsock
 	add_kernel "$root"
@@ -121,7 +101,7 @@ done
 need engines
 prepare debian
 [[ -z $DEBIAN_LACKS ]] || skip engines "$DEBIAN_LACKS"
-with_cache prepare_guest
+with_cache prepare_guest engines 3 "1 min" "${GUEST_PACKAGES[@]}"
 build
 boot_engines
 conclude

@@ -41,31 +41,11 @@ declare -A MANAGERS=([openrc]=udev [busybox]=mdev)
 # All of it is in memory.
 MEMORY=1024
 
-# prepare_guest INIT: sets GUEST_ROOT, a system of these packages.
-prepare_guest() {
-	local key packages more
-	read -r -a more <<<"${MORE_PACKAGES[$1]}"
-	packages=("${GUEST_PACKAGES[@]}" "${more[@]}")
-	key=$({ echo "${packages[*]} ${GUEST_LACKS[*]}" && declare -f fetch_guest; } | sha256sum | cut -c 1-12)
-	GUEST_ROOT=$CACHE/inits/$1-$key
-	[[ ! -d $GUEST_ROOT ]] || return 0
-	need_space 1
-	open_archive
-	step "Fetching Debian's packages for $1" "20 s" "$CACHE/log/inits-$1" \
-		fill "$GUEST_ROOT" fetch_guest "${packages[@]}"
-}
-
-# fetch_guest PACKAGE... DIRECTORY
-fetch_guest() {
-	local to=${*: -1}
-	extract_packages "$to" "${@:1:$#-1}" || return 1
-	(cd "$to" && rm -rf "${GUEST_LACKS[@]}") || return 1
-	# Debian's packages do so when they are installed.
-	ln -sf gawk "$to/usr/bin/awk"
-	ln -sf dash "$to/usr/bin/sh"
-	: >"$to/etc/profile"
-	printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'nobody:x:65534:65534::/:/bin/sh' >"$to/etc/passwd"
-	printf '%s:x:%s:\n' root 0 tty 5 uucp 10 nogroup 65534 >"$to/etc/group"
+finish_guest() {
+	link_programs
+	: >etc/profile
+	printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'nobody:x:65534:65534::/:/bin/sh' >etc/passwd
+	printf '%s:x:%s:\n' root 0 tty 5 uucp 10 nogroup 65534 >etc/group
 }
 
 # add_openrc ROOT: has it start udev, load modules, and run the tests.
@@ -96,10 +76,8 @@ add_busybox() {
 # make_guest INIT: makes out/INIT/root, with this checkout in /src and its module built.
 make_guest() {
 	local root=$OUT/$1/root
-	rm -rf "$root"
-	mkdir -p "$root"
-	cp -a "$GUEST_ROOT/." "$root"
-	mkdir -p "$root"/usr/local/{bin,lib} "$root/usr/local/sbin" "$root"/etc/{init.d,modules-load.d} "$root/root"
+	copy_guest "$1"
+	mkdir -p "$root/usr/local/sbin" "$root"/etc/{init.d,modules-load.d} "$root/root"
 	add_kernel "$root"
 	"add_$1" "$root"
 	add_checkout "$root" inits
@@ -117,8 +95,9 @@ make_guest() {
 
 # test_init INIT
 test_init() {
-	local GUEST_WORDS=""
-	with_cache prepare_guest "$1"
+	local GUEST_WORDS="" more
+	read -r -a more <<<"${MORE_PACKAGES[$1]}"
+	with_cache prepare_guest "$1" 1 "20 s" "${GUEST_PACKAGES[@]}" "${more[@]}"
 	make_guest "$1"
 	step "Installing the module and its files aside" "10 s" "$OUT/$1/install" \
 		install_aside "$1" INIT="$1" MANAGER="${MANAGERS[$1]}"

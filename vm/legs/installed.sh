@@ -32,34 +32,11 @@ GUEST_LACKS=(usr/share usr/lib/udev/hwdb.d usr/lib/x86_64-linux-gnu/gconv usr/li
 # All of it is in memory.
 MEMORY=1024
 
-# prepare_guest: sets GUEST_ROOT, a system of these packages.
-prepare_guest() {
-	local key
-	key=$(echo "${GUEST_PACKAGES[*]} ${GUEST_LACKS[*]}" | sha256sum | cut -c 1-12)
-	GUEST_ROOT=$CACHE/systemd/$key
-	[[ ! -d $GUEST_ROOT ]] || return 0
-	need_space 1
-	open_archive
-	step "Fetching Debian's systemd and udev" "20 s" "$CACHE/log/systemd" fill "$GUEST_ROOT" fetch_guest
-}
-
-# fetch_guest DIRECTORY
-fetch_guest() {
-	extract_packages "$1" "${GUEST_PACKAGES[@]}" || return 1
-	(cd "$1" && rm -rf "${GUEST_LACKS[@]}") || return 1
-	# Another one is of other packages, and forgotten.
-	rm -rf "$CACHE/systemd"
-}
-
 # make_guest: makes out/installed/root, that system with this checkout in /src and
 # its module built.
 make_guest() {
 	local root=$OUT/installed/root
-	rm -rf "$root"
-	mkdir -p "$root"
-	cp -a "$GUEST_ROOT/." "$root"
-	# Debian's base-files make them when they are installed.
-	mkdir -p "$root"/usr/local/{bin,lib}
+	copy_guest installed
 	# Another one that takes a number for a device.
 	add_modules "$root" net/vmw_vsock/vsock
 	add_kernel "$root"
@@ -94,7 +71,7 @@ esac
 need installed
 prepare debian
 [[ -z $DEBIAN_LACKS ]] || skip installed "$DEBIAN_LACKS"
-with_cache prepare_guest
+with_cache prepare_guest systemd 1 "20 s" "${GUEST_PACKAGES[@]}"
 build
 boot_installed
 conclude

@@ -4,6 +4,49 @@
 # A system of Debian's packages with Debian's kernel, in which the module is installed and
 # which then boots with it. To be sourced by the legs that have one.
 
+# prepare_guest NAME GIB TIME PACKAGE...: sets GUEST_ROOT, a system of these packages without
+# GUEST_LACKS, which takes so many GiB and usually so long to fetch. Another one of that name
+# is forgotten.
+prepare_guest() {
+	local name=$1 gib=$2 time=$3 key
+	shift 3
+	key=$({ echo "$* ${GUEST_LACKS[*]}" && declare -f finish_guest; } | sha256sum | cut -c 1-12)
+	GUEST_ROOT=$CACHE/guest/$name-$key
+	[[ ! -d $GUEST_ROOT ]] || return 0
+	need_space "$gib"
+	open_archive
+	step "Fetching Debian's packages for $name" "$time" "$CACHE/log/guest-$name" \
+		fill "$GUEST_ROOT" fetch_guest "$name" "$@"
+}
+
+# fetch_guest NAME PACKAGE... DIRECTORY
+fetch_guest() {
+	local to=${*: -1}
+	extract_packages "$to" "${@:2:$#-2}" || return 1
+	(cd "$to" && rm -rf "${GUEST_LACKS[@]}" && finish_guest) || return 1
+	rm -rf "$CACHE/guest/$1"-*
+}
+
+# finish_guest: does in the system's directory what its packages do when they are installed.
+finish_guest() {
+	:
+}
+
+# link_programs: has awk and sh there.
+link_programs() {
+	ln -sf gawk usr/bin/awk && ln -sf dash usr/bin/sh
+}
+
+# copy_guest VM: makes out/VM/root a copy of GUEST_ROOT.
+copy_guest() {
+	local root=$OUT/$1/root
+	rm -rf "$root"
+	mkdir -p "$root"
+	cp -a "$GUEST_ROOT/." "$root"
+	# Debian's base-files make them when they are installed.
+	mkdir -p "$root"/usr/local/{bin,lib}
+}
+
 # add_kernel ROOT: adds the kernel's modules, as far as they are needed, and a build
 # directory that installs as Kbuild does, but does not take half a minute for that.
 add_kernel() {

@@ -48,12 +48,12 @@ build_plugin() {
 
 # Words for the guest, on the command line of its kernel.
 GUEST_WORDS=
-# How many MiB of memory it has, if not as many as usual.
+# How many MiB of memory it has, if not as many as memory_of says.
 MEMORY=
 
 # start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
 start_vm() {
-	local dir=$OUT/$1 memory=${MEMORY:-512} board=virt
+	local dir=$OUT/$1 memory=${MEMORY:-$(memory_of "$1")} board=virt
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
@@ -68,9 +68,8 @@ start_vm() {
 		;;
 	x86 | android-x86 | debian | debian-rt | installed | engines | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	hard)
-		# KASAN takes more memory. A suite of the kernel's own takes a lock
-		# where one for real time may not.
-		MEMORY=${MEMORY:-1024} start_x86 "$dir" "kunit.filter_glob=rust_ashmem* $GUEST_WORDS" "$(accelerator) -smp 2"
+		# A suite of the kernel's own takes a lock where one for real time may not.
+		start_x86 "$dir" "kunit.filter_glob=rust_ashmem* $GUEST_WORDS" "$(accelerator) -smp 2"
 		;;
 	x86-nodes)
 		# The memory of each CPU is a node.
@@ -102,8 +101,6 @@ start_vm() {
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
 		;;
 	arm64* | gki* | android-arm64 | android-gki | debian-arm64)
-		# KASAN and pages of 16 KiB take more, and so do Debian's modules.
-		[[ $1 != *-16k && $1 != debian-* && $1 != *gki* ]] || memory=${MEMORY:-1024}
 		[[ $1 != *gki* ]] || board+=,mte=on
 		# Never KVM: this is not the host's processor. QEMU's own algorithm authenticates
 		# pointers faster than the architecture's. Before QEMU 9.1 the machine has one
@@ -126,11 +123,20 @@ own_vm() {
 	trap 'trap "" INT TERM HUP PIPE; exit 130' INT TERM HUP PIPE
 }
 
-# start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC.
+# memory_of VM: prints how many MiB of memory it has unless MEMORY says so.
+memory_of() {
+	case $1 in
+	# KASAN and pages of 16 KiB take more, and so do Debian's modules for arm64.
+	arm64-16k | debian-arm64 | hard | *gki*) echo 1024 ;;
+	*) echo 512 ;;
+	esac
+}
+
+# start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC, for start_vm.
 start_x86() {
 	# On a busy host the timer seems to stand still when it is checked.
 	# shellcheck disable=SC2086
-	setsid qemu-system-x86_64 $3 -m "${MEMORY:-512}" -nodefaults -display none -no-reboot \
+	setsid qemu-system-x86_64 $3 -m "$memory" -nodefaults -display none -no-reboot \
 		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
 		-append "console=ttyS0 results=/dev/ttyS1 panic=-1 no_timer_check $2" </dev/null >"$1/qemu" 2>&1 &
 }
