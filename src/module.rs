@@ -50,6 +50,7 @@ macro_rules! version {
             #[cfg(not(MODULE))]
             const LINE: &str = concat!("rust_ashmem.version=", $version, "\0");
 
+            // The compiler evaluates this, so that unwrap() fails then or never.
             #[link_section = ".modinfo"]
             #[used(compiler)]
             static BYTES: [u8; LINE.len()] = *LINE.as_bytes().first_chunk().unwrap();
