@@ -40,7 +40,7 @@ tells_floor() {
 		"docs/emulator.md Linux $OLDEST_KERNEL or later" \
 		"docs/cuttlefish.md Linux $OLDEST_KERNEL or later" \
 		"docs/halium.md Linux $OLDEST_KERNEL or later" \
-		"docs/troubleshooting.md $OLDEST_KERNEL are passed over" \
+		"docs/troubleshooting.md $OLDEST_KERNEL are skipped" \
 		"src/compat/Kbuild ashmem-lacks-$OLDEST_KERNEL := " \
 		"src/compat/Kbuild takes $OLDEST_KERNEL and later" \
 		'dkms.conf BUILD_EXCLUSIVE_KERNEL_MIN="#OLDEST_KERNEL#"' \
