@@ -3,14 +3,16 @@
 //! Android shared memory (ashmem) as a misc device.
 //!
 //! An [`area::Area`] is one open `/dev/ashmem`: a name, a size, a protection
-//! mask and, once mapped, a [`reclaim::Backing`]. That is the shmem file with
-//! the memory, and the set of its pages that are unpinned. Memory reclaim may
-//! purge those of all areas, the longest unpinned first.
+//! mask and, once mapped, a [`reclaim::Backing`]. A backing is the shmem file
+//! that holds the memory, and the set of its pages that are unpinned. When
+//! memory is short, unpinned pages of all areas may be purged, those that have
+//! been unpinned for longest first.
 //!
-//! # Rooms
+//! # Modules
 //!
-//! What each uses of the others; it is listed above all of those. The crate's root uses
-//! what is needed to load the module. The rooms marked FFI are the only ones that call C.
+//! Each module is listed with the modules that it uses, all of which are listed below it.
+//! The crate root uses what it needs to load the driver. Only the modules marked FFI contain
+//! unsafe code and call C.
 //!
 //! ```text
 //! debug             area, debugfs, name, task, trace, unpinned
@@ -40,32 +42,33 @@
 //!
 //! # Lock order
 //!
-//! An indented lock is taken while the one above it may be held.
+//! A lock may be taken while the less indented locks above it are held.
 //!
 //! ```text
 //! misc_mtx                  held by the core around open()
 //!   Registry::entries       as below
-//! seq_file::lock            held by the core while fdinfo or a file of debugfs is read
-//!   Registry::entries       Mutex; held while some 32 areas are looked at
-//!     Area::inner           as below; nothing under it takes Registry::entries
+//! seq_file::lock            held by the core while fdinfo or a debugfs file is read
+//!   Registry::entries       Mutex; held while up to 32 areas are visited
+//!     Area::inner           as below; Registry::entries is never taken under it
 //!     Backing::unpinned     as below
 //!   Reclaim::counting       as below
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
-//! Reclaim::counting         Mutex; taken by who reads statistics, and held for long
+//! Reclaim::counting         Mutex; taken to read the statistics, and held for long
 //!   Reclaim::backings       Mutex; may be held across allocations
 //!   ------------------------ memory reclaim may begin here ------------------------
-//!     Backing::unpinned     spinlock; never held for longer than some 64 ranges take
+//!     Backing::unpinned     spinlock; held for at most about 64 ranges at a time
 //!       lists of Lru        spinlocks of list_lru; no lock of ours is taken under them
-//!     Reclaim::nodes        spinlock; nothing is taken under it
+//!     Reclaim::nodes        spinlock; no lock is taken under it
 //! ```
 //!
-//! Pages are purged under no lock of ours. A range whose purge is under way says so;
-//! who wants to pin or join it waits for `Backing::purge_ended`.
+//! Pages are purged with none of these locks held. Instead, a range is marked while it is
+//! being purged. A task that wants to pin it, or to merge it with others, waits on
+//! `Backing::purge_ended`.
 //!
-//! A fault on user memory takes `mmap_lock`, which is why no user memory is
-//! touched under `Area::inner`.
+//! A fault on user memory takes `mmap_lock`, so user memory is never accessed
+//! under `Area::inner`.
 
 use kernel::prelude::*;
 
@@ -131,13 +134,14 @@ module! {
     alias: ["ashmem_linux"],
 }
 
-// Here and nowhere else: `make version` reads this line.
+// The only place that states the version: `make version` reads this line.
 module::version!("1.0.0");
 
 /// Everything that exists while the module is loaded.
 #[pin_data]
 struct Ashmem {
-    // Dropped first: they show what the device has.
+    // Fields are dropped in declaration order: the files show areas of the device, so they
+    // have to go before it.
     _files: debug::Files,
     #[pin]
     _device: Registration<area::Area>,
@@ -147,11 +151,11 @@ impl kernel::InPlaceModule for Ashmem {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             // User space can open the device as soon as it is registered, so
-            // what it needs comes first.
+            // everything that the device needs is set up before.
             _: { shmem::init()? },
             _device <- Registration::new(Context::new(Reclaim::register()?)?),
-            // Nothing may fail any more: a file that is open does not keep a module whose
-            // initialisation fails.
+            // From here on nothing may fail: an open file does not keep a module loaded
+            // whose initialisation fails.
             _files: debug::show(_device.context().shared().clone()),
             _: { pr_info!("/dev/ashmem is ready\n") },
         })
