@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR Apache-2.0 */
 /*
- * User API of /dev/ashmem: named, purgeable, shareable memory regions.
+ * User API of /dev/ashmem: named, purgeable regions of shared memory.
  *
- * Every open of the device is a region of its own, without a name and of size
- * zero. Name and size are final once the region has been mapped.
+ * Each open() of the device creates a region, which has no name and size 0.
+ * The first successful mmap() makes its name and size final.
  */
 #ifndef _UAPI_LINUX_ASHMEM_H
 #define _UAPI_LINUX_ASHMEM_H
@@ -11,25 +11,25 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* Room for a name, with its terminating NUL. Longer names are cut off. */
+/* Size of a name buffer, including the NUL. Longer names are truncated. */
 #define ASHMEM_NAME_LEN		256
 
-/* What ASHMEM_GET_NAME answers while the region has no name. */
+/* Returned by ASHMEM_GET_NAME for a region without a name. */
 #define ASHMEM_NAME_DEF		"dev/ashmem"
 
-/* Answers of ASHMEM_PIN. */
+/* Return values of ASHMEM_PIN. */
 #define ASHMEM_NOT_PURGED	0
 #define ASHMEM_WAS_PURGED	1
 
-/* Answers of ASHMEM_GET_PIN_STATUS. */
+/* Return values of ASHMEM_GET_PIN_STATUS. */
 #define ASHMEM_IS_UNPINNED	0
 #define ASHMEM_IS_PINNED	1
 
 /**
- * struct ashmem_pin - the part of a region that a pin request is about
- * @offset: where it begins, in bytes, a multiple of the page size
- * @len: how long it is, in bytes, a multiple of the page size; 0 reaches from
- *       @offset to the end of the region
+ * struct ashmem_pin - part of a region to pin, unpin or query
+ * @offset: start of the part in bytes, a multiple of the page size
+ * @len: length of the part in bytes, a multiple of the page size; 0 means up
+ *       to the end of the region
  */
 struct ashmem_pin {
 	__u32 offset;
@@ -39,9 +39,9 @@ struct ashmem_pin {
 #define __ASHMEMIOC		0x77
 
 /*
- * Sizes and masks are passed as the argument itself, not through a pointer, and
- * come back as the result of the call. ASHMEM_GET_PIN_STATUS takes a pointer to
- * struct ashmem_pin although its number does not say so.
+ * Sizes and masks are passed by value, not through a pointer, and returned as
+ * the result of ioctl(). ASHMEM_GET_PIN_STATUS takes a pointer to struct
+ * ashmem_pin although its number does not encode it.
  */
 #define ASHMEM_SET_NAME		_IOW(__ASHMEMIOC, 1, char[ASHMEM_NAME_LEN])
 #define ASHMEM_GET_NAME		_IOR(__ASHMEMIOC, 2, char[ASHMEM_NAME_LEN])
@@ -55,7 +55,7 @@ struct ashmem_pin {
 #define ASHMEM_PURGE_ALL_CACHES	_IO(__ASHMEMIOC, 10)
 #define ASHMEM_GET_FILE_ID	_IOR(__ASHMEMIOC, 11, unsigned long)
 
-/* The three numbers that a 32-bit process forms differently. */
+/* The three numbers that differ in 32-bit processes. */
 #define COMPAT_ASHMEM_SET_SIZE		_IOW(__ASHMEMIOC, 3, __u32)
 #define COMPAT_ASHMEM_SET_PROT_MASK	_IOW(__ASHMEMIOC, 5, __u32)
 #define COMPAT_ASHMEM_GET_FILE_ID	_IOR(__ASHMEMIOC, 11, __u32)
