@@ -18,14 +18,14 @@ modules modules_install:
 	}
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
-# What is installed besides the module may have to be built.
+# The tools are installed, too, so build them first; the source for DKMS does not have them.
 install install-files install-writable: $(if $(wildcard tools/ashmem-check/Makefile),tools)
 
 install uninstall install-files uninstall-files install-writable:
 	@KDIR="$(KDIR)" prefix="$(prefix)" DESTDIR="$(DESTDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" \
 		INIT="$(INIT)" MANAGER="$(MANAGER)" tools/install.sh $@
 
-# There is no other place that says it.
+# rust_ashmem.rs is the only place that states the version.
 version:
 	@sed -n 's/^module::version!("\(.*\)");$$/\1/p' rust_ashmem.rs
 
@@ -119,58 +119,61 @@ sign:
 	@tools/sign.sh "$(KDIR)" "$(KEY)" "$(CERT)" "$(MODULE)"
 
 help:
-	@echo 'In a virtual machine, on Debian 12 or 13 (the first run is root'\''s, to'
-	@echo 'install packages):'
-	@echo '  demo             boot one, see memory being shared and a cache being purged'
-	@echo '  demo-picture     make docs/demo.svg of that, and docs/ashmem-top.svg'
-	@echo '  test             build and run most tests; test-all has the others'
+	@echo 'In a virtual machine, on Debian 12 or 13 (the first run needs root, to install'
+	@echo 'packages):'
+	@echo '  demo             share memory between processes and purge a cache'
+	@echo '  demo-picture     make docs/demo.svg of the demo, and docs/ashmem-top.svg'
+	@echo '  test             build and run most tests; test-all runs the others, too'
 	@echo '  test-android     boot as Android does and share memory as its apps do'
-	@echo '  test-installed   install it on Debian with systemd, boot that, uninstall it'
+	@echo '  test-installed   install the module on Debian with systemd, boot it, uninstall it'
 	@echo '  test-inits       the same with OpenRC and udev, and with BusyBox and mdev'
-	@echo '  test-engines     give it to containers of podman, Docker, containerd, LXC and Incus'
-	@echo '  test-secureboot  load it signed and unsigned, under Secure Boot'
-	@echo '  test-package     install, upgrade and remove the package, two kernels (root)'
-	@echo '  test-canary      build it with the newest compilers, those of Debian sid'
-	@echo '  test-fresh       run tests in a new Debian that has git and make alone (root)'
-	@echo '  test-all         all of these, on more kernels and with other rustcs; a table (root)'
+	@echo '  test-engines     pass the device to containers of podman, Docker, containerd, LXC'
+	@echo '                   and Incus'
+	@echo '  test-secureboot  load the module signed and unsigned, under Secure Boot'
+	@echo '  test-package     install, upgrade and remove the package, with two kernels (root)'
+	@echo '  test-canary      build with the newest compilers, those of Debian sid'
+	@echo '  test-fresh       run tests in a new Debian that has only git and make (root)'
+	@echo '  test-all         all of these, with more kernels and versions of rustc; prints a'
+	@echo '                   table (root)'
 	@echo '  torture          pin and unpin a million times while everything purges'
-	@echo '  fuzz             make random calls for SECONDS=60, or again those of a SEED='
-	@echo '  mutants          put faults into the driver and see which test notices'
-	@echo '  coverage         say which lines of the module the tests execute'
-	@echo '  bench            measure what calls cost, in instructions (VM=debian: on its kernel)'
-	@echo '  bench-check      compare that with bench/baseline.json'
-	@echo '  bench-baseline   write that file anew'
-	@echo '  bench-shared     list what two CPUs write in common'
-	@echo '  pressure         measure what is left of a cache when memory gets short, beside'
-	@echo '                   the C driver; a table and a picture'
+	@echo '  fuzz             make random calls for SECONDS=60, or repeat those of a SEED='
+	@echo '  mutants          insert faults into the driver and see which test detects them'
+	@echo '  coverage         list the lines of the module that the tests do not execute'
+	@echo '  bench            measure the cost of calls, in instructions (VM=debian: on its kernel)'
+	@echo '  bench-check      compare the result with bench/baseline.json'
+	@echo '  bench-baseline   rewrite bench/baseline.json'
+	@echo '  bench-shared     list the cache lines that two CPUs both write to'
+	@echo '  pressure         measure how much of a cache is left when memory gets short, next'
+	@echo '                   to the C driver; prints a table and makes a picture'
 	@echo '  oracle           run the selftests on the C driver, on an old kernel'
 	@echo '  check            rustfmt, clippy, checkpatch, shellcheck, python (CHECKS= picks some)'
-	@echo '  VM=uml, x86 or arm64 picks a machine for demo, test, fuzz and torture; test knows'
-	@echo '  others, and KERNEL=, KSRC= and RUST=: vm/test.sh --help'
+	@echo 'VM=uml, x86 or arm64 picks the machine for demo, test, fuzz and torture. test accepts'
+	@echo 'more machines, and KERNEL=, KSRC= and RUST=: see vm/test.sh --help'
 	@echo
 	@echo 'For a kernel with CONFIG_RUST=y (KDIR=DIR, by default the running one):'
-	@echo '  doctor           tell whether this machine can build and load the module'
-	@echo '  metadata         on Debian: make what its headers lack (root)'
+	@echo '  doctor           check whether this machine can build and load the module'
+	@echo '  metadata         on Debian: build the Rust metadata that its headers lack (root)'
 	@echo '  modules          build rust_ashmem.ko (the default)'
-	@echo '  metadata-check   prove that it fits the kernel before it is loaded'
-	@echo '  install          install it and what belongs to it: a rule for udev, loading'
-	@echo '                   at boot (root; tools/install.sh --help)'
-	@echo '  uninstall        unload it and remove all that (root)'
-	@echo '  install-files    install what belongs to it, without the module (root);'
-	@echo '                   uninstall-files removes that'
-	@echo '  install-writable install it where /usr cannot be written to (root)'
-	@echo '  tools            build ashmem-check, which says what is wrong, and ashmem-top,'
-	@echo '                   which shows who has what; install does'
-	@echo '  modules_install  install the module alone, as the kernel'\''s build does'
-	@echo '  sign             sign it for Secure Boot (KEY=FILE CERT=FILE; DKMS'\''s, by default)'
-	@echo '  metadata-clean   on Debian: remove what metadata made (root)'
-	@echo '  dkms-install     have DKMS build and install it, for later kernels, too (root)'
-	@echo '  dkms-uninstall   remove all of that (root)'
-	@echo '  deb              build the package rust-ashmem-dkms, which does that (root)'
+	@echo '  metadata-check   check that the module fits the kernel before it is loaded'
+	@echo '  install          install the module, a udev rule and the tools, and load the'
+	@echo '                   module at boot (root; see tools/install.sh --help)'
+	@echo '  uninstall        unload the module and remove everything installed (root)'
+	@echo '  install-files    install all but the module (root)'
+	@echo '  uninstall-files  remove what install-files installed (root)'
+	@echo '  install-writable install the module where /usr is read-only (root)'
+	@echo '  tools            build ashmem-check, which reports what is wrong, and ashmem-top,'
+	@echo '                   which lists regions; install builds them, too'
+	@echo '  modules_install  install only the module, with the build system of the kernel'
+	@echo '  sign             sign the module for Secure Boot (KEY=FILE CERT=FILE; the default'
+	@echo '                   is the key of DKMS)'
+	@echo '  metadata-clean   on Debian: remove what metadata built (root)'
+	@echo '  dkms-install     have DKMS build and install it, for future kernels, too (root)'
+	@echo '  dkms-uninstall   undo dkms-install (root)'
+	@echo '  deb              build the package rust-ashmem-dkms, which uses DKMS (root)'
 	@echo
 	@echo 'For a kernel source tree (KSRC=DIR):'
-	@echo '  intree           put driver and selftests into it'
-	@echo '  intree-remove    take them out'
+	@echo '  intree           add the driver and its selftests'
+	@echo '  intree-remove    remove them'
 	@echo
 	@echo '  version          print the version'
 	@echo '  clean            remove what was built here'
