@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Areas: the rules of name, size, protection mask and mapping.
+//! An area: the state behind one open file of the device, and the rules for changing it.
 
 use kernel::{
     mm::virt::VmaNew,
@@ -33,18 +33,18 @@ use crate::{
     tree::Node, //
 };
 
-/// What all areas share.
+/// State that all areas share.
 #[pin_data]
 pub(crate) struct Shared {
-    /// What can be purged.
+    /// The unpinned ranges of all areas.
     pub(crate) reclaim: Arc<Reclaim>,
-    /// Those that are open.
+    /// All open areas.
     #[pin]
     pub(crate) regions: Registry<Area>,
 }
 
 impl Shared {
-    /// Makes what areas will share; none is open.
+    /// Creates the shared state, without any area.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new(reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
@@ -58,9 +58,9 @@ impl Shared {
     }
 }
 
-/// What one open `/dev/ashmem` stands for.
+/// A region of shared memory: the state of one open file of `/dev/ashmem`.
 ///
-/// Descriptors made by `dup()`, `fork()` or `SCM_RIGHTS` share it.
+/// Descriptors that `dup()`, `fork()` or `SCM_RIGHTS` make refer to the same area.
 ///
 /// # Invariants
 ///
@@ -71,7 +71,7 @@ impl Shared {
 pub(crate) struct Area {
     #[pin]
     inner: Mutex<Inner>,
-    /// Changes under `inner`.
+    /// In bytes. Written under `inner`, read without it.
     size: Atomic<usize>,
     backing: SetOnce<Arc<Backing>>,
     shared: Arc<Shared>,
@@ -80,26 +80,27 @@ pub(crate) struct Area {
 struct Inner {
     name: Name,
     mask: ProtMask,
-    /// Which process opened it. That never changes; it is here as there is room beside `mask`.
+    /// The process that opened the area, by its ID in the initial PID namespace. It never
+    /// changes, so it needs no lock; it is in `Inner` because that has padding after `mask`.
     opener: i32,
 }
 
-// So that a page of 4 KiB has room for 32, where a mutex takes 24 bytes. What debugging adds to
-// one does not count.
+// 32 nodes have to fit a slab of 4 KiB when a mutex takes 24 bytes. The rest of a mutex exists
+// only with lock debugging and is not counted.
 static_assert!(size_of::<Node<Area>>() - size_of::<Mutex<()>>() <= 128 - 24);
 
-/// How far an area has come on its way to memory.
+/// How far an area has been set up.
 pub(crate) enum State<'a> {
-    /// It has no size.
+    /// No size has been set.
     Empty,
-    /// It has a size and was never mapped.
+    /// A size has been set, but the area has not been mapped yet.
     Sized,
-    /// It was mapped; its name and size are final.
+    /// The area has been mapped, so its name and size are final.
     Mapped(&'a Arc<Backing>),
 }
 
 impl Area {
-    /// Makes an area without name and size whose mask allows everything.
+    /// Creates an area that has no name and no size, and whose mask allows everything.
     pub(crate) fn new(shared: Arc<Shared>, opener: i32) -> impl PinInit<Self> {
         // INVARIANT: There is no backing.
         pin_init!(Self {
@@ -114,30 +115,33 @@ impl Area {
         })
     }
 
-    /// Returns what all areas share.
+    /// Returns the state that all areas share.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// Returns the process that opened it.
+    /// Returns the process that opened the area, by its ID in the initial PID namespace. May
+    /// sleep.
     pub(crate) fn opener(&self) -> i32 {
         self.inner.lock().opener
     }
 
-    /// Pins all pages for good: nobody can ask for any. Mappings keep the file, but not
-    /// what was unpinned. Must be called before the area is dropped.
+    /// Forgets all unpinned ranges, so that reclaim no longer purges pages of this area.
+    ///
+    /// Mappings may outlive the area; their pages count as pinned from then on. Must be called
+    /// before the area is dropped, and no other method may be called after it. May sleep.
     pub(crate) fn close(&self) {
         if let Some(backing) = self.backing() {
             backing.forget();
         }
     }
 
-    /// Returns the backing file, which exists once the area was mapped.
+    /// Returns the backing, or [`None`] if the area has not been mapped yet.
     pub(crate) fn backing(&self) -> Option<&Arc<Backing>> {
         self.backing.as_ref()
     }
 
-    /// Returns how far the area has come.
+    /// Returns how far the area has been set up.
     pub(crate) fn state(&self) -> State<'_> {
         if let Some(backing) = self.backing() {
             return State::Mapped(backing);
@@ -148,14 +152,15 @@ impl Area {
         }
     }
 
-    /// Calls `f` with the name, and with `inner` locked.
+    /// Calls `f` with the name. Holds `inner` meanwhile, so `f` must not access user memory.
     pub(crate) fn with_name<R>(&self, f: impl FnOnce(&Name) -> R) -> R {
         f(&self.inner.lock().name)
     }
 
-    /// Sets the name, which is only made if it can be set.
+    /// Sets the name to what `name` returns, which is called only if the name may still change.
     ///
-    /// Fails with `EINVAL` once the area was mapped, and as `name` does.
+    /// Fails with `EINVAL` if the area has been mapped, and with the error of `name`. May
+    /// sleep.
     pub(crate) fn set_name(&self, name: impl FnOnce() -> Result<Name>) -> Result {
         let mut inner = self.inner.lock();
         self.check_unmapped()?;
@@ -163,15 +168,15 @@ impl Area {
         Ok(())
     }
 
-    /// Returns the size in bytes, as it was set.
+    /// Returns the size in bytes, exactly as it was set.
     pub(crate) fn size(&self) -> usize {
         self.size.load(Relaxed)
     }
 
-    /// Sets the size in bytes; whether it makes sense is for [`Area::map()`] to
-    /// say.
+    /// Sets the size in bytes. Any size is accepted here; [`Area::map()`] refuses those that
+    /// cannot be mapped.
     ///
-    /// Fails with `EINVAL` once the area was mapped.
+    /// Fails with `EINVAL` if the area has been mapped. May sleep.
     pub(crate) fn set_size(&self, size: usize) -> Result {
         let _inner = self.inner.lock();
         self.check_unmapped()?;
@@ -179,27 +184,30 @@ impl Area {
         Ok(())
     }
 
-    /// Returns the protection mask.
+    /// Returns the protection mask. May sleep.
     pub(crate) fn mask(&self) -> ProtMask {
         self.inner.lock().mask
     }
 
-    /// Takes from the mask what `wanted` lacks; mappings that exist keep their
+    /// Removes from the mask the rights that `wanted` lacks. Existing mappings keep their
     /// rights.
     ///
-    /// Fails with `EINVAL` if the mask would have to grow.
+    /// With `read_implies_exec`, a new mask that has read keeps execute, too: see
+    /// [`ProtMask::narrow()`].
+    ///
+    /// Fails with `EINVAL` if `wanted` has a right that the mask lacks. May sleep.
     pub(crate) fn narrow_mask(&self, wanted: usize, read_implies_exec: bool) -> Result {
         let mut inner = self.inner.lock();
         inner.mask = inner.mask.narrow(wanted, read_implies_exec)?;
         Ok(())
     }
 
-    /// Maps the area; the first time makes its backing file.
+    /// Maps the area. The first call creates its backing file.
     ///
-    /// Fails with `EINVAL` if the area has no size or the mapping is longer,
-    /// with `EPERM` if the mask lacks a right that it asks for, and with
-    /// whatever keeps the file from being made. A failure leaves name and size
-    /// free to change.
+    /// Fails with `EINVAL` if the area has no size, is too large, or is smaller than the
+    /// mapping; with `EPERM` if the mask lacks a right that the mapping asks for; and with the
+    /// error of creating the file. If the first call fails, name and size can still change. May
+    /// sleep; called with `mmap_lock` held.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
         let inner = self.inner.lock();
         let size = self.size();
@@ -217,12 +225,14 @@ impl Area {
             .with_full(|name| ShmemFile::new(name, size, vma))?;
         let backing = Backing::new(file, pages, self.shared.reclaim.clone())?;
         inner.map(&backing, vma)?;
-        // INVARIANT: A mapping fits, so the size is not 0; `inner` is locked.
+        // INVARIANT: The mapping fits and is not empty, so the size is not 0; `inner` is
+        // locked.
         self.backing.populate(backing);
         Ok(())
     }
 
-    /// Must be called with `inner` locked, or the answer is stale at once.
+    /// Fails with `EINVAL` if the area has been mapped. `inner` must be locked, or the area may
+    /// be mapped right after the check.
     fn check_unmapped(&self) -> Result {
         match self.backing() {
             Some(_) => Err(EINVAL),
@@ -232,7 +242,8 @@ impl Area {
 }
 
 impl Inner {
-    /// Maps a backing file, or if the mapping is private, the name.
+    /// Sets up a mapping: a shared one maps the backing file. A private one is anonymous memory
+    /// that only shows the area's name.
     fn map(&self, backing: &Backing, vma: &VmaNew) -> Result {
         if shmem::is_shared(vma) {
             return backing.file().map(vma);
