@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device: decodes what user space asks of an [`Area`], and copies.
+//! The file operations of `/dev/ashmem`: decodes ioctls and copies from and to user memory.
 
 use kernel::{
     ffi::c_int,
@@ -63,14 +63,14 @@ use crate::{
     uapi, //
 };
 
-/// What the device needs for its areas.
+/// State that all files of the device share.
 pub(crate) struct Context {
     _reclaim: Registration<Reclaim>,
     shared: Arc<Shared>,
 }
 
 impl Context {
-    /// Makes what the device needs; nothing is open.
+    /// Creates the state of the device, without any area.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new(reclaim: Registration<Reclaim>) -> Result<Self> {
@@ -81,13 +81,13 @@ impl Context {
         })
     }
 
-    /// Returns what all areas share.
+    /// Returns the state that all areas share.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
 
-/// An area, and its place in the registry.
+/// An area with its links in the registry: the private data of a file.
 type Open = Node<Area>;
 
 impl misc::Device for Area {
@@ -142,7 +142,8 @@ impl MiscDevice for Area {
         area.take_back(loan);
     }
 
-    /// Reads through the device. The mask is not asked, as in the C driver.
+    /// Reads from the device. The protection mask does not apply, as in the C driver. Fails
+    /// with `EBADF` if the area has a size but has not been mapped.
     fn read_iter(mut kiocb: Kiocb<'_, Self::Ptr>, to: &mut IovIterDest<'_>) -> Result<usize> {
         match kiocb.file().state() {
             State::Empty => Ok(0),
@@ -156,8 +157,8 @@ impl MiscDevice for Area {
             uapi::SET_NAME => set_name(area, arg),
             uapi::GET_NAME => get_name(area, arg),
             uapi::SET_SIZE => area.set_size(arg).map(|()| 0),
-            // CAST: Both have the width of a `long`. `vfs_ioctl()` makes an int
-            // of it, so that sizes from 2 GiB on look odd and some like errors.
+            // CAST: Both have the width of a `long`. The system call returns an `int`, so sizes
+            // of 2 GiB and more are truncated, and some of them look like errors.
             uapi::GET_SIZE => Ok(area.size() as isize),
             uapi::SET_PROT_MASK => area.narrow_mask(arg, task::read_implies_exec()).map(|()| 0),
             // CAST: At most 7.
@@ -166,20 +167,20 @@ impl MiscDevice for Area {
             uapi::UNPIN => unpin(area, arg),
             uapi::GET_PIN_STATUS => pin_status(area, arg),
             uapi::PURGE_ALL_CACHES => purge_all(area),
-            // CAST: An inode number as an `unsigned long`, as it is everywhere.
+            // CAST: The ABI has an `unsigned long`, which is 64 bits wide.
             uapi::GET_FILE_ID => put_file_id(area, arg, |number| number as usize),
             _ => Err(ENOTTY),
         }
     }
 
-    /// Translates the numbers that differ for a 32-bit program; its pointers
-    /// need no translation where Rust kernels run.
+    /// Translates the ioctl numbers that differ in a 32-bit process. Pointers need no
+    /// translation on the architectures that support Rust.
     #[cfg(CONFIG_COMPAT)]
     fn compat_ioctl(area: &Open, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let cmd = match cmd {
             uapi::compat::SET_SIZE => uapi::SET_SIZE,
             uapi::compat::SET_PROT_MASK => uapi::SET_PROT_MASK,
-            // CAST: The low bits, which is all that a 32-bit program can take.
+            // CAST: A 32-bit process gets the low 32 bits.
             uapi::compat::GET_FILE_ID => {
                 return put_file_id(area, arg, |number| number as u32);
             }
@@ -189,7 +190,7 @@ impl MiscDevice for Area {
     }
 
     fn show_fdinfo(area: &Open, m: &SeqFile, _file: &File) {
-        // In this order: if there is a backing, what is read after it is final.
+        // Get the backing first: if there is one, name and size are final.
         let backing = area.backing();
         if let Some(backing) = backing {
             seq_print!(m, "inode:\t{}\n", backing.file().inode_number());
@@ -215,11 +216,14 @@ fn show_name(m: &SeqFile, name: &Name) {
     misc::seq_write(m, b"\n");
 }
 
-/// Copies in a C string, of which 255 bytes count. A bad pointer wins over an
-/// area that is mapped.
+/// `ASHMEM_SET_NAME`: copies a C string from user memory and truncates it to 255 bytes.
+///
+/// Fails with `EFAULT`, with `EINVAL` if the area has been mapped, or with `ENOMEM`, checked in
+/// this order.
 fn set_name(area: &Area, arg: usize) -> Result<isize> {
-    // A buffer for every name would take longer to clear than most take to copy. This one
-    // has room for a NUL, and for one byte that tells a longer name from a short one.
+    // Most names are short, and clearing a buffer for the longest one would take longer than
+    // copying them. This buffer has two more bytes: one for the NUL, and one to detect a longer
+    // name.
     let mut buf = [0; name::SHORT + 2];
     let len = read_name(arg, &mut buf)?.len();
     let start = buf.first_chunk().copied();
@@ -237,7 +241,10 @@ fn set_long_name(area: &Area, arg: usize) -> Result {
     area.set_name(|| Name::new(name))
 }
 
-/// Copies in as much of a C string as there is room for; returns it without its NUL.
+/// Copies a C string from user memory, as much of it as fits `buf`, and returns it without its
+/// NUL.
+///
+/// Fails with `EFAULT`.
 fn read_name(arg: usize, buf: &mut [u8]) -> Result<&[u8]> {
     Ok(user(arg, buf.len())
         .reader()
@@ -245,7 +252,10 @@ fn read_name(arg: usize, buf: &mut [u8]) -> Result<&[u8]> {
         .to_bytes())
 }
 
-/// Copies out the name and its NUL, and not a byte more.
+/// `ASHMEM_GET_NAME`: copies the name and its NUL to user memory, and writes nothing behind the
+/// NUL.
+///
+/// Fails with `EFAULT`.
 fn get_name(area: &Area, arg: usize) -> Result<isize> {
     let mut buf = [0; uapi::NAME_LEN];
     let len = area.with_name(|name| name.answer(&mut buf));
@@ -254,7 +264,10 @@ fn get_name(area: &Area, arg: usize) -> Result<isize> {
     Ok(0)
 }
 
-/// Copies out the number of the memory, once there is any.
+/// `ASHMEM_GET_FILE_ID`: copies the inode number of the backing file to user memory.
+///
+/// Fails with `EINVAL` if the area has not been mapped, or with `EFAULT`, checked in this
+/// order.
 fn put_file_id<T: AsBytes>(area: &Area, arg: usize, id: fn(u64) -> T) -> Result<isize> {
     let backing = area.backing().ok_or(EINVAL)?;
     user(arg, size_of::<T>())
@@ -263,7 +276,9 @@ fn put_file_id<T: AsBytes>(area: &Area, arg: usize, id: fn(u64) -> T) -> Result<
     Ok(0)
 }
 
-/// Pins pages; returns whether some may be zeros now.
+/// `ASHMEM_PIN`: pins pages and returns whether any of them have been purged.
+///
+/// Fails as [`pin_argument()`] and [`Backing::pin()`] do.
 fn pin(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     let Some(pages) = pages else {
@@ -278,7 +293,9 @@ fn pin(area: &Area, arg: usize) -> Result<isize> {
     })
 }
 
-/// Unpins pages.
+/// `ASHMEM_UNPIN`: unpins pages.
+///
+/// Fails as [`pin_argument()`] and [`Backing::unpin()`] do.
 fn unpin(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     if let Some(pages) = pages {
@@ -288,7 +305,9 @@ fn unpin(area: &Area, arg: usize) -> Result<isize> {
     Ok(0)
 }
 
-/// Returns whether all of the pages are pinned.
+/// `ASHMEM_GET_PIN_STATUS`: returns whether all of the pages are pinned.
+///
+/// Fails as [`pin_argument()`] does.
 fn pin_status(area: &Area, arg: usize) -> Result<isize> {
     let (backing, pages) = pin_argument(area, arg)?;
     Ok(if pages.is_none_or(|pages| backing.is_pinned(pages)) {
@@ -298,8 +317,11 @@ fn pin_status(area: &Area, arg: usize) -> Result<isize> {
     })
 }
 
-/// Copies in which pages are meant; there may be none. A bad pointer wins over an
-/// area that was never mapped.
+/// Copies a `struct ashmem_pin` from user memory and returns the pages that it names, or
+/// [`None`] if it names no page.
+///
+/// Fails with `EFAULT`, or with `EINVAL` if the area has not been mapped or the pages are not
+/// valid (see [`PageRange::new()`]). A bad pointer is reported first.
 fn pin_argument(area: &Area, arg: usize) -> Result<(&Arc<Backing>, Option<PageRange>)> {
     let [offset, len] = user(arg, size_of::<uapi::Pin>())
         .reader()
@@ -308,17 +330,18 @@ fn pin_argument(area: &Area, arg: usize) -> Result<(&Arc<Backing>, Option<PageRa
     Ok((backing, PageRange::new(offset, len, backing.pages())?))
 }
 
-/// Purges everything that is unpinned, of all areas; returns how many pages it
-/// was.
+/// `ASHMEM_PURGE_ALL_CACHES`: purges all unpinned pages of all areas and returns their number.
+///
+/// Fails with `EPERM` without `CAP_SYS_ADMIN` in the initial user namespace.
 fn purge_all(area: &Area) -> Result<isize> {
     if !task::may_administer() {
         return Err(EPERM);
     }
-    // CAST: `vfs_ioctl()` makes an int of it, which must not look like an error.
+    // CAST: The system call returns an `int`, which must not look like an error.
     Ok(area.shared().reclaim.purge_all().min(i32::MAX as usize) as isize)
 }
 
-/// Gives access to `len` bytes at the address `arg` of the caller.
+/// Returns access to `len` bytes of the caller's memory, at the address `arg`.
 fn user(arg: usize, len: usize) -> UserSlice {
     UserSlice::new(UserPtr::from_addr(arg), len)
 }
