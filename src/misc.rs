@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Registers a [`MiscDevice`] with a mode and the hooks that the trait lacks.
+//! Registers a [`MiscDevice`] with a mode and with the file operations that the trait lacks.
 //!
 //! C headers: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h),
 //! [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h).
@@ -30,18 +30,18 @@ use kernel::{
 
 use crate::module;
 
-/// A misc device with the hooks that [`MiscDevice`] lacks.
+/// A misc device, with the file operations that [`MiscDevice`] lacks.
 pub(crate) trait Device: MiscDevice {
-    /// What all files of the device share.
+    /// State that all files of the device share.
     type Context: Send + Sync;
 
-    /// The name below `/dev`.
+    /// The name of the node in `/dev`.
     const NAME: &'static CStr;
 
     /// The permissions of the node.
     const MODE: u16;
 
-    /// Returns the position that seeking from `pos` leads to.
+    /// Returns the new position of a seek that starts from the position `pos`.
     fn llseek(
         device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>,
         pos: i64,
@@ -49,14 +49,14 @@ pub(crate) trait Device: MiscDevice {
         whence: c_int,
     ) -> Result<i64>;
 
-    /// Returns where a mapping may go.
+    /// Returns an address for a new mapping.
     fn get_unmapped_area(request: &AddressRequest) -> Result<usize>;
 }
 
-/// `MAP_SHARED`, which is a macro to C.
+/// `MAP_SHARED`, a macro that `bindings` lacks.
 const MAP_SHARED: usize = 1;
 
-/// What an address is wanted for.
+/// The arguments of `get_unmapped_area`: lengths and addresses in bytes.
 pub(crate) struct AddressRequest {
     pub(crate) hint: usize,
     pub(crate) len: usize,
@@ -66,18 +66,18 @@ pub(crate) struct AddressRequest {
 }
 
 impl AddressRequest {
-    /// Returns whether the mapping is to be shared.
+    /// Returns whether the mapping will be shared.
     pub(crate) fn is_shared(&self) -> bool {
-        // `MAP_SHARED_VALIDATE` has this bit, too.
+        // Also set in `MAP_SHARED_VALIDATE`.
         self.flags & MAP_SHARED != 0
     }
 
-    /// Returns where the address space would put a mapping of no file.
+    /// Returns the default address for an anonymous mapping.
     ///
-    /// Fails with `ENOMEM` if there is no room.
+    /// Fails with `ENOMEM` if the address space has no gap that is large enough.
     #[doc(alias = "mm_get_unmapped_area")]
     pub(crate) fn anywhere(&self) -> Result<usize> {
-        // SAFETY: No file is needed; the address space is the caller's.
+        // SAFETY: The file may be null; the address space is that of the current task.
         address_or_error(unsafe {
             bindings::mm_get_unmapped_area(
                 ptr::null_mut(),
@@ -90,7 +90,8 @@ impl AddressRequest {
     }
 }
 
-/// Tells an address from an error, which C returns as one of the last 4095.
+/// Converts an address that C returned, of which the last 4095 values are errors, to a
+/// [`Result`].
 pub(crate) fn address_or_error(address: usize) -> Result<usize> {
     match address.wrapping_neg() {
         // CAST: An errno is below 4096.
@@ -108,7 +109,7 @@ pub(crate) fn address_or_error(address: usize) -> Result<usize> {
 #[repr(C)]
 #[pin_data(PinnedDrop)]
 pub(crate) struct Registration<T: Device> {
-    // The first field: from a pointer to it `context_of()` comes back.
+    // Must be the first field: `context_of()` casts a pointer to it to `Self`.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
     context: T::Context,
@@ -117,16 +118,16 @@ pub(crate) struct Registration<T: Device> {
 
 // SAFETY: `misc_deregister()` may be called from any thread.
 unsafe impl<T: Device> Send for Registration<T> {}
-// SAFETY: Shared, it gives away the context alone, which is `Sync`.
+// SAFETY: A shared reference gives access only to the context, which is `Sync`.
 unsafe impl<T: Device> Sync for Registration<T> {}
 
 impl<T: Device> Registration<T> {
     const OPTIONS: MiscDeviceOptions = MiscDeviceOptions { name: T::NAME };
 
-    /// The trait's operations with our hooks.
+    /// The file operations of [`MiscDevice`], with those that it lacks.
     ///
-    /// Linux 7.2 leaves their owner empty, so that a module could be unloaded
-    /// under its open descriptors.
+    /// Sets the owner because Linux 7.2 leaves it null: the module could be unloaded while
+    /// files are open.
     const OPERATIONS: bindings::file_operations = bindings::file_operations {
         owner: module::this_module(),
         llseek: Some(Self::llseek),
@@ -135,14 +136,14 @@ impl<T: Device> Registration<T> {
         ..unsafe { *Self::OPTIONS.into_raw::<T>().fops }
     };
 
-    /// Registers the device, which from then on can be opened.
+    /// Registers the device. It can be opened before this returns.
     ///
-    /// Fails with `EEXIST` if the name is taken, `EBUSY` if there is no minor number or
-    /// no memory to note one, or `ENOMEM`.
+    /// Fails with `EEXIST` if the name is taken, with `EBUSY` if there is no free minor number
+    /// or no memory to reserve one, or with `ENOMEM`.
     #[doc(alias = "misc_register")]
     pub(crate) fn new(context: T::Context) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // Before the device can be opened.
+            // Initialised first: `open` uses it as soon as the device is registered.
             context,
             inner <- Opaque::try_ffi_init(|slot: *mut bindings::miscdevice| {
                 let device = bindings::miscdevice {
@@ -152,10 +153,10 @@ impl<T: Device> Registration<T> {
                 };
                 // SAFETY: The initialiser may write to its slot.
                 unsafe { slot.write(device) };
-                // SAFETY: The slot is a complete device and stays where it is
-                // until `drop` deregisters it. It is a part of all of `Self`, from
-                // which the pointer comes, so that it may lead to the other parts.
-                // INVARIANT: Only a success initialises `Self`.
+                // SAFETY: The slot is a complete device and stays where it is until `drop`
+                // deregisters it. The pointer comes from one to all of `Self`, so
+                // `context_of()` may reach the other fields through it. INVARIANT: `Self` is
+                // only initialised if this succeeds.
                 to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|err| {
                     if *err == EEXIST {
                         let name = T::NAME.to_str().unwrap_or_default();
@@ -167,24 +168,27 @@ impl<T: Device> Registration<T> {
         })
     }
 
-    /// Returns what all files of the device share.
+    /// Returns the state that all files of the device share.
     pub(crate) fn context(&self) -> &T::Context {
         &self.context
     }
 
-    /// Returns the context of `device`, in [`MiscDevice::open`], which has both arguments.
+    /// Returns the context of `device`. Only for [`MiscDevice::open`], which gets both
+    /// arguments.
     ///
-    /// Fails with `EINVAL` if `file` is not one that is being opened of that device.
+    /// Fails with `EINVAL` if `file` is not being opened on `device`.
     pub(crate) fn context_of<'a>(
         device: &'a MiscDeviceRegistration<T>,
         file: &File,
     ) -> Result<&'a T::Context> {
-        // SAFETY: The file exists, and nobody but who opens or releases it changes this field.
+        // SAFETY: The file exists, and only `open` and `release` change this field.
         let private = unsafe { (*file.as_ptr()).private_data };
         let is_opened = ptr::addr_eq(private, device);
-        // `device` itself reaches no further than the C part of a registration.
-        // SAFETY: The pointer is to a registered `T`, as `device` is, and nothing but this
-        // type registers one. It stays registered for as long as `device` is borrowed.
+        // Use the pointer in the file: `device` may only be used to access the C part of a
+        // registration.
+        // SAFETY: The pointer equals `device`, which is the registration of a `T`, and all of
+        // those are made by `Self::new()`. It stays registered for as long as `device` is
+        // borrowed.
         let context = is_opened.then(|| unsafe { &(*private.cast::<Self>()).context });
         context.ok_or(EINVAL)
     }
@@ -193,7 +197,7 @@ impl<T: Device> Registration<T> {
     ///
     /// # Safety
     ///
-    /// Called by the core on behalf of a task that maps a file of this device.
+    /// Called by the core for a task that maps a file of this device.
     unsafe extern "C" fn get_unmapped_area(
         _file: *mut bindings::file,
         hint: usize,
@@ -209,7 +213,7 @@ impl<T: Device> Registration<T> {
         };
         match T::get_unmapped_area(&request) {
             Ok(address) => address,
-            // CAST: The form in which C returns errors as addresses.
+            // CAST: C returns an error as one of the last 4095 addresses.
             Err(err) => err.to_errno() as usize,
         }
     }
@@ -229,8 +233,8 @@ impl<T: Device> Registration<T> {
         // SAFETY: `open` set it by `into_foreign()`, and it is taken back only
         // by `release`, which comes after every other call.
         let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
-        // SAFETY: As above. No lock guards the position of a character device;
-        // being volatile, the access is a single one, as in `READ_ONCE()`.
+        // SAFETY: As above. No lock protects the position of a character device. A volatile
+        // access is a single one, like `READ_ONCE()`.
         let pos = unsafe { ptr::read_volatile(&raw const (*file).f_pos) };
 
         match T::llseek(device, pos, offset, whence) {
@@ -252,11 +256,11 @@ impl<T: Device> PinnedDrop for Registration<T> {
     }
 }
 
-/// Writes bytes that need not be UTF-8, as `seq_print!` cannot.
+/// Writes bytes that need not be UTF-8, unlike those that `seq_print!` writes.
 pub(crate) fn seq_write(m: &SeqFile, bytes: &[u8]) {
     // CAST: `SeqFile` is a transparent wrapper around the C type.
     let m = ptr::from_ref(m).cast_mut().cast::<bindings::seq_file>();
-    // SAFETY: `m` is valid and this thread's alone, as every `SeqFile` is. What
-    // does not fit sets a flag in `m`, for which the core tries again.
+    // SAFETY: `m` is valid and used by this thread only, as every `SeqFile` is. If the bytes do
+    // not fit, the call marks `m` as overflowed and the core retries with a larger buffer.
     unsafe { bindings::seq_write(m, bytes.as_ptr().cast(), bytes.len()) };
 }
