@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! This module, as the kernel knows it.
+//! The `struct module` of this module, its reference count and its version.
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h).
 
@@ -8,49 +8,50 @@ use kernel::bindings;
 
 /// Returns `THIS_MODULE`, which is null in built-in code.
 ///
-/// The kernel crate has had it under another name in each of 7.2 and 7.3.
+/// The kernel crate has it, too, but under different names in 7.2 and 7.3.
 #[cfg(MODULE)]
 pub(crate) const fn this_module() -> *mut bindings::module {
     extern "C" {
-        // Only its address is of use.
+        // Only the address is used.
         static __this_module: u8;
     }
     (&raw const __this_module).cast_mut().cast()
 }
 
-/// Returns null, which is `THIS_MODULE` of built-in code.
+/// Returns null, which is `THIS_MODULE` in built-in code.
 #[cfg(not(MODULE))]
 pub(crate) const fn this_module() -> *mut bindings::module {
     core::ptr::null_mut()
 }
 
-/// Takes one more reference to this module, which it must be running for.
+/// Takes a reference to this module. The caller must hold one already.
 #[cfg(CONFIG_MODULE_UNLOAD)]
 #[doc(alias = "__module_get")]
 pub(crate) fn get() {
-    // SAFETY: Null, or this module; whoever runs it holds a reference.
+    // SAFETY: The pointer is null or to this module, to which the caller holds a reference.
     unsafe { bindings::__module_get(this_module()) };
 }
 
-/// Does nothing where no module can be unloaded.
+/// Does nothing: no module can be unloaded.
 #[cfg(not(CONFIG_MODULE_UNLOAD))]
 pub(crate) fn get() {}
 
-/// Says which version this is, as C's `MODULE_VERSION()` does: `modinfo` shows it,
-/// and, once it is loaded, `/sys/module/rust_ashmem/version`.
+/// Declares the version of the module, like `MODULE_VERSION()` in C. `modinfo` shows it, and
+/// `/sys/module/rust_ashmem/version` once the module is loaded.
 ///
-/// `module!` has no key for it, neither in 7.2 nor in 7.3. So this makes the line
-/// of `.modinfo` by itself, in the form that `module!` gives to the others.
+/// `module!` has no key for the version in Linux 7.2 and 7.3, so this macro emits the
+/// `.modinfo` entry in the same form as `module!` does.
 macro_rules! version {
     ($version:literal) => {
         const _: () = {
             #[cfg(MODULE)]
             const LINE: &str = concat!("version=", $version, "\0");
-            // Built-in code shares one section, so each line says whose it is.
+            // Built-in modules share one section, so each entry has the module's name as a
+            // prefix.
             #[cfg(not(MODULE))]
             const LINE: &str = concat!("rust_ashmem.version=", $version, "\0");
 
-            // The compiler evaluates this, so that unwrap() fails then or never.
+            // Evaluated at compile time, so unwrap() cannot fail at run time.
             #[link_section = ".modinfo"]
             #[used(compiler)]
             static BYTES: [u8; LINE.len()] = *LINE.as_bytes().first_chunk().unwrap();
