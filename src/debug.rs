@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What root sees in debugfs, below `/sys/kernel/debug/ashmem`.
+//! The debugfs files, readable by root, in `/sys/kernel/debug/ashmem`.
 
 use kernel::{
     prelude::*,
@@ -31,15 +31,16 @@ use crate::{
     unpinned::Tally, //
 };
 
-/// The files, until this is dropped. There are none in a kernel without debugfs.
+/// The debugfs files, which are removed when this is dropped. Without `CONFIG_DEBUG_FS` there
+/// are none.
 pub(crate) type Files = Dir<Shared>;
 
-/// Makes the files.
+/// Creates the files.
 pub(crate) fn show(shared: Arc<Shared>) -> Files {
     Dir::new(c"ashmem", shared).lines(c"regions").text(c"stats")
 }
 
-/// A line for each region.
+/// `regions`: one line for each area.
 impl Lines for Shared {
     const HEADING: &'static CStr =
         c"inode pid uid command size resident unpinned purged ranges mask state name\n";
@@ -57,7 +58,7 @@ impl Lines for Shared {
     }
 }
 
-/// Sizes are in bytes, all else in pages.
+/// Prints the line of an area. `size` is in bytes, all other amounts of memory are in pages.
 fn region(area: &Area, m: &SeqFile) {
     let view = View::of(area);
     let pid = area.opener();
@@ -83,7 +84,7 @@ fn region(area: &Area, m: &SeqFile) {
     area.with_name(|name| m.call_printf(format_args!("{}\n", Escaped::text(name.as_bytes()))));
 }
 
-/// What there is to see of a region's memory.
+/// The state of an area's memory: all zeros if it has not been mapped.
 struct View {
     inode: u64,
     resident: usize,
@@ -116,9 +117,9 @@ impl View {
     }
 }
 
-/// Sums of what there is, then of what has happened since the module was loaded.
+/// `stats`: sums over all areas, then counts of events since the module was loaded.
 impl Text for Shared {
-    /// Fails with `EINTR` if the caller was killed.
+    /// Fails with `EINTR` if the caller was killed. May sleep.
     fn print(&self, m: &SeqFile) -> Result {
         let (mut count, mut size, mut resident) = (0, 0_usize, 0_usize);
         let mut tally = Tally::default();
@@ -128,12 +129,12 @@ impl Text for Shared {
             }
             let view = View::of(area);
             count += 1;
-            // Before the first mapping a size is but a wish.
+            // Until an area is mapped, its size uses no memory and can be any number.
             if area.backing().is_some() {
                 size = size.saturating_add(area.size());
             }
             resident = resident.saturating_add(view.resident);
-            // A region can be as large as a file can be in theory.
+            // The sparse file of an area can be so large that the sums would overflow.
             tally.ranges = tally.ranges.saturating_add(view.tally.ranges);
             tally.pages = tally.pages.saturating_add(view.tally.pages);
             tally.purged = tally.purged.saturating_add(view.tally.purged);
@@ -158,7 +159,7 @@ impl Text for Shared {
 }
 
 /// Prints a name and its value.
-// Out of line: otherwise each line would have a copy.
+// Not inlined, to have the formatting code only once.
 #[inline(never)]
 fn line(m: &SeqFile, name: &str, value: usize) {
     seq_print!(m, "{name} {value}\n");
