@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A list of items, oldest first, for each memory cgroup and node.
+//! LRU lists: one for each memory cgroup and node, with the oldest item first.
 //!
 //! C headers: [`include/linux/list_lru.h`](srctree/include/linux/list_lru.h),
 //! [`include/linux/memcontrol.h`](srctree/include/linux/memcontrol.h),
@@ -49,15 +49,16 @@ struct Node<T> {
     data: T,
 }
 
-/// An item. One that is dropped while it is on a list is never freed.
+/// An item, allocated by [`Lru::item()`]. An item that is dropped while it is on a list is
+/// leaked.
 ///
 /// # Invariants
 ///
-/// An object of [`Lru::cache`] that is initialised and this value's own, but
-/// that its links belong to the list it is on.
+/// The pointer is to an initialised object of [`Lru::cache`] that only this value owns. While
+/// it is on a list, its links belong to that list.
 pub(crate) struct Item<T>(NonNull<Node<T>>);
 
-// SAFETY: An item is a box; the links are only used under the list's lock.
+// SAFETY: An item owns its object, like a box; the links are only used under the list's lock.
 unsafe impl<T: Send + Sync> Send for Item<T> {}
 // SAFETY: As above.
 unsafe impl<T: Send + Sync> Sync for Item<T> {}
@@ -77,11 +78,11 @@ impl<T> Item<T> {
         unsafe { self.0.as_ref() }.links.get()
     }
 
-    /// Returns whether it is on a list.
+    /// Returns whether the item is on a list.
     fn is_listed(&self) -> bool {
         let links = self.links();
-        // SAFETY: By the invariant the object is initialised. On a list, the
-        // value may change meanwhile, to another that is not the item itself.
+        // SAFETY: By the invariant the object is initialised. While the item is on a list,
+        // other CPUs may change the pointer, but never to the item itself.
         unsafe { (&raw const (*links).next).read_volatile() != links }
     }
 }
@@ -92,22 +93,22 @@ impl<T> Drop for Item<T> {
             tell_of_leak();
             return;
         }
-        // SAFETY: By the invariant the object is initialised and ours.
+        // SAFETY: By the invariant the object is initialised, and only this item owns it.
         unsafe { ptr::drop_in_place(&raw mut (*self.0.as_ptr()).data) };
-        // SAFETY: kfree() takes the objects of every cache.
+        // SAFETY: The object is no longer used, and kfree() accepts objects of any cache.
         unsafe { bindings::kfree(self.0.as_ptr().cast()) };
     }
 }
 
-// Out of line: otherwise each place that drops an item would have a copy.
+// Not inlined: there would be a copy in each place that drops an item.
 #[cold]
 #[inline(never)]
 fn tell_of_leak() {
     pr_err!("an item was dropped that is on a list\n");
 }
 
-// SAFETY: An item stays where it is, and gives away shared references alone. `from_raw()`
-// undoes `into_raw()`.
+// SAFETY: The object of an item never moves, and only shared references to it are given away.
+// `from_raw()` undoes `into_raw()`.
 unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
     type Value = V;
 
@@ -115,8 +116,8 @@ unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
         if self.is_listed() {
             return None;
         }
-        // SAFETY: By the invariant the object is initialised and ours. Others come to it by
-        // a list alone.
+        // SAFETY: By the invariant the object is initialised, and only this item owns it.
+        // Others reach it only through a list, and it is on none.
         Some(unsafe { self.0.as_mut() }.data.value_mut())
     }
 
@@ -127,15 +128,17 @@ unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
     }
 
     unsafe fn from_raw(raw: NonNull<tree::Node<V>>) -> Self {
-        // SAFETY: By the caller's promise it is what `into_raw()` made of an object.
-        // INVARIANT: That was an item's, and is this one's now.
+        // SAFETY: By the caller's promise the pointer comes from `into_raw()`, so it is inside
+        // an object. INVARIANT: `into_raw()` gave up the item that owned the object, and this
+        // one owns it now.
         Self(unsafe { raw.byte_sub(offset_of!(Node<tree::Node<V>>, data)) }.cast())
     }
 }
 
-/// The number of the caller's memory cgroup, which no other one ever has.
+/// Returns the serial number of the current task's memory cgroup, which is never reused.
 ///
-/// Where there are none, all callers are of the same.
+/// Without memory cgroups, all tasks have the same number. Does not sleep.
+///
 #[doc(alias = "mem_cgroup_from_task")]
 pub(crate) fn cgroup_of_caller() -> u64 {
     #[cfg(CONFIG_MEMCG)]
@@ -145,30 +148,31 @@ pub(crate) fn cgroup_of_caller() -> u64 {
         if cgroup.is_null() {
             return 0;
         }
-        // SAFETY: The task's cgroup exists until the RCU lock is given back. This does not
-        // change.
+        // SAFETY: RCU keeps the cgroup of the task from being freed, and its number never
+        // changes.
         unsafe { (*cgroup).css.serial_nr }
     }
     #[cfg(not(CONFIG_MEMCG))]
     0
 }
 
-/// Returns the caller's memory cgroup, which exists until the RCU lock is given back; null
-/// where there are none.
+/// Returns the memory cgroup of the current task, or null if memory cgroups are disabled. It
+/// must be called in an RCU read-side critical section, which keeps the cgroup from being
+/// freed.
 fn cgroup() -> *mut bindings::mem_cgroup {
     #[cfg(CONFIG_MEMCG)]
-    // SAFETY: The running task exists.
+    // SAFETY: The current task exists.
     return unsafe { bindings::mem_cgroup_from_task(bindings::get_current()) };
     #[cfg(not(CONFIG_MEMCG))]
     ptr::null_mut()
 }
 
-/// The lists.
+/// LRU lists, with the slab cache of their items.
 ///
 /// # Invariants
 ///
-/// `list` is initialised; everything on it is the [`Node::links`] of an
-/// [`Item<T>`] that exists.
+/// `list` is initialised; everything on it is the [`Node::links`] of an [`Item<T>`] that
+/// exists.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Lru<T> {
     #[pin]
@@ -176,13 +180,13 @@ pub(crate) struct Lru<T> {
     cache: Cache<Node<T>>,
 }
 
-// SAFETY: The C side has a lock for each list.
+// SAFETY: list_lru has a lock for each list.
 unsafe impl<T: Send + Sync> Send for Lru<T> {}
 // SAFETY: As above.
 unsafe impl<T: Send + Sync> Sync for Lru<T> {}
 
 impl<T> Lru<T> {
-    /// Makes empty lists whose items `shrinker` will be asked to free.
+    /// Creates empty lists, whose items `shrinker` will be asked to free.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new<'a>(
@@ -201,23 +205,24 @@ impl<T> Lru<T> {
         })
     }
 
-    /// Returns whether there is a list for each memory cgroup. `cgroup.memory=nokmem` does
-    /// away with them.
+    /// Returns whether each memory cgroup has a list of its own. `cgroup.memory=nokmem` on the
+    /// kernel's command line disables that.
     pub(crate) fn is_per_cgroup(&self) -> bool {
         #[cfg(CONFIG_MEMCG)]
-        // SAFETY: The list is initialised, and this does not change after.
+        // SAFETY: The list is initialised, and this field does not change afterwards.
         return unsafe { (*self.list.get()).memcg_aware };
         #[cfg(not(CONFIG_MEMCG))]
         true
     }
 
-    /// Makes an item, charged to the caller's memory cgroup. It must be dropped before
-    /// these lists are, and be put on no others.
+    /// Allocates an item and charges it to the memory cgroup of the current task. May sleep.
+    ///
+    /// The item must only be put on these lists, and must be dropped before they are.
     ///
     /// Fails with `ENOMEM`.
     #[doc(alias = "kmem_cache_alloc_lru")]
     pub(crate) fn item(&self, data: T) -> Result<Item<T>> {
-        // SAFETY: Both are valid by the invariant.
+        // SAFETY: The cache and the list are valid by the invariant.
         let node = unsafe {
             bindings::kmem_cache_alloc_lru_noprof(
                 self.cache.as_ptr(),
@@ -236,30 +241,31 @@ impl<T> Lru<T> {
         unsafe { links.write(unlinked) };
         // SAFETY: As above.
         unsafe { (&raw mut (*node.as_ptr()).data).write(data) };
-        // INVARIANT: It is initialised now.
+        // INVARIANT: The object is initialised now, and nobody else has it.
         Ok(Item(node))
     }
 
-    /// Puts an item behind the others of its place; it must be removed before it
-    /// is dropped.
+    /// Adds an item, which must be on no list, as the youngest. It goes to the list of the node
+    /// that its memory is on and of the memory cgroup that it is charged to. The item must be
+    /// removed before it is dropped. Does not sleep.
     #[doc(alias = "list_lru_add_obj")]
     pub(crate) fn add(&self, item: &Item<T>) {
-        // SAFETY: The list is initialised, the item exists and is of this list, by the
-        // promise at `item()`. INVARIANT: It exists for as long as it is on the list: see
-        // its `drop`.
+        // SAFETY: The list is initialised. The item exists and is one of this list, as callers
+        // of `item()` promise. INVARIANT: It exists for as long as it is on the list: see the
+        // `drop` of [`Item`].
         unsafe { bindings::list_lru_add_obj(self.list.get(), item.links()) };
     }
 
-    /// Takes an item off its list; it may be on none.
+    /// Removes an item from its list, if it is on one. Does not sleep.
     #[doc(alias = "list_lru_del_obj")]
     pub(crate) fn remove(&self, item: &Item<T>) {
-        // SAFETY: The list is initialised, the item exists and is of this list, by the
-        // promise at `item()`.
+        // SAFETY: The list is initialised. The item exists and is one of this list, as callers
+        // of `item()` promise.
         unsafe { bindings::list_lru_del_obj(self.list.get(), item.links()) };
     }
 
-    /// Takes items off their lists and drops them, many at a time. Nobody puts them on a
-    /// list meanwhile.
+    /// Removes items from their lists and frees them, [`BATCH`] at a time. Nobody may add them
+    /// to a list meanwhile. May sleep.
     #[doc(alias = "kmem_cache_free_bulk")]
     pub(crate) fn discard(&self, items: impl Iterator<Item = Item<T>>) {
         let mut objects = [ptr::null_mut(); BATCH];
@@ -269,12 +275,13 @@ impl<T> Lru<T> {
                 self.remove(&item);
             }
             let node = ManuallyDrop::new(item).0;
-            // SAFETY: By the invariant the object is initialised and was the item's.
+            // SAFETY: By the invariant the object is initialised, and only the item owned it.
             unsafe { ptr::drop_in_place(&raw mut (*node.as_ptr()).data) };
             objects[count] = node.as_ptr().cast();
             count += 1;
             if count == BATCH {
-                // SAFETY: So many objects, of any caches, which nobody has any more.
+                // SAFETY: These are `count` objects that nobody uses any more. They may be of
+                // any cache, as the null pointer says.
                 unsafe {
                     bindings::kmem_cache_free_bulk(ptr::null_mut(), count, objects.as_mut_ptr())
                 };
@@ -286,14 +293,15 @@ impl<T> Lru<T> {
         unsafe { bindings::kmem_cache_free_bulk(ptr::null_mut(), count, objects.as_mut_ptr()) };
     }
 
-    /// Returns the number of items in a place.
+    /// Returns the number of items on the list of a place. Does not sleep.
     pub(crate) fn count(&self, place: &Place<'_>) -> usize {
-        // SAFETY: The list is initialised, and the place exists.
+        // SAFETY: The list is initialised. By the invariant of [`Place`] its node and cgroup
+        // exist.
         unsafe { bindings::list_lru_count_one(self.list.get(), place.node(), place.memcg()) }
     }
 
-    /// Shows the oldest `most` items of a place to `visit`, which is called under a
-    /// spinlock and must not come back to this list.
+    /// Calls `visit` with each of the oldest `most` items of a place. `visit` runs under the
+    /// spinlock of the list, and must not use the list.
     pub(crate) fn sample(&self, place: &Place<'_>, most: usize, mut visit: impl FnMut(&T)) {
         self.walk(place.node(), place.memcg(), most, |data| {
             visit(data);
@@ -301,8 +309,8 @@ impl<T> Lru<T> {
         });
     }
 
-    /// Puts the oldest item of a place behind the others, and returns what `take` makes
-    /// of it. That is called under a spinlock and must not come back to this list.
+    /// Makes the oldest item of a place the youngest, and returns what `take` returns for it.
+    /// `take` runs under the spinlock of the list, and must not use the list.
     pub(crate) fn rotate<R>(&self, place: &Place<'_>, take: impl Fn(&T) -> R) -> Option<R> {
         let mut taken = None;
         self.walk(place.node(), place.memcg(), 1, |data| {
@@ -312,11 +320,12 @@ impl<T> Lru<T> {
         taken
     }
 
-    /// Takes those items of a node and the caller's memory cgroup off their list for which
-    /// `is_gone` is true, as long as most of the oldest are such. That is cheaper than to
-    /// remove each.
+    /// Removes items for which `is_gone` returns true from the list of a node and the current
+    /// task's memory cgroup. It walks the list in batches from its oldest item, and stops when
+    /// less than half of a batch was removed. That is cheaper than removing items one by one.
+    /// May sleep.
     ///
-    /// `is_gone` is called under a spinlock and must not come back to this list.
+    /// `is_gone` runs under the spinlock of the list, and must not use the list.
     pub(crate) fn remove_oldest(&self, node: c_int, is_gone: impl Fn(&T) -> bool) {
         loop {
             let mut removed = 0;
@@ -336,8 +345,8 @@ impl<T> Lru<T> {
         }
     }
 
-    /// Shows the oldest `most` items of a node and a memory cgroup, which has to exist during
-    /// the call, to `visit`; that says what becomes of them.
+    /// Calls `visit` with each of the oldest `most` items of a node and a memory cgroup, which
+    /// must exist during the call. `visit` returns what to do with the item.
     #[doc(alias = "list_lru_walk_one")]
     fn walk<F: FnMut(&T) -> Then>(
         &self,
@@ -348,8 +357,8 @@ impl<T> Lru<T> {
     ) {
         // CAST: Both have the width of a `long`.
         let mut left = most as c_ulong;
-        // SAFETY: The list is initialised, the callers' node has memory, and the memory cgroup
-        // exists. The visitor gets what it asks for.
+        // SAFETY: The list is initialised, and the node and the memory cgroup exist by the
+        // callers' promise. `Self::visit::<F>` gets the pointer to an `F` that it expects.
         unsafe {
             bindings::list_lru_walk_one(
                 self.list.get(),
@@ -362,11 +371,12 @@ impl<T> Lru<T> {
         };
     }
 
-    /// Shows one item.
+    /// Calls the `F` behind `visit` with one item.
     ///
     /// # Safety
     ///
-    /// `links` are an item's on this `list`, whose lock is held, and `visit` is an `F`.
+    /// `links` are those of an item on `list`, whose lock is held, and `visit` points to an
+    /// `F`.
     unsafe extern "C" fn visit<F: FnMut(&T) -> Then>(
         links: *mut bindings::list_head,
         list: *mut bindings::list_lru_one,
@@ -374,12 +384,12 @@ impl<T> Lru<T> {
     ) -> bindings::lru_status {
         // SAFETY: By the caller's promise.
         let visit = unsafe { &mut *visit.cast::<F>() };
-        // SAFETY: The links are the first field of the item, which exists while
-        // it is on the list.
+        // SAFETY: The links are the first field of the object, which exists while it is on the
+        // list.
         let node = unsafe { &*links.cast::<Node<T>>() };
         status(match visit(&node.data) {
             Then::Remove => {
-                // SAFETY: By the caller's promise.
+                // SAFETY: By the caller's promise, the item is on `list`, whose lock is held.
                 unsafe { bindings::list_lru_isolate(list, links) };
                 LRU_REMOVED
             }
@@ -389,34 +399,35 @@ impl<T> Lru<T> {
     }
 }
 
-/// What becomes of an item that was shown.
+/// What to do with an item after it was visited.
 enum Then {
-    /// It is taken off its list.
+    /// Remove it from the list.
     Remove,
-    /// It is put behind the others.
+    /// Make it the youngest.
     Rotate,
     Skip,
 }
 
-/// Members of C's `enum lru_status`.
+/// Members of `enum lru_status`.
 const LRU_REMOVED: c_uint = 0;
 const LRU_ROTATE: c_uint = 2;
 const LRU_SKIP: c_uint = 3;
 
-/// Makes what a visitor returns, which `bindings` has a type for from Linux 7.1 on.
+/// Converts a member to `bindings::lru_status`, which is a type of its own since Linux 7.1, and
+/// an integer before.
 fn status(member: c_uint) -> bindings::lru_status {
-    // SAFETY: It is an integer, or a structure of one.
+    // SAFETY: The type is an integer, or a structure that consists of one.
     unsafe { mem::transmute::<c_uint, bindings::lru_status>(member) }
 }
 
-/// How many items are freed at a time.
+/// The number of items that are removed or freed at a time.
 const BATCH: usize = 32;
 
 #[pinned_drop]
 impl<T> PinnedDrop for Lru<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The list is initialised; the items, each of which had to be
-        // removed, are gone.
+        // SAFETY: The list is initialised. It is empty: all items have been removed and
+        // dropped, as callers of `item()` and `add()` promise.
         unsafe { bindings::list_lru_destroy(self.list.get()) };
     }
 }
