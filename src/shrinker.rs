@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Shrinkers: what memory reclaim calls when it needs pages.
+//! Shrinkers: callbacks by which memory reclaim frees pages that it cannot find by itself.
 //!
 //! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h).
 
@@ -18,11 +18,11 @@ use kernel::{
 
 use crate::mood::Caller;
 
-/// A memory cgroup and a node: what a call of a shrinker is about.
+/// The memory cgroup and the node that a call of a shrinker is for.
 ///
 /// # Invariants
 ///
-/// Both exist during that call, which this does not outlive.
+/// Both exist during the call, which this does not outlive.
 pub(crate) struct Place<'a> {
     control: &'a bindings::shrink_control,
 }
@@ -36,20 +36,20 @@ impl Place<'_> {
         self.control.memcg
     }
 
-    /// Returns the number by which user space knows the memory cgroup: that of its
-    /// directory's inode. Where there are none, it is 0.
+    /// Returns the ID of the memory cgroup in user space, which is the inode number of its
+    /// directory. Returns 0 without memory cgroups.
     #[doc(alias = "cgroup_id")]
     pub(crate) fn cgroup(&self) -> u64 {
         #[cfg(CONFIG_MEMCG)]
         if let Some(memcg) = NonNull::new(self.memcg()) {
-            // SAFETY: By the invariant it exists, and its directory for as long. Others change
-            // other fields of it meanwhile, so this makes no reference.
+            // SAFETY: By the invariant the cgroup exists, and its directory as long. This makes
+            // no reference, because others change other fields of the cgroup meanwhile.
             return unsafe { (*(*(*memcg.as_ptr()).css.cgroup).kn).id };
         }
         0
     }
 
-    /// Returns who calls.
+    /// Returns what kind of reclaim the call is part of.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
             insists: !is_kswapd()
@@ -58,73 +58,76 @@ impl Place<'_> {
     }
 }
 
-/// What a scan came to.
+/// The result of a scan.
 pub(crate) enum Scan {
-    /// So many objects were freed, and it took as long as for `scanned`.
+    /// `objects` objects were freed, with the effort that `scanned` objects stand for.
     Freed {
         objects: usize,
         /// At least 1.
         scanned: usize,
     },
-    /// Nothing can be done now.
+    /// No object can be freed now.
     Stop,
 }
 
-/// When objects should go.
+/// How urgently objects should be freed.
 #[derive(Clone, Copy)]
 pub(crate) enum Urgency {
-    /// Now.
+    /// At any priority of reclaim.
     Now,
-    /// Once reclaim finds little else.
+    /// Only if reclaim finds little else, at priority 3 and below.
     LastResort,
-    /// Not for what reclaim is at now.
+    /// Not by this reclaim.
     Never,
 }
 
-/// Something that can give memory back, per memory cgroup and node.
+/// Objects that can be freed when memory is short, per memory cgroup and node.
 ///
-/// Memory reclaim asks for a share of the objects that follows that of the page cache
-/// which it looks at. Here it is the shrinker that knows when its objects should go; so
-/// what reclaim is told instead of their number makes it call [`Shrinker::relieve()`]
-/// always, or only as a last resort.
+/// Normally, memory reclaim decides how many objects a shrinker frees: the same share as of the
+/// page cache that it scans. Here the implementation decides, by [`Shrinker::urgency()`]. So
+/// reclaim is not given the number of objects, but one that makes it call
+/// [`Shrinker::relieve()`] always, never, or only as a last resort.
 pub(crate) trait Shrinker: Send + Sync {
-    /// Returns whether there is any object. Must not sleep.
+    /// Returns whether there are no objects. Must not sleep.
     fn is_empty(&self, place: &Place<'_>) -> bool;
 
-    /// Returns when objects should go. Every reclaim asks, whether there are any or not.
-    /// Must not sleep.
+    /// Returns how urgently objects should be freed. Called for every count by reclaim, even if
+    /// there are no objects. Must not sleep.
     fn urgency(&self, place: &Place<'_>) -> Urgency;
 
-    /// Frees a good part of the objects, and returns how many that were: as they are
-    /// needed, or because reclaim has looked at an eighth of all pages and found too
-    /// little. Before it gives up, it comes so often that all have to go.
+    /// Frees a good part of the objects, and returns how many objects were freed. Called if
+    /// they should be freed now, or if reclaim has scanned an eighth of all pages and has not
+    /// found enough. Reclaim calls this several times before it gives up; together, these calls
+    /// should free all objects.
     ///
-    /// May be called from any allocation that lets file systems work, so locks
-    /// that are held across allocations can only be tried.
+    /// May be called from any allocation with `__GFP_FS`, so locks that are held across
+    /// allocations may only be tried. May sleep.
     fn relieve(&self, place: &Place<'_>) -> usize;
 
-    /// Returns how many objects could be freed, for who asks by hand. Must not sleep.
+    /// Returns how many objects could be freed. Called for a scan by hand: a write to
+    /// `/proc/sys/vm/drop_caches` or to the shrinker's debugfs files. Must not sleep.
     fn count(&self, place: &Place<'_>) -> usize;
 
-    /// Frees about `wanted` objects, for who asks by hand. Otherwise as
+    /// Frees about `wanted` objects. Called for a scan by hand; otherwise like
     /// [`Shrinker::relieve()`].
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan;
 }
 
-/// A shrinker that is not called yet.
+/// A shrinker that is allocated but not registered.
 ///
 /// # Invariants
 ///
-/// From `shrinker_alloc()`, and not registered.
+/// The pointer comes from `shrinker_alloc()`, and the shrinker is not registered.
 pub(crate) struct Unregistered(NonNull<bindings::shrinker>);
 
 impl Unregistered {
-    /// Allocates a shrinker that is aware of memory cgroups and nodes.
+    /// Allocates a shrinker that is aware of memory cgroups and nodes. May sleep.
     ///
     /// Fails with `ENOMEM`.
     #[doc(alias = "shrinker_alloc")]
     pub(crate) fn new(name: &'static CStr) -> Result<Self> {
-        // SAFETY: A format, and what it asks for.
+        // SAFETY: The second argument is a format, and the third is the C string that it asks
+        // for.
         let shrinker = unsafe {
             bindings::shrinker_alloc(
                 AWARE_OF_NODES | AWARE_OF_MEMCGS,
@@ -132,7 +135,7 @@ impl Unregistered {
                 name.as_char_ptr(),
             )
         };
-        // INVARIANT: Just allocated.
+        // INVARIANT: The shrinker was just allocated.
         Ok(Self(NonNull::new(shrinker).ok_or(ENOMEM)?))
     }
 
@@ -140,7 +143,7 @@ impl Unregistered {
         self.0.as_ptr()
     }
 
-    /// Lets memory reclaim call `state`.
+    /// Registers the shrinker: memory reclaim calls `state` from now on. May sleep.
     #[doc(alias = "shrinker_register")]
     pub(crate) fn register<S: Shrinker>(self, state: Arc<S>) -> Registration<S> {
         let shrinker = self.0;
@@ -150,24 +153,24 @@ impl Unregistered {
         fields.count_objects = Some(count::<S>);
         fields.scan_objects = Some(scan::<S>);
         fields.seeks = SEEKS;
-        // The last objects are worth a call, too.
+        // With the default batch of 128, a remainder of fewer objects would not be scanned.
         fields.batch = 1;
         fields.private_data = Arc::as_ptr(&state).cast_mut().cast();
-        // SAFETY: All its fields are set, and `state` stays until it is freed.
+        // SAFETY: All fields are set, and `state` lives until the shrinker is freed.
         unsafe { bindings::shrinker_register(shrinker.as_ptr()) };
-        // INVARIANT: Registered, with that state.
+        // INVARIANT: The shrinker is registered, and its private data is `state`.
         Registration { shrinker, state }
     }
 }
 
 impl Drop for Unregistered {
     fn drop(&mut self) {
-        // SAFETY: By the invariant it is allocated and ours.
+        // SAFETY: By the invariant the shrinker is allocated, and nobody else has it.
         unsafe { bindings::shrinker_free(self.as_ptr()) };
     }
 }
 
-/// A shrinker that memory reclaim calls until this is dropped.
+/// A registered shrinker, which is unregistered and freed when this is dropped.
 ///
 /// # Invariants
 ///
@@ -179,11 +182,11 @@ pub(crate) struct Registration<S: Shrinker> {
 
 // SAFETY: `shrinker_free()` may be called from any thread.
 unsafe impl<S: Shrinker> Send for Registration<S> {}
-// SAFETY: Shared, it gives away `state` alone.
+// SAFETY: A shared reference gives access only to `state`, which is `Sync`.
 unsafe impl<S: Shrinker> Sync for Registration<S> {}
 
 impl<S: Shrinker> Registration<S> {
-    /// Returns what is called.
+    /// Returns the state that the shrinker calls.
     pub(crate) fn state(&self) -> &Arc<S> {
         &self.state
     }
@@ -191,50 +194,53 @@ impl<S: Shrinker> Registration<S> {
 
 impl<S: Shrinker> Drop for Registration<S> {
     fn drop(&mut self) {
-        // SAFETY: By the invariant. It waits until no call is under way, so
-        // that `state` can go after.
+        // SAFETY: By the invariant the shrinker is registered. The call waits for running
+        // callbacks, so `state` may be dropped after it.
         unsafe { bindings::shrinker_free(self.shrinker.as_ptr()) };
     }
 }
 
-/// Returns what memory reclaim keeps of the calling task, or null if that is not at it.
+/// Returns the reclaim state of the current task, or null if the task is not in memory reclaim.
 fn reclaim_state() -> *mut bindings::reclaim_state {
-    // SAFETY: The current task exists; the field is only used by the task itself.
+    // SAFETY: The current task exists, and only the task itself uses the field.
     unsafe { (*bindings::get_current()).reclaim_state }
 }
 
-/// Tells memory reclaim, if that is who calls, that so many pages were freed, so
-/// that it can stop when it has enough.
+/// Reports freed pages to memory reclaim, so that it can stop when it has enough. Does nothing
+/// outside of reclaim.
 #[doc(alias = "mm_account_reclaimed_pages")]
 pub(crate) fn account_reclaimed(pages: usize) {
     let state = reclaim_state();
-    // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
+    // SAFETY: The pointer is null or to a variable on the stack of the current task.
     if let Some(state) = unsafe { state.as_mut() } {
         // OVERFLOW: No more pages are freed than there are.
         state.reclaimed = state.reclaimed.wrapping_add(pages);
     }
 }
 
-/// Returns whether it is memory reclaim that calls. Else it is somebody who wrote to
-/// `/proc/sys/vm/drop_caches`, or uses the shrinker's files in debugfs.
+/// Returns whether memory reclaim is calling. Otherwise it is a scan by hand: a write to
+/// `/proc/sys/vm/drop_caches` or to the shrinker's debugfs files.
 fn is_reclaim() -> bool {
     !reclaim_state().is_null()
 }
 
-/// Returns whether it is `kswapd` that calls, which works ahead of need.
+/// Returns whether `kswapd` is calling, which reclaims before pages are needed.
 #[doc(alias = "current_is_kswapd")]
 fn is_kswapd() -> bool {
-    // SAFETY: The current task exists; only the task itself changes its flags.
+    // SAFETY: The current task exists, and only the task itself changes its flags.
     unsafe { (*bindings::get_current()).flags & bindings::PF_KSWAPD != 0 }
 }
 
-/// Returns how many pages the reclaim that calls has got by other means than its own
-/// lists of pages, or 0 if it counts them itself.
+/// Returns how many pages the current reclaim has got outside of the LRU lists of pages, and
+/// has not added to its own count.
+///
+/// Reclaim for the limit of a memory cgroup never adds them, so for it this is the total so
+/// far. Reclaim for a node adds them after each cgroup. For `kswapd` this returns 0.
 pub(crate) fn reclaimed() -> usize {
     if is_kswapd() {
         return 0;
     }
-    // SAFETY: Reclaim sets it to something on the task's own stack, or to null.
+    // SAFETY: The pointer is null or to a variable on the stack of the current task.
     unsafe { reclaim_state().as_ref() }.map_or(0, |state| state.reclaimed)
 }
 
@@ -242,42 +248,44 @@ const AWARE_OF_NODES: u32 = 1 << 2;
 const AWARE_OF_MEMCGS: u32 = 1 << 3;
 /// `SHRINK_STOP`.
 const STOP: c_ulong = !0;
-/// `SHRINK_EMPTY`, which lets reclaim forget a memory cgroup until there is
-/// something again.
+/// `SHRINK_EMPTY`: reclaim does not call the shrinker for this memory cgroup again until an
+/// object is added.
 const EMPTY: c_ulong = !0 - 1;
 
-/// Of what a count says, reclaim wants `4 / SEEKS` shifted right by its priority. That
-/// falls from 12 to 0 while it finds too little.
+/// Reclaim asks to scan `(count >> priority) * 4 / SEEKS` objects. The priority falls from 12
+/// to 0 while reclaim finds too little.
 const SEEKS: c_int = 4;
-/// A count of which something is wanted at every priority.
+/// The lowest count for which that is above 0 at every priority.
 const ALWAYS: c_ulong = 1 << bindings::DEF_PRIORITY;
-/// A count of which something is wanted from priority 3 on.
+/// The lowest count for which that is above 0 at priority 3 and below.
 const AS_LAST_RESORT: c_ulong = 1 << 3;
 
-/// A good part of what can be wanted at once by hand: 4 GiB, if a page has 4 KiB.
+/// The number of objects that a scan by hand reports as scanned if nothing can be freed: large
+/// enough that `do_shrink_slab()` soon stops calling. As pages of 4 KiB, it is 4 GiB.
 const ALL: c_ulong = 1 << 20;
 
 /// # Safety
 ///
-/// Called by memory reclaim for a [`Registration<S>`].
+/// Called by memory reclaim for the shrinker of a [`Registration<S>`].
 unsafe extern "C" fn count<S: Shrinker>(
     shrinker: *mut bindings::shrinker,
     control: *mut bindings::shrink_control,
 ) -> c_ulong {
-    // SAFETY: The private data of a registered shrinker.
+    // SAFETY: By the invariant of [`Registration`], the private data is an `S` that lives as
+    // long.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
     // SAFETY: `control` is valid during the call.
     let control = unsafe { &*control };
-    // INVARIANT: A call is under way.
+    // INVARIANT: The place does not outlive this call.
     let place = Place { control };
-    // Reclaim is watched where there is nothing, too: else what it does then would be taken
-    // for a sign as soon as there is something.
+    // Ask even if there are no objects: what reclaim scans now would otherwise be attributed to
+    // a later call, and count as a sign that memory is short.
     let urgency = is_reclaim().then(|| state.urgency(&place));
     match urgency {
         _ if state.is_empty(&place) => EMPTY,
-        // `do_shrink_slab()` multiplies by up to 8, in signed numbers.
+        // `do_shrink_slab()` multiplies the count by up to 8, as a signed number.
         None => state.count(&place).min(c_ulong::MAX / 16),
-        // It would be kept in mind for a later call.
+        // The scan would be refused, and any other count deferred to a later call.
         Some(_) if !may_purge(control) => 0,
         Some(Urgency::Now) => ALWAYS,
         Some(Urgency::LastResort) => AS_LAST_RESORT,
@@ -285,42 +293,43 @@ unsafe extern "C" fn count<S: Shrinker>(
     }
 }
 
-/// Returns whether the locks may be taken that a purge takes: those of the file system
-/// shmem.
+/// Returns whether the allocation allows a purge, which takes locks of a file system: shmem's.
 fn may_purge(control: &bindings::shrink_control) -> bool {
     control.gfp_mask & (1 << bindings::___GFP_FS_BIT) != 0
 }
 
 /// # Safety
 ///
-/// Called by memory reclaim for a [`Registration<S>`].
+/// Called by memory reclaim for the shrinker of a [`Registration<S>`].
 unsafe extern "C" fn scan<S: Shrinker>(
     shrinker: *mut bindings::shrinker,
     control: *mut bindings::shrink_control,
 ) -> c_ulong {
-    // SAFETY: `control` is valid during the call, and this call's alone.
+    // SAFETY: `control` is valid during the call, and nobody else uses it.
     let control = unsafe { &mut *control };
     if !may_purge(control) {
         return STOP;
     }
-    // SAFETY: The private data of a registered shrinker.
+    // SAFETY: By the invariant of [`Registration`], the private data is an `S` that lives as
+    // long.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
-    // INVARIANT: A call is under way.
+    // INVARIANT: The place does not outlive this call.
     let place = Place { control };
     if is_reclaim() {
         let freed = state.relieve(&place);
-        // All that can be wanted of any count: nothing is to be done later.
+        // The most that reclaim asks for, so that nothing is deferred to a later call.
         control.nr_scanned = ALWAYS;
         return freed;
     }
     match state.scan(&place, control.nr_to_scan) {
-        // With `STOP`, what it wanted beyond that would be wanted of a later call.
+        // `STOP` would defer what remains to a later call.
         Scan::Stop => {
             control.nr_scanned = ALL;
             0
         }
         Scan::Freed { objects, scanned } => {
-            // `do_shrink_slab()` goes on until it has scanned what it wants.
+            // `do_shrink_slab()` repeats this until it has scanned as many as it wants, so 0
+            // would make it loop.
             control.nr_scanned = scanned.max(1);
             objects
         }
@@ -331,7 +340,7 @@ unsafe extern "C" fn scan<S: Shrinker>(
 mod tests {
     use super::*;
 
-    /// Has so many objects, all of which go at once.
+    /// A shrinker whose objects are all freed by one call.
     struct Objects {
         objects: usize,
         urgency: Urgency,
@@ -367,8 +376,8 @@ mod tests {
 
     const NO_FS: bindings::gfp_t = bindings::GFP_KERNEL & !(1 << bindings::___GFP_FS_BIT);
 
-    /// Returns what a count and a scan answer, and how many objects that one is said
-    /// to have looked at.
+    /// Returns the results of a count and of a scan, and how many objects the scan reported as
+    /// scanned.
     fn answers(state: &Objects, gfp_mask: bindings::gfp_t) -> (c_ulong, c_ulong, c_ulong) {
         let mut shrinker: bindings::shrinker = pin_init::zeroed();
         shrinker.private_data = core::ptr::from_ref(state).cast_mut().cast();
@@ -378,20 +387,20 @@ mod tests {
             nr_scanned: 1,
             ..pin_init::zeroed()
         };
-        // SAFETY: As if a registered shrinker had that private data.
+        // SAFETY: The private data is an `Objects`, as that of a registered shrinker would be.
         let counted = unsafe { count::<Objects>(&raw mut shrinker, &raw mut control) };
         // SAFETY: As above.
         let freed = unsafe { scan::<Objects>(&raw mut shrinker, &raw mut control) };
         (counted, freed, control.nr_scanned)
     }
 
-    /// Returns what they answer to memory reclaim.
+    /// Returns the same, when memory reclaim is calling.
     fn answers_to_reclaim(
         state: &Objects,
         gfp_mask: bindings::gfp_t,
     ) -> (c_ulong, c_ulong, c_ulong) {
         let mut reclaim: bindings::reclaim_state = pin_init::zeroed();
-        // SAFETY: The current task exists; the field is only used by the task itself.
+        // SAFETY: The current task exists, and only the task itself uses the field.
         let state_of_task = unsafe { &mut (*bindings::get_current()).reclaim_state };
         *state_of_task = &raw mut reclaim;
         let answers = answers(state, gfp_mask);
@@ -418,7 +427,8 @@ mod tests {
         assert!(i64::try_from(counted).is_ok_and(|n| n.checked_mul(8).is_some()));
     }
 
-    /// What reclaim wants at a priority, as `do_shrink_slab()` does.
+    /// Returns how many objects reclaim asks to scan at a priority, as `do_shrink_slab()`
+    /// calculates it.
     fn wanted(counted: c_ulong, priority: u32) -> c_ulong {
         // CAST: A small number.
         (counted >> priority) * 4 / SEEKS as c_ulong
@@ -436,7 +446,7 @@ mod tests {
             let comes = wanted(last, priority) > 0;
             assert_eq!(comes, priority <= 3);
             assert_eq!(wanted(never, priority), 0);
-            // Nothing is kept for later.
+            // Nothing is deferred.
             assert!(wanted(now, priority) <= scanned);
         }
     }
