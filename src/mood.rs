@@ -1,96 +1,102 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When unpinned pages should go: whether memory is short, or reclaim only trims the
-//! page cache.
+//! Decides when unpinned pages should be purged: whether memory is short, or reclaim only trims
+//! the page cache.
 //!
-//! Files that are read once fill the memory of every machine after a while, and an
-//! unpinned page is dearer to make again than such a page is to read. So it stays for as
-//! long as reclaim gets along with those. Once reclaim looks for anonymous pages to swap
-//! out, or takes pages of files that are then read again, it should take unpinned pages
-//! instead.
+//! On every machine, files that are read once fill the memory after a while. Making an unpinned
+//! page again costs more than reading such a file page again. So unpinned pages are kept while
+//! reclaim finds enough file pages that nobody needs. They are purged once reclaim scans
+//! anonymous pages to swap them out, or evicts file pages that are then read again.
 
 use kernel::{
     prelude::*,
     time::Jiffies, //
 };
 
-/// What is known of a node of memory, in pages. What was scanned and refaulted is counted
-/// from boot on, and wraps.
+/// Statistics of a node of memory, in pages. The counts of scanned and refaulted pages start at
+/// boot, and wrap.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Readings {
-    /// Anonymous pages that reclaim has looked at. There are none without swap.
+    /// Anonymous pages that reclaim has scanned. Without swap it scans none.
     pub(crate) anon_scanned: usize,
-    /// Pages of files that it has looked at.
+    /// File pages that reclaim has scanned.
     pub(crate) file_scanned: usize,
-    /// How many of all these `kswapd` has looked at; others did it to get pages at once,
-    /// or for the limit of a memory cgroup.
+    /// How many of the pages above were scanned by `kswapd`. The rest was scanned by direct
+    /// reclaim, or for the limit of a memory cgroup.
     pub(crate) kswapd_scanned: usize,
-    /// Pages of files that were read again after reclaim had taken them.
+    /// File pages that were read again after reclaim had evicted them.
     pub(crate) file_refaulted: usize,
-    /// Pages of files that reclaim could take.
+    /// File pages that reclaim could evict.
     pub(crate) cached: usize,
-    /// Pages that are free.
+    /// Free pages.
     pub(crate) free: usize,
-    /// How many should be free for `kswapd` to have nothing to do.
+    /// The sum of the high watermarks of all zones: with that many free pages, `kswapd` sleeps.
     pub(crate) high: usize,
-    /// How many of those are not, in some zone; another may have more than enough.
+    /// The sum, over all zones, of the free pages that are missing to the high watermark. It
+    /// can be above 0 although `free` is above `high`.
     pub(crate) lacking: usize,
 }
 
-/// Who asks for memory.
+/// The reclaim that asks.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
-    /// Whether it cannot do without. `kswapd` can, which works ahead of need, and so can
-    /// who tries for several pages in a row and else takes single ones.
+    /// Whether the allocation needs the pages. False for `kswapd`, which reclaims before pages
+    /// are needed, and for `__GFP_NORETRY`, as with high-order allocations that can fall back
+    /// to single pages.
     pub(crate) insists: bool,
 }
 
 /// How short of memory a node is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mood {
-    /// There is plenty, though not in a row, and whoever is after that can do without.
+    /// Plenty of pages are free, though maybe not contiguous, and the caller does not need the
+    /// pages.
     Plenty,
-    /// Reclaim gets along with pages of files that nobody needs.
+    /// Reclaim finds enough file pages that nobody needs.
     Calm,
-    /// It takes what is needed.
+    /// Reclaim takes pages that are needed.
     Short,
 }
 
-/// After how many pages it shows what reclaim is after; it takes so many at a time.
+/// The number of scanned pages that is enough to see whether reclaim swaps. Reclaim scans in
+/// batches of this size.
 #[doc(alias = "SWAP_CLUSTER_MAX")]
 const SCANNED: usize = 32;
-/// The same if there was a pause meanwhile: more than what two CPUs may have yet to add to
-/// the node's statistics.
+/// The same, if nobody asked for a while in between. It is more than two CPUs together may not
+/// yet have added to the statistics of the node.
 const SCANNED_AND_PAUSED: usize = 8 * SCANNED;
-/// One in so many pages that reclaim looks at may be anonymous: it looks at some even
-/// where there are plenty of others.
+/// Up to one in this many scanned pages may be anonymous although memory is not short: reclaim
+/// scans some even where there are plenty of file pages.
 const FEW_ANON: usize = 4;
 
-/// After how many pages of files it shows whether they are needed.
+/// The number of scanned file pages that is enough to see whether they are needed.
 const FILE_SCANNED: usize = 512;
-/// One in so many of these may be needed, as some are read again at any time.
+/// Up to one in this many of them may be read again although memory is not short: some always
+/// are.
 const FEW_NEEDED: usize = 8;
-/// The same if there were pauses, in which what was taken earlier is read again, too.
+/// The same, if nobody asked for a while in between. Pages evicted before are read again in
+/// such a pause, too.
 const FILE_SCANNED_AND_PAUSED: usize = 4 * FILE_SCANNED;
 const FEW_NEEDED_AND_PAUSED: usize = 2;
 
-/// How many times what should be free is plenty even if something is swapped.
+/// Even if memory is short, this many times the high watermarks are plenty of free pages.
 const PLENTY: usize = 4;
 
-/// For how long what was seen tells something.
+/// How long signs of a shortage are valid, in jiffies since somebody last asked.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
-    /// After which time memory is not short for what was seen before.
+    /// After this time, memory no longer counts as short because of earlier signs.
     pub(crate) pause: Jiffies,
-    /// After which time nothing is known of what happened meanwhile.
+    /// After this time, pages scanned earlier no longer count, nor do those scanned meanwhile.
     pub(crate) gap: Jiffies,
 }
 
-/// What was seen of a node so far.
+/// The history of a node of memory.
 ///
-/// Reclaim asks right after it has looked at pages. So what was looked at since anybody
-/// asked is put down to who asks now: to reclaim for the node, or for the limit of a
-/// memory cgroup. One may trim the page cache while another swaps.
+/// Reclaim asks right after it has scanned pages. So pages that were scanned since anybody last
+/// asked are attributed to the current caller. It is either reclaim for the node, or for the
+/// limit of a memory cgroup. Each has a history of its own, because one may trim the page cache
+/// while the other swaps.
 #[derive(Clone, Default)]
 pub(crate) struct Node {
     last: Readings,
@@ -101,10 +107,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Returns the node's mood for a caller, from what has happened since it last asked.
+    /// Adds new readings to the history, and returns the mood of the node for the caller. Does
+    /// not sleep.
     ///
-    /// Reclaim asks for each memory cgroup, so the mood is mostly the cgroup's if it has
-    /// pages. If not, it is what it was.
+    /// Reclaim asks for each memory cgroup in turn, so new readings are mostly about the pages
+    /// of that cgroup. If it has none, the mood stays as it was.
     pub(crate) fn look(
         &mut self,
         read: &Readings,
@@ -131,8 +138,8 @@ impl Node {
             &mut self.for_node
         };
         seen.add(&scanned, now, times);
-        // Where the page cache is next to nothing, reclaim has to take something else, and
-        // MGLRU takes all that is lacking before it asks again.
+        // With almost no page cache left, reclaim has to take something else, and MGLRU takes
+        // all that is lacking before it asks again.
         let is_tiny = read.lacking > 0 && read.free < read.high && read.cached < read.high;
         let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
@@ -145,21 +152,21 @@ impl Node {
         mood
     }
 
-    /// Returns the mood that was last told, if any was.
+    /// Returns the result of the last [`Node::look()`], if there was one.
     pub(crate) fn mood(&self) -> Option<Mood> {
         self.mood
     }
 }
 
-/// Returns whether who asks is at the limit of a memory cgroup.
+/// Returns whether the caller reclaims for the limit of a memory cgroup.
 ///
-/// A limit is not known as such. But the node has pages for who is at one, and who is
-/// there needs them.
+/// Reclaim does not tell shrinkers. But at a limit, the caller needs pages while the node lacks
+/// none.
 pub(crate) fn is_at_limit(read: &Readings, caller: Caller) -> bool {
     caller.insists && read.lacking == 0
 }
 
-/// What was scanned between two readings.
+/// Pages that were scanned or refaulted between two readings.
 #[derive(Default)]
 struct Scanned {
     anon: usize,
@@ -178,8 +185,9 @@ impl Scanned {
         }
     }
 
-    /// Takes what others than `kswapd` have looked at for anonymous pages, as far as
-    /// there were such: limits of memory cgroups that have nothing unpinned do not ask.
+    /// Leaves out pages that were not scanned by `kswapd`, assuming that they were anonymous as
+    /// far as possible. They may have been scanned for limits of cgroups that have nothing
+    /// unpinned, for which nobody asks.
     fn leave_out_limits(&mut self) {
         let by_others = self
             .anon
@@ -188,13 +196,15 @@ impl Scanned {
         self.anon = self.anon.saturating_sub(by_others);
     }
 
-    /// Takes what `kswapd` has looked at for pages of files, as far as there were such.
+    /// Leaves out pages that were scanned by `kswapd`, assuming that they were file pages as
+    /// far as possible.
     fn leave_out_kswapd(&mut self) {
         self.file = self.file.saturating_sub(self.by_kswapd);
     }
 }
 
-/// How many pages have to be looked at, and that one in so many may be a sign by chance.
+/// When there are enough pages to judge: `pages`, of which one in `few` may be a sign by
+/// chance; and the same with pauses in between.
 struct Enough {
     pages: usize,
     few: usize,
@@ -202,7 +212,7 @@ struct Enough {
     few_and_paused: usize,
 }
 
-/// Of anonymous pages among all.
+/// Anonymous pages among all scanned pages.
 const SWAPPED: Enough = Enough {
     pages: SCANNED,
     few: FEW_ANON,
@@ -210,7 +220,7 @@ const SWAPPED: Enough = Enough {
     few_and_paused: FEW_ANON,
 };
 
-/// Of pages that were read again among those of files.
+/// Refaulted pages among scanned file pages.
 const NEEDED: Enough = Enough {
     pages: FILE_SCANNED,
     few: FEW_NEEDED,
@@ -218,25 +228,27 @@ const NEEDED: Enough = Enough {
     few_and_paused: FEW_NEEDED_AND_PAUSED,
 };
 
-/// Pages that were looked at since they last told something.
+/// Pages that have been scanned, and not been judged yet.
 #[derive(Clone, Default)]
 struct Window {
-    /// Those since the last pause, and the signs among them.
+    /// Pages since the last pause, and the signs among them.
     all: usize,
     signs: usize,
-    /// Those before.
+    /// The same before that pause.
     all_before: usize,
     signs_before: usize,
 }
 
 impl Window {
-    /// Adds pages, and returns what all of them tell, if that is enough.
+    /// Adds `all` pages, among them `signs`. If there are enough pages to judge, starts anew
+    /// and returns whether there were more signs than by chance.
     fn add(&mut self, signs: usize, all: usize, has_paused: bool, enough: &Enough) -> Option<bool> {
         self.signs = self.signs.saturating_add(signs);
         self.all = self.all.saturating_add(all);
         if has_paused {
-            // The rest of an earlier shortage is no sign of another, and part of what is new
-            // may belong to it: each CPU adds to the counters what it counted before.
+            // The end of an earlier shortage is not a sign of a new one. Pages that were just
+            // added may belong to it, too, because each CPU adds its counts to the node's with
+            // a delay.
             let signs = self.signs.min(self.all);
             self.signs_before = self.signs_before.saturating_add(signs);
             self.all_before = self.all_before.saturating_add(self.all);
@@ -258,10 +270,10 @@ impl Window {
 #[derive(Clone, Default)]
 struct Seen {
     asked: Jiffies,
-    /// Whether anonymous pages are swapped out, or tried to.
+    /// Whether reclaim swaps anonymous pages out, or tries to.
     is_swapped: bool,
     anon: Window,
-    /// Whether pages of files that are taken are needed.
+    /// Whether reclaim evicts file pages that are needed.
     is_needed: bool,
     refaulted: Window,
 }
@@ -286,10 +298,10 @@ impl Seen {
     }
 }
 
-/// Returns by how much a counter grew, which may be read on one CPU before another has
-/// added to it.
+/// Returns by how much a counter grew, or 0 if it seems to have shrunk: the CPUs do not see
+/// each other's additions in order.
 fn grown(before: usize, now: usize) -> usize {
-    // CAST: It is read more often than after half of all numbers.
+    // CAST: Between two readings, a counter grows by less than half of the range of a `usize`.
     (now.wrapping_sub(before) as isize).max(0).unsigned_abs()
 }
 
@@ -305,7 +317,7 @@ mod tests {
     const KSWAPD: Caller = Caller { insists: false };
     const TASK: Caller = Caller { insists: true };
 
-    /// A node that is looked at, and what it counts.
+    /// A node with its statistics and the time.
     struct Watched {
         node: Node,
         read: Readings,
@@ -313,7 +325,7 @@ mod tests {
     }
 
     impl Watched {
-        /// Was looked at once, at numbers that are about to wrap.
+        /// Returns a node after the first queries, with counters that are about to wrap.
         fn new() -> Self {
             let mut watched = Self {
                 node: Node::default(),
@@ -338,7 +350,7 @@ mod tests {
             self.node.look(&self.read, caller, self.now, TIMES)
         }
 
-        /// Counts pages that a task or `kswapd` has looked at.
+        /// Counts pages that a task or `kswapd` has scanned.
         fn count(&mut self, caller: Caller, anon: usize, file: usize) {
             self.read.anon_scanned = self.read.anon_scanned.wrapping_add(anon);
             self.read.file_scanned = self.read.file_scanned.wrapping_add(file);
@@ -348,7 +360,7 @@ mod tests {
             }
         }
 
-        /// Counts pages that a task has looked at, and returns the mood after.
+        /// Counts pages that a task has scanned, and returns the mood afterwards.
         fn scan(&mut self, anon: usize, file: usize) -> Mood {
             self.count(TASK, anon, file);
             self.look(TASK)
@@ -489,7 +501,7 @@ mod tests {
         let mut watched = Watched::new();
         for _ in 0..100 {
             watched.count(TASK, 1000, 0);
-            // Whether it asks or not.
+            // Calm, whether the limit has asked in between or not.
             watched.count(KSWAPD, 0, 1000);
             assert_eq!(watched.look(KSWAPD), Mood::Calm);
             watched.count(TASK, 1000, 0);
@@ -551,7 +563,7 @@ mod tests {
         watched.refault(FILE_SCANNED);
         assert_eq!(watched.scan(0, FILE_SCANNED - 1), Mood::Calm);
         assert_eq!(watched.scan(0, 1), Mood::Short);
-        // For those as well that come by often.
+        // The same if reclaim asks more often.
         assert_eq!(watched.scan(0, FILE_SCANNED - 1), Mood::Short);
         assert_eq!(watched.scan(0, 1), Mood::Calm);
         watched.refault(FILE_SCANNED / FEW_NEEDED);
@@ -562,7 +574,7 @@ mod tests {
     fn next_to_no_page_cache_is_short() {
         let mut watched = Watched::new();
         watched.read.cached = watched.read.high - 1;
-        // Unless nothing lacks, or only in one zone.
+        // But not if no page is lacking, or only in one zone.
         assert_eq!(watched.look(KSWAPD), Mood::Calm);
         watched.read.lacking = 1;
         watched.read.free = 10 * watched.read.high;

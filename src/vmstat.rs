@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What memory management counts of a node of memory.
+//! Statistics that the kernel keeps of a node of memory.
 //!
 //! C headers: [`include/linux/mmzone.h`](srctree/include/linux/mmzone.h),
 //! [`include/linux/vmstat.h`](srctree/include/linux/vmstat.h).
@@ -16,26 +16,26 @@ use kernel::{
 
 use crate::mood::Readings;
 
-/// Returns how many nodes there can be; they are numbered from 0.
+/// Returns the number of possible nodes, which are numbered from 0.
 #[doc(alias = "nr_node_ids")]
 pub(crate) fn nodes() -> usize {
     #[cfg(CONFIG_NUMA)]
-    // SAFETY: It does not change after boot. CAST: From an `unsigned int`.
+    // SAFETY: The variable does not change after boot. CAST: From an `unsigned int`.
     return unsafe { bindings::nr_node_ids } as usize;
     #[cfg(not(CONFIG_NUMA))]
     1
 }
 
-/// Goes through the nodes that have memory.
+/// Returns an iterator over the nodes that have memory.
 #[doc(alias = "for_each_node_state")]
 pub(crate) fn nodes_with_memory() -> impl Iterator<Item = c_int> {
-    // CAST: There are not many.
+    // CAST: The number of a node is small.
     (0..nodes())
         .filter(|&node| has_memory(node))
         .map(|node| node as c_int)
 }
 
-/// Returns whether a node has memory, of those that there can be.
+/// Returns whether a possible node has memory.
 #[doc(alias = "node_state")]
 fn has_memory(node: usize) -> bool {
     const BITS: usize = c_ulong::BITS as usize;
@@ -43,26 +43,28 @@ fn has_memory(node: usize) -> bool {
     const MEMORY: usize = bindings::node_states_N_MEMORY as usize;
 
     let bits = (&raw const bindings::node_states).cast::<bindings::nodemask_t>();
-    // SAFETY: There are as many sets of nodes as there are states.
+    // SAFETY: `node_states` has a set of nodes for each state.
     let bits = unsafe { &raw const (*bits.add(MEMORY)).bits };
-    // SAFETY: There is a bit for each node. Others change them, a word as a whole.
+    // SAFETY: The set has a bit for each possible node. Others may change the word, in one
+    // access.
     let word = unsafe { bits.cast::<c_ulong>().add(node / BITS).read_volatile() };
     word & 1 << (node % BITS) != 0
 }
 
-/// Reads what is counted of a node, which has to be online.
+/// Reads the statistics of a node, which must be online. Does not sleep.
 ///
-/// What each CPU has counted since it last added it to the node's is left out. That is
-/// 125 pages at most, and it is added within a second or so.
+/// They do not include what each CPU has counted and not yet added to those of the node: at
+/// most 125 pages, which are added within about a second.
 #[doc(alias = "node_page_state")]
-// Not in each place where it is read.
+// Not inlined, to have this code only once.
 #[inline(never)]
 pub(crate) fn read(node: c_int) -> Readings {
     let data = data(node);
-    // What a CPU has yet to add may have been subtracted already.
+    // The sum may be negative for a moment: one CPU has subtracted pages that another has not
+    // added yet.
     let pages = |item: bindings::node_stat_item| item.count(data).max(0).unsigned_abs();
     let mut read = Readings {
-        // CAST: These wrap.
+        // CAST: These counters wrap.
         anon_scanned: bindings::node_stat_item_PGSCAN_ANON.count(data) as usize,
         file_scanned: bindings::node_stat_item_PGSCAN_FILE.count(data) as usize,
         kswapd_scanned: bindings::node_stat_item_PGSCAN_KSWAPD.count(data) as usize,
@@ -73,7 +75,7 @@ pub(crate) fn read(node: c_int) -> Readings {
     };
     // CAST: A small number.
     for zone in 0..bindings::zone_type___MAX_NR_ZONES as usize {
-        // SAFETY: The data exists, and has that many zones.
+        // SAFETY: The data of the node exists, and has that many zones.
         read_zone(
             unsafe {
                 (&raw const (*data).node_zones)
@@ -86,27 +88,28 @@ pub(crate) fn read(node: c_int) -> Readings {
     read
 }
 
-/// What is counted.
+/// A counter of a node. A trait, so that [`kernel::bindings`] may use another type before Linux
+/// 7.1.
 trait Item {
-    /// Reads how many of a node's there are.
+    /// Reads the counter of a node.
     fn count(self, data: *const bindings::pglist_data) -> isize;
 }
 
 impl Item for bindings::node_stat_item {
     fn count(self, data: *const bindings::pglist_data) -> isize {
-        // SAFETY: The callers' data exists, and has such an item. CAST: A small number.
+        // SAFETY: The callers' data exists, and has this counter. CAST: A small number.
         value(unsafe { &raw const (*data).vm_stat[self as usize] })
     }
 }
 
-/// Adds what is free in a zone, and should be.
+/// Adds the free pages of a zone, its high watermark, and what is missing between them.
 fn read_zone(zone: *const bindings::zone, read: &mut Readings) {
     // CAST: Small numbers.
     const FREE: usize = bindings::zone_stat_item_NR_FREE_PAGES as usize;
     const FREE_CMA: usize = bindings::zone_stat_item_NR_FREE_CMA_PAGES as usize;
     const HIGH: usize = bindings::zone_watermarks_WMARK_HIGH as usize;
 
-    // SAFETY: The caller's zone exists; this reads nothing of it.
+    // SAFETY: The caller's zone exists, and only addresses are taken.
     let (managed, free, cma, high, reserved) = unsafe {
         (
             &raw const (*zone).managed_pages,
@@ -119,10 +122,10 @@ fn read_zone(zone: *const bindings::zone, read: &mut Readings) {
     if value(managed) == 0 {
         return;
     }
-    // SAFETY: As above; others may change both.
+    // SAFETY: As above; others may change both values.
     let (high, reserved) = unsafe { (high.read_volatile(), reserved.read_volatile()) };
-    // Pages that few allocations can have do not count. A CPU may have subtracted what another
-    // has yet to add.
+    // Leave out pages that only few allocations can get. The difference may be negative for a
+    // moment: one CPU has subtracted pages that another has not added yet.
     let free = value(free).saturating_sub(value(cma)).max(0).unsigned_abs();
     let free = free.saturating_sub(reserved);
     read.free = read.free.saturating_add(free);
@@ -130,9 +133,9 @@ fn read_zone(zone: *const bindings::zone, read: &mut Readings) {
     read.lacking = read.lacking.saturating_add(high.saturating_sub(free));
 }
 
-/// Reads what others may change meanwhile.
+/// Reads a counter that others may change.
 fn value(count: *const bindings::atomic_long_t) -> isize {
-    // SAFETY: The callers' counts exist. CAST: It has the width of a `long`.
+    // SAFETY: The callers' counter exists. CAST: It has the width of a `long`.
     unsafe { (&raw const (*count).counter).read_volatile() as isize }
 }
 
@@ -142,7 +145,7 @@ fn data(node: c_int) -> *const bindings::pglist_data {
     #[cfg(CONFIG_NUMA)]
     {
         let nodes = (&raw const bindings::node_data).cast::<*mut bindings::pglist_data>();
-        // SAFETY: There is an entry for each number of a node. CAST: Not negative.
+        // SAFETY: The array has an entry for each possible node. CAST: Not negative.
         unsafe { *nodes.add(node as usize) }
     }
     #[cfg(not(CONFIG_NUMA))]
@@ -152,9 +155,9 @@ fn data(node: c_int) -> *const bindings::pglist_data {
     }
 }
 
-/// Returns the time.
+/// Returns the current time in jiffies.
 #[doc(alias = "jiffies")]
 pub(crate) fn now() -> Jiffies {
-    // SAFETY: It exists; others change it, as a whole.
+    // SAFETY: The variable always exists. Others change it, in one access.
     unsafe { (&raw const bindings::jiffies).read_volatile() }
 }
