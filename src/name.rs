@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The name of an area: up to 255 bytes of any kind but NUL.
+//! The name of an area: up to 255 bytes, of any value but NUL.
 
 use core::fmt;
 
@@ -8,20 +8,21 @@ use kernel::prelude::*;
 
 use crate::uapi::NAME_LEN;
 
-/// What every area's name begins with where the kernel shows it.
+/// The start of every area's name where the kernel shows it, and all of it if no name was set.
 const PREFIX: &CStr = c"dev/ashmem";
 
-/// What is before a name that was set.
+/// What the kernel shows before a name that was set.
 const START: &[u8] = b"dev/ashmem/";
 
-/// The most bytes of a name for which nothing is allocated. Every area has room for so many.
+/// The maximum length of a name that is stored without an allocation. The space for it is part
+/// of every area.
 pub(crate) const SHORT: usize = 30;
 
-/// A name; the empty one means that none was set.
+/// A name. An empty name means that none was set.
 ///
 /// # Invariants
 ///
-/// A text of up to 255 bytes that are not NUL.
+/// The name has at most 255 bytes, none of which is NUL.
 pub(crate) struct Name(Text);
 
 enum Text {
@@ -30,33 +31,35 @@ enum Text {
 }
 
 impl Name {
-    /// Returns the name of an area that was given none.
+    /// Returns the empty name.
     pub(crate) const fn empty() -> Self {
         let bytes = [0; SHORT];
-        // INVARIANT: It has no byte at all.
+        // INVARIANT: The name has no bytes.
         Self(Text::Short { len: 0, bytes })
     }
 
-    /// Makes a name of the first `len` bytes, of which none is a NUL, if that is short.
+    /// Creates a name from the first `len` bytes, none of which may be NUL. Returns [`None`] if
+    /// `len` is more than [`SHORT`].
     pub(crate) fn short(bytes: [u8; SHORT], len: usize) -> Option<Self> {
-        // CAST: It is short. INVARIANT: It has no NUL by the caller's promise.
+        // CAST: At most [`SHORT`]. INVARIANT: There is no NUL, by the caller's promise.
         (len <= SHORT).then(|| {
             let len = len as u8;
             Self(Text::Short { len, bytes })
         })
     }
 
-    /// Makes a name of a text without a NUL, cut at 255 bytes as the C driver does.
+    /// Creates a name from bytes, none of which may be NUL. Like the C driver, truncates it to
+    /// 255 bytes.
     ///
-    /// Fails with `ENOMEM` if it is long and there is no memory for it.
+    /// Fails with `ENOMEM`, if the name is longer than [`SHORT`]. May sleep then.
     pub(crate) fn new(text: &[u8]) -> Result<Self> {
         let text = text.get(..NAME_LEN - 1).unwrap_or(text);
         let mut bytes = [0; SHORT];
-        // INVARIANT: The text was cut, and has no NUL by the caller's promise.
+        // INVARIANT: The text was truncated, and has no NUL by the caller's promise.
         Ok(Self(match bytes.get_mut(..text.len()) {
             Some(start) => {
                 start.copy_from_slice(text);
-                // CAST: It is short.
+                // CAST: At most [`SHORT`].
                 let len = text.len() as u8;
                 Text::Short { len, bytes }
             }
@@ -68,7 +71,7 @@ impl Name {
         }))
     }
 
-    /// Returns the name without prefix and NUL.
+    /// Returns the name, without prefix and without NUL.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Text::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
@@ -76,8 +79,8 @@ impl Name {
         }
     }
 
-    /// Copies what `ASHMEM_GET_NAME` answers, with its NUL: the name, or
-    /// `dev/ashmem` if there is none. Returns its length.
+    /// Copies the name to a buffer, or `dev/ashmem` if there is none, as `ASHMEM_GET_NAME`
+    /// returns it. Returns its length, including the NUL.
     pub(crate) fn answer(&self, to: &mut [u8; NAME_LEN]) -> usize {
         let answer = match self.as_bytes() {
             [] => PREFIX.to_bytes(),
@@ -90,8 +93,8 @@ impl Name {
         answer.len() + 1
     }
 
-    /// Calls `f` with the name under which the memory appears in `/proc/PID/maps`, and a NUL
-    /// or more; the kernel puts the first slash.
+    /// Calls `f` with the name that `/proc/PID/maps` shows, followed by at least one NUL. It
+    /// lacks the first slash, which the kernel adds.
     pub(crate) fn with_full<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
         match (self.as_bytes(), &self.0) {
             ([], _) => f(PREFIX.to_bytes_with_nul()),
@@ -100,8 +103,7 @@ impl Name {
         }
     }
 
-    /// Yields the name in pieces in which a newline is replaced by `\012`, the
-    /// form of `/proc/PID/maps`.
+    /// Returns the name in pieces, with each newline replaced by `\012` as in `/proc/PID/maps`.
     pub(crate) fn escaped(&self) -> impl Iterator<Item = &[u8]> {
         let lines = self.as_bytes().split(|&b| b == b'\n').enumerate();
         lines.flat_map(|(i, line)| {
@@ -111,15 +113,15 @@ impl Name {
     }
 }
 
-/// Bytes as printable ASCII: any other byte, and a backslash, as one and three octal
-/// digits.
+/// Displays bytes as printable ASCII. Other bytes, and backslashes, are shown as a backslash
+/// and three octal digits.
 pub(crate) struct Escaped<'a> {
     bytes: &'a [u8],
     has_spaces: bool,
 }
 
 impl<'a> Escaped<'a> {
-    /// Leaves spaces as they are.
+    /// Displays spaces as they are.
     pub(crate) fn text(bytes: &'a [u8]) -> Self {
         let has_spaces = true;
         Self { bytes, has_spaces }
@@ -147,7 +149,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Puts the prefix before a name, in a buffer that has room for both and a NUL, and is zero.
+/// Writes the prefix and a name to a zeroed buffer, which must have room for both and a NUL,
+/// and returns the buffer.
 fn full<'a>(text: &[u8], buf: &'a mut [u8]) -> &'a [u8] {
     if let Some((start, rest)) = buf.split_at_mut_checked(START.len()) {
         start.copy_from_slice(START);
@@ -164,8 +167,8 @@ mod tests {
 
     use kernel::str::CString;
 
-    /// A name of `len` bytes, of those that are all different from their
-    /// neighbours.
+    /// Calls `f` with a name of `len` bytes, or as many of them as are kept, and with a buffer
+    /// that begins with these bytes. Adjacent bytes differ.
     fn with_name<R>(len: usize, f: impl FnOnce(&Name, &[u8]) -> R) -> R {
         let mut text = [0; 300];
         for (i, b) in text.iter_mut().enumerate().take(len) {

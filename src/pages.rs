@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages of an area: the only arithmetic on numbers that a user chose.
+//! Page ranges of an area. All arithmetic on numbers from user space is here.
 
 use kernel::{
     page::{
@@ -11,26 +11,24 @@ use kernel::{
     prelude::*,
 };
 
-/// Returns how many pages an area of `size` bytes has; the last one counts
-/// whole.
+/// Returns the number of pages of an area of `size` bytes, rounded up.
 ///
-/// Returns [`None`] for a size that cannot be rounded up, where the C driver's
-/// rounding wraps to zero.
+/// Returns [`None`] if rounding up overflows. The C driver's rounding wraps to zero then.
 pub(crate) fn count(size: usize) -> Option<usize> {
     page_align(size).map(|span| span >> PAGE_SHIFT)
 }
 
-/// Returns whether a mapping of `len` bytes fits an area of so many pages.
+/// Returns whether a mapping of `len` bytes fits an area of `pages` pages.
 pub(crate) fn fits(len: usize, pages: usize) -> bool {
     len.div_ceil(PAGE_SIZE) <= pages
 }
 
-/// Returns the KiB of so many pages.
+/// Returns the size of `pages` pages in KiB.
 pub(crate) fn kib(pages: usize) -> usize {
     pages.saturating_mul(PAGE_SIZE / 1024)
 }
 
-/// A run of pages; it has at least one.
+/// A range of one or more pages.
 ///
 /// # Invariants
 ///
@@ -42,14 +40,14 @@ pub(crate) struct PageRange {
 }
 
 impl PageRange {
-    /// Makes a range of what a `struct ashmem_pin` names in an area of `pages`
-    /// pages. A length of zero means everything from the offset on.
+    /// Creates the range that a `struct ashmem_pin` names in an area of `pages` pages. A length
+    /// of zero means all pages from the offset on.
     ///
-    /// Returns [`None`] for the nothing that is left at the very end. The C
-    /// driver makes an inverted range of it.
+    /// Returns [`None`] for a length of zero at the end of the area, where no page is left. The
+    /// C driver makes an inverted range of this.
     ///
-    /// Fails with `EINVAL` unless offset and length are multiples of the page
-    /// size and end within the area and 4 GiB.
+    /// Fails with `EINVAL` unless offset and length are multiples of the page size, and their
+    /// sum is at most 4 GiB and at most the size of the area in whole pages.
     pub(crate) fn new(offset: u32, len: u32, pages: usize) -> Result<Option<Self>> {
         // CAST: A page has fewer than 2^32 bytes, and a `usize` fits 64 bits.
         let (page, pages) = (PAGE_SIZE as u64, pages as u64);
@@ -72,9 +70,9 @@ impl PageRange {
         }))
     }
 
-    /// Returns the range whose first and last pages these are.
+    /// Creates a range from its first and last page.
     ///
-    /// Both must come from ranges, in this order.
+    /// The pages must come from existing ranges, and `first` must not be greater than `last`.
     pub(crate) fn from_ends(first: usize, last: usize) -> Self {
         debug_assert!(first <= last);
         // INVARIANT: By the caller's promise.
@@ -93,13 +91,13 @@ impl PageRange {
 
     /// Returns the number of pages.
     pub(crate) fn len(self) -> usize {
-        // OVERFLOW: By the invariant none, which spares each caller a check.
+        // OVERFLOW: By the invariant there is none. Wrapping operations save callers a check.
         self.last.wrapping_sub(self.first).wrapping_add(1)
     }
 
-    /// Returns the bytes: the first one and the last one.
+    /// Returns the offsets of the first and the last byte.
     pub(crate) fn bytes(self) -> (u64, u64) {
-        // CAST: A `usize` fits 64 bits. OVERFLOW: An area ends within a file.
+        // CAST: A `usize` fits 64 bits. OVERFLOW: The range is inside a file.
         let (first, last) = (self.first as u64, self.last as u64);
         (
             first << PAGE_SHIFT,
@@ -107,14 +105,14 @@ impl PageRange {
         )
     }
 
-    /// Returns whether every page of `other` is one of this range.
+    /// Returns whether this range has all pages of `other`.
     pub(crate) fn contains(self, other: Self) -> bool {
         self.first <= other.first && other.last <= self.last
     }
 
     /// Returns the smallest range that contains both.
     pub(crate) fn hull(self, other: Self) -> Self {
-        // INVARIANT: Each end is one of the two's, and in order.
+        // INVARIANT: Each end is that of one of the ranges, and they are in order.
         Self {
             first: self.first.min(other.first),
             last: self.last.max(other.last),
@@ -123,7 +121,7 @@ impl PageRange {
 
     /// Returns the pages of this range that come before `other`.
     pub(crate) fn before(self, other: Self) -> Option<Self> {
-        // INVARIANT: It begins where this does, and does not end before.
+        // INVARIANT: The new range begins where this one does, and does not end before that.
         (self.first < other.first).then(|| Self {
             first: self.first,
             last: self.last.min(other.first - 1),
@@ -132,7 +130,7 @@ impl PageRange {
 
     /// Returns the pages of this range that come after `other`.
     pub(crate) fn after(self, other: Self) -> Option<Self> {
-        // INVARIANT: It ends where this does, and does not begin behind.
+        // INVARIANT: The new range ends where this one does, and does not begin behind that.
         (other.last < self.last).then(|| Self {
             first: self.first.max(other.last + 1),
             last: self.last,
@@ -170,7 +168,7 @@ mod tests {
         assert_eq!(count(largest), Some(largest >> PAGE_SHIFT));
     }
 
-    /// What a user names, in pages, as the first page and the one after the
+    /// Returns the range that a user names in pages: its first page, and the one behind its
     /// last.
     fn named(offset: u32, len: u32, pages: usize) -> Option<(usize, usize)> {
         let range = PageRange::new(offset * PAGE, len * PAGE, pages);
@@ -215,14 +213,14 @@ mod tests {
         assert!(PageRange::new(last, PAGE, huge).is_ok());
         assert!(PageRange::new(last, 2 * PAGE, huge).is_err());
         assert!(PageRange::new(u32::MAX, u32::MAX, huge).is_err());
-        // Nothing is too large for 'everything'.
+        // A length of zero may reach beyond 4 GiB.
         let all = PageRange::new(0, 0, huge);
         assert!(matches!(all, Ok(Some(range)) if range.len() == huge));
         let rest = PageRange::new(last, 0, huge);
         assert!(matches!(rest, Ok(Some(range)) if range.last() == huge - 1));
     }
 
-    /// Every range within six pages.
+    /// Returns every range within six pages.
     fn all() -> impl Iterator<Item = PageRange> {
         (0..6).flat_map(|first| (first..6).map(move |last| PageRange::from_ends(first, last)))
     }
@@ -232,7 +230,7 @@ mod tests {
     }
 
     fn is(range: Option<PageRange>, member: impl Fn(usize) -> bool) -> bool {
-        // It is no range if it has no page.
+        // A range without pages would break the invariant.
         range.is_none_or(|range| range.first() <= range.last())
             && (0..6).all(|page| range.is_some_and(|range| has(range, page)) == member(page))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The protection mask of an area, which can only lose bits.
+//! The protection mask of an area. Bits can only be removed from it.
 
 use core::fmt;
 
@@ -15,29 +15,29 @@ use crate::uapi::{
     PROT_WRITE, //
 };
 
-/// What a mapping of an area may be allowed.
+/// The rights that mappings of an area may have.
 ///
 /// # Invariants
 ///
-/// No bit but `PROT_READ`, `PROT_WRITE` and `PROT_EXEC` is set, each of which fits.
+/// Only `PROT_READ`, `PROT_WRITE` and `PROT_EXEC` can be set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ProtMask(u8);
 
 impl ProtMask {
     /// The mask of a new area, which allows everything.
-    // INVARIANT: No other bit is set. CAST: 7 fits.
+    // INVARIANT: No other bit is set. CAST: The sum is 7.
     pub(crate) const ALL: Self = Self((PROT_READ | PROT_WRITE | PROT_EXEC) as u8);
 
-    /// Returns the mask as `ASHMEM_GET_PROT_MASK` answers it.
+    /// Returns the mask as `ASHMEM_GET_PROT_MASK` returns it.
     pub(crate) fn bits(self) -> usize {
         usize::from(self.0)
     }
 
-    /// Returns the mask that `wanted` leaves of this one.
+    /// Returns this mask without the bits that `wanted` lacks.
     ///
-    /// For a caller whose `READ_IMPLIES_EXEC` personality is set, keeping read
-    /// keeps execute too. The C driver then even gives execute back after it
-    /// was removed; a mask that grows protects nothing, so this one does not.
+    /// With `read_implies_exec`, for a caller with that personality, a mask that keeps read
+    /// also keeps execute. The C driver even adds execute again after it was removed. This one
+    /// does not, because a mask that can grow protects nothing.
     ///
     /// Fails with `EINVAL` if `wanted` has a bit that this mask lacks.
     pub(crate) fn narrow(self, wanted: usize, read_implies_exec: bool) -> Result<Self> {
@@ -49,15 +49,15 @@ impl ProtMask {
         } else {
             0
         };
-        // INVARIANT: Both are subsets of this mask. CAST: So they fit as it does.
+        // INVARIANT: Both are subsets of this mask. CAST: So they fit, as this mask does.
         Ok(Self((wanted | implied) as u8))
     }
 
-    /// Takes from a mapping what the mask lacks, so that `mprotect()` cannot
-    /// bring it back.
+    /// Removes the rights that the mask lacks from a mapping, for good: `mprotect()` cannot add
+    /// them later.
     ///
-    /// Fails with `EPERM` if the mapping was asked for with such a right; some
-    /// others may then have been taken already.
+    /// Fails with `EPERM` if the mapping asks for such a right. Others may have been removed by
+    /// then.
     pub(crate) fn restrict(self, vma: &VmaNew) -> Result {
         if self.bits() & PROT_READ == 0 {
             vma.try_clear_mayread().map_err(|_| EPERM)?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many unpinned ranges a user may have, in all areas together.
+//! Limits the number of unpinned ranges of each user, over all areas.
 //!
-//! A range takes some 90 bytes of kernel memory, and an area has room for a million.
-//! So whoever can open the device could otherwise fill all memory.
+//! A range takes about 90 bytes of kernel memory, and an area can have a million ranges.
+//! Without a limit, whoever can open the device could use up all memory.
 
 use kernel::{
     prelude::*,
@@ -17,40 +17,39 @@ use kernel::{
     },
 };
 
-/// The most ranges that a user without `CAP_SYS_RESOURCE` can be charged for.
+/// The maximum number of ranges that can be charged to a user without `CAP_SYS_RESOURCE`.
 ///
-/// That is 6 MiB. Programs unpin a range for each object of a cache: hundreds, or
-/// a few thousand. Up to two ranges that were pinned again may count for each area that has
-/// four or more.
+/// They take 6 MiB. Programs unpin a range for each object of a cache: hundreds, or a few
+/// thousand. In an area with four or more ranges, up to two ranges that were pinned again may
+/// still be charged.
 const MOST: usize = 1 << 16;
 
-/// How many ranges of an area are not charged: they take no more than the area does by
-/// itself.
+/// The number of ranges of each area that are not charged. They take no more memory than the
+/// area itself does.
 const FREE: u32 = 4;
 
-/// Returns whether one range more than so many is charged to whoever makes it.
+/// Returns whether a new range is charged to its user if the area has `ranges` ranges already.
 pub(crate) fn is_charged(ranges: u32) -> bool {
     ranges >= FREE
 }
 
-/// What a user has.
+/// The number of ranges that are charged to a user.
 pub(crate) struct Account {
     user: u32,
     ranges: Atomic<usize>,
 }
 
 impl Account {
-    /// Returns whether it is the account of this user.
+    /// Returns whether this is the account of `user`.
     pub(crate) fn is_of(&self, user: u32) -> bool {
         self.user == user
     }
 
-    /// Charges one range more, unless there are too many and `may_exceed` says that
-    /// this account may not have more.
+    /// Charges one more range, unless the user is at the limit and `may_exceed` returns false.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn charge(self: &Arc<Self>, may_exceed: impl FnOnce() -> bool) -> Result<Charge> {
-        // OVERFLOW: There is memory for each.
+        // OVERFLOW: Each charge takes memory, so the count cannot get that large.
         self.ranges.add(1, Relaxed);
         let charge = Charge(self.clone());
         if self.ranges.load(Relaxed) > MOST && !may_exceed() {
@@ -60,12 +59,12 @@ impl Account {
     }
 }
 
-/// A range that is charged to an account until this is dropped.
+/// The charge of one range to an account, which is undone when this is dropped.
 pub(crate) struct Charge(Arc<Account>);
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        // OVERFLOW: One less; it was added when this was made.
+        // OVERFLOW: This adds -1, and 1 was added when the charge was made.
         self.0.ranges.add(1_usize.wrapping_neg(), Relaxed);
     }
 }
@@ -75,7 +74,7 @@ struct Entry {
     holders: usize,
 }
 
-/// The accounts of all users that somebody holds.
+/// The accounts of all users, each with the number of its holders.
 pub(crate) struct Accounts {
     by_user: RBTree<u32, Entry>,
 }
@@ -87,7 +86,8 @@ impl Accounts {
         }
     }
 
-    /// Returns the account of a user, which [`Accounts::close()`] gives back.
+    /// Returns the account of a user, and counts the caller as a holder until it calls
+    /// [`Accounts::close()`]. May sleep.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn open(&mut self, user: u32) -> Result<Arc<Account>> {
@@ -111,7 +111,8 @@ impl Accounts {
         Ok(account)
     }
 
-    /// Gives an account back, whose charges have to be gone if it is the last time.
+    /// Ends what [`Accounts::open()`] began. The last holder must have dropped all charges
+    /// before, because the account is removed.
     pub(crate) fn close(&mut self, account: &Account) {
         let Some(entry) = self.by_user.get_mut(&account.user) else {
             return;
@@ -127,7 +128,7 @@ impl Accounts {
 mod tests {
     use super::*;
 
-    /// Charges so many ranges.
+    /// Charges `ranges` ranges.
     fn charge(account: &Arc<Account>, ranges: usize) -> Result<KVec<Charge>> {
         let mut charges = KVec::new();
         for _ in 0..ranges {

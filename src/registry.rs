@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is open, for whoever wants to see all of it.
+//! A registry of entries, here of all open areas, that can be walked without holding a lock for
+//! long.
 
 use kernel::{
     new_mutex,
@@ -20,15 +21,15 @@ use crate::{
     },
 };
 
-/// How many entries are looked at before others have their turn.
+/// The maximum number of entries that are visited while the lock is held.
 const BATCH: usize = 32;
 
-/// Entries, by a number that tells in which order they were added.
+/// Entries, each with a number that grows in the order in which they were added.
 #[pin_data]
 pub(crate) struct Registry<V> {
     #[pin]
     entries: Mutex<Entries<V>>,
-    /// What entries are made in.
+    /// The slab cache that entries are allocated from.
     cache: Cache<Node<V>>,
 }
 
@@ -37,20 +38,20 @@ struct Entries<V> {
     last: usize,
 }
 
-// With 32 bits, whoever may open the device could make `last` overflow within hours.
+// A 32-bit number could be made to overflow within hours by opening the device again and again.
 static_assert!(usize::BITS == 64);
 
-/// How far somebody has come who looks at all entries.
+/// The progress of a walk over all entries.
 #[derive(Default)]
 struct Walk {
-    /// The number of the last one that was looked at.
+    /// The number of the entry that was visited last.
     number: usize,
-    /// That of the last one that there was at the beginning.
+    /// The number of the last entry that existed when the walk began.
     last: Option<usize>,
 }
 
 impl<V> Registry<V> {
-    /// Makes an empty one.
+    /// Creates an empty registry. `name` is that of its slab cache.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn new(name: &'static CStr) -> impl PinInit<Self, Error> {
@@ -63,32 +64,34 @@ impl<V> Registry<V> {
         })
     }
 
-    /// Adds an entry. To free it takes what [`Registry::remove()`] returns.
+    /// Adds an entry. To free it, pass what [`Registry::remove()`] returns to
+    /// [`Owner::take_back()`]. May sleep.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn add(&self, entry: impl PinInit<V>) -> Result<Owner<V>> {
         let (owner, loan) = Owner::lend(self.cache.make(Node::pin_init(entry))?);
         let mut entries = self.entries.lock();
-        // OVERFLOW: It would take longer than any machine lasts to add 2^64.
+        // OVERFLOW: Adding 2^64 entries would take centuries.
         entries.last += 1;
         loan.set_key(entries.last);
         entries.by_number.insert(loan);
         Ok(owner)
     }
 
-    /// Removes an entry that was added.
+    /// Removes an entry that was added, and returns what [`Owner::take_back()`] needs. May
+    /// sleep.
     pub(crate) fn remove(&self, entry: &Owner<V>) -> Option<Loan<V>> {
         let mut entries = self.entries.lock();
         let found = entries.by_number.lower_bound_mut(entry.key());
         found.map(Cursor::take)
     }
 
-    /// Returns the number of the entry that was added last.
+    /// Returns the number of the entry that was added last, or 0 if there was none. May sleep.
     pub(crate) fn last(&self) -> usize {
         self.entries.lock().last
     }
 
-    /// Returns the number of the first entry from a number on.
+    /// Returns the lowest number of an entry that is at least `number`. May sleep.
     pub(crate) fn first_from(&self, number: usize) -> Option<usize> {
         let entries = self.entries.lock();
         entries
@@ -97,16 +100,17 @@ impl<V> Registry<V> {
             .map(|found| found.key())
     }
 
-    /// Calls `f` with the entry of a number, if it is there. Adding and removing wait, so `f`
-    /// must do neither.
+    /// Calls `f` with the entry of this number, if it exists. Holds the lock meanwhile, so `f`
+    /// must not add or remove entries. May sleep.
     pub(crate) fn with<R>(&self, number: usize, f: impl FnOnce(&V) -> R) -> Option<R> {
         let entries = self.entries.lock();
         let found = entries.by_number.lower_bound(number)?;
         (found.key() == number).then(|| f(&found))
     }
 
-    /// Calls `f` for each entry that was there at the beginning and still is, until it fails.
-    /// Adding and removing wait for a batch, so `f` must do neither.
+    /// Calls `f` for each entry that existed when the walk began and still exists, until `f`
+    /// fails. Holds the lock for a batch of entries, so `f` must not add or remove entries. May
+    /// sleep.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&V) -> Result) -> Result {
         let mut walk = Walk::default();
         while self.each_of_batch(&mut walk, &mut f)? {
@@ -115,7 +119,7 @@ impl<V> Registry<V> {
         Ok(())
     }
 
-    /// Calls `f` for some entries; returns whether there may be more.
+    /// Calls `f` for the next batch of entries. Returns whether there may be more.
     fn each_of_batch(&self, walk: &mut Walk, f: &mut impl FnMut(&V) -> Result) -> Result<bool> {
         let entries = self.entries.lock();
         let last = *walk.last.get_or_insert(entries.last);
@@ -149,7 +153,7 @@ mod tests {
         Ok(owners)
     }
 
-    /// Removes and frees those that are left.
+    /// Removes and frees the entries that are left of `owners`.
     fn remove<'a>(registry: &Tested, owners: impl Iterator<Item = &'a mut Option<Owner<usize>>>) {
         for owner in owners.filter_map(Option::take) {
             let loan = registry.remove(&owner);

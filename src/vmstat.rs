@@ -88,8 +88,8 @@ pub(crate) fn read(node: c_int) -> Readings {
     read
 }
 
-/// A counter of a node. A trait, so that [`kernel::bindings`] may use another type before Linux
-/// 7.1.
+/// A counter of a node. Before Linux 7.1, `src/compat` provides some of these as a type that
+/// has the same method.
 trait Item {
     /// Reads the counter of a node.
     fn count(self, data: *const bindings::pglist_data) -> isize;
