@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Questions about the calling task, and about the process of a number.
+//! Queries about the current task, and about other processes by their ID.
 //!
 //! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
 //! [`include/linux/pid.h`](srctree/include/linux/pid.h),
@@ -19,48 +19,47 @@ use kernel::{
     sync::rcu,
 };
 
-/// `READ_IMPLIES_EXEC`, which `bindings` does not always carry.
+/// `READ_IMPLIES_EXEC`, which `bindings` does not have in every configuration.
 const READ_IMPLIES_EXEC: c_uint = 0x0040_0000;
 
-/// Returns whether the caller's personality makes readable memory executable.
+/// Returns whether the personality of the current task makes readable memory executable.
 pub(crate) fn read_implies_exec() -> bool {
-    // SAFETY: `current` is the running task; only that task itself changes its
-    // personality, so nothing races with this read.
+    // SAFETY: `current` is the running task, and only the task itself changes its personality.
     let personality = unsafe { (*current!().as_ptr()).personality };
     personality & READ_IMPLIES_EXEC != 0
 }
 
-/// Returns whether the caller may administer the whole system: a capability of the
-/// first user namespace.
+/// Returns whether the current task has `CAP_SYS_ADMIN` in the initial user namespace.
 #[doc(alias = "capable")]
 pub(crate) fn may_administer() -> bool {
-    // SAFETY: A capability that there is; this runs in a task's context.
-    // CAST: A small number.
+    // SAFETY: The capability exists, and this runs in process context. CAST: A small number.
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
 }
 
-/// Returns whether the caller may have more than limits allow: another of these. That it
-/// may not is no event for an audit.
+/// Returns whether the current task has `CAP_SYS_RESOURCE` in the initial user namespace, which
+/// exempts it from limits. Not audited: being subject to a limit is no denial.
 #[doc(alias = "ns_capable_noaudit")]
 pub(crate) fn may_exceed_limits() -> bool {
-    // Linux before 7.2 does not export `capable_noaudit()`.
+    // `capable_noaudit()` is not exported before Linux 7.2.
     let first = &raw mut bindings::init_user_ns;
-    // SAFETY: As above, and the first user namespace is always there. CAST: A small number.
+    // SAFETY: The capability exists, and so does the initial user namespace, always. CAST: A
+    // small number.
     unsafe { bindings::ns_capable_noaudit(first, bindings::CAP_SYS_RESOURCE as c_int) }
 }
 
-/// Returns the user to whom what the caller takes is charged, by the number that is the
-/// same in all namespaces.
+/// Returns the user to whom resources of the current task are charged, as a UID in the initial
+/// user namespace.
 ///
-/// Whoever makes a user namespace can be many users in it. So a caller in one counts as the
-/// user who made the outermost, unless that is root, who makes such namespaces for others.
+/// In a user namespace of its own, a process can have many UIDs. So a task in a user namespace
+/// counts as the user who created the outermost one below the initial namespace. If that is
+/// root, who creates namespaces for others, the task counts as its own effective UID.
 pub(crate) fn user() -> u32 {
-    // SAFETY: The credentials of the running task, which only that changes.
+    // SAFETY: `current` is the running task, and only the task itself changes its credentials.
     let cred = unsafe { (*current!().as_ptr()).cred };
-    // SAFETY: They have a user, and a user namespace.
+    // SAFETY: Credentials always have a user namespace.
     let (mut user, mut namespace) = unsafe { ((*cred).euid.val, (*cred).user_ns) };
     let own = user;
-    // SAFETY: A namespace exists for as long as those below it. The first has no parent.
+    // SAFETY: A namespace keeps its parent. Only the initial one has none.
     while let Some(parent) = NonNull::new(unsafe { (*namespace).parent }) {
         // SAFETY: As above.
         user = unsafe { (*namespace).owner.val };
@@ -72,17 +71,17 @@ pub(crate) fn user() -> u32 {
     }
 }
 
-/// Returns the process of the caller, in the first namespace.
+/// Returns the ID of the current process, in the initial PID namespace.
 pub(crate) fn pid() -> i32 {
-    // SAFETY: `current` is the running task, of which this does not change.
+    // SAFETY: `current` is the running task, and this field never changes.
     unsafe { (*current!().as_ptr()).tgid }
 }
 
-/// What there is to tell of a process.
+/// Information about a process.
 pub(crate) struct Process {
-    /// Its effective user, in the first namespace.
+    /// The effective UID, in the initial user namespace.
     pub(crate) uid: u32,
-    /// Its name, up to a zero.
+    /// The command name, up to the first NUL.
     command: [u8; COMMAND],
 }
 
@@ -90,37 +89,43 @@ pub(crate) struct Process {
 const COMMAND: usize = 16;
 
 impl Process {
-    /// Returns the process of this number in the first namespace, if there is one.
+    /// Returns information about the process with this ID in the initial PID namespace, if
+    /// there is one. Does not sleep.
     #[doc(alias = "find_pid_ns")]
     #[doc(alias = "pid_task")]
     pub(crate) fn find(pid: i32) -> Option<Self> {
         let _rcu = rcu::read_lock();
         let first = &raw mut bindings::init_pid_ns;
-        // SAFETY: The first namespace is always there, and RCU keeps what is found.
+        // SAFETY: The initial namespace always exists, and RCU keeps the `struct pid` from
+        // being freed.
         let pid = unsafe { bindings::find_pid_ns(pid, first) };
-        // SAFETY: RCU keeps both; null leads to null.
+        // SAFETY: RCU keeps the `struct pid` and the task from being freed. For null, null is
+        // returned.
         let task = unsafe { bindings::pid_task(pid, bindings::pid_type_PIDTYPE_TGID) };
         let task = NonNull::new(task)?.as_ptr();
-        // SAFETY: RCU keeps the task. It may be changing its name, byte by byte.
+        // SAFETY: RCU keeps the task from being freed. It may be changing its name, byte by
+        // byte.
         let command = unsafe {
             (&raw const (*task).comm)
                 .cast::<[u8; COMMAND]>()
                 .read_volatile()
         };
-        // SAFETY: As above. The task may be changing its credentials, as a whole.
+        // SAFETY: As above. The task may be replacing its credentials; the pointer changes in
+        // one access.
         let cred = unsafe { (&raw const (*task).real_cred).read_volatile() };
-        // SAFETY: RCU keeps those, too.
+        // SAFETY: RCU keeps the credentials from being freed, too.
         let uid = unsafe { (*cred).euid.val };
         Some(Self { uid, command })
     }
 
-    /// Returns its name, which may be any bytes.
+    /// Returns the command name, which may consist of any bytes.
     pub(crate) fn command(&self) -> &[u8] {
         self.command.split(|&byte| byte == 0).next().unwrap_or(&[])
     }
 }
 
-/// Returns whether the caller was killed: nobody will see what it answers.
+/// Returns whether the current task was killed, so that nobody will see the result of its
+/// system call.
 #[doc(alias = "fatal_signal_pending")]
 pub(crate) fn was_killed() -> bool {
     const SIGKILL: c_ulong = 1 << (bindings::SIGKILL - 1);
@@ -130,7 +135,7 @@ pub(crate) fn was_killed() -> bool {
     }
     // SAFETY: `current` is the running task.
     let pending = unsafe { &raw const (*current!().as_ptr()).pending.signal.sig[0] };
-    // SAFETY: As above. Others change the word, as a whole.
+    // SAFETY: As above. Others may change the word, in one access.
     let pending = unsafe { pending.read_volatile() };
     pending & SIGKILL != 0
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events, each a no-op until somebody switches it on.
+//! Trace events. Each is a no-op unless it is enabled.
 //!
-//! Their C side is in `src/events.c`. `kernel::declare_trace!` would look for it in
-//! `kernel::bindings`, to which a module cannot add.
+//! They are defined in `src/events.c`. `kernel::declare_trace!` cannot be used: it expects
+//! their declarations in `kernel::bindings`, to which a module cannot add.
 //!
 //! C header: `include/trace/events/ashmem.h`.
 
@@ -16,7 +16,7 @@ use crate::{
     pages::PageRange, //
 };
 
-/// Why pages are purged. The numbers are those of the C side.
+/// Why pages are purged. The numbers are the same on the C side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Why {
@@ -24,17 +24,17 @@ pub(crate) enum Why {
     Cgroup = 0,
     /// A node is short of memory.
     Node = 1,
-    /// Somebody wrote to `/proc/sys/vm/drop_caches` or to the shrinker's files.
+    /// Somebody wrote to `/proc/sys/vm/drop_caches` or to the shrinker's debugfs files.
     Hand = 2,
     /// `ASHMEM_PURGE_ALL_CACHES`.
     Everything = 3,
 }
 
 impl Why {
-    /// All, by their numbers.
+    /// All reasons, in the order of their numbers.
     pub(crate) const ALL: [Self; 4] = [Self::Cgroup, Self::Node, Self::Hand, Self::Everything];
 
-    /// Returns its name on the C side.
+    /// Returns the name of the reason, as on the C side.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
@@ -45,7 +45,7 @@ impl Why {
     }
 }
 
-/// Returns the number of a mood on the C side.
+/// Returns the number that stands for a mood on the C side.
 #[cfg(CONFIG_TRACEPOINTS)]
 fn number(mood: Option<Mood>) -> u8 {
     match mood {
@@ -56,16 +56,16 @@ fn number(mood: Option<Mood>) -> u8 {
     }
 }
 
-/// Where the static key of a tracepoint is.
+/// The offset of the static key in a tracepoint.
 #[cfg(CONFIG_TRACEPOINTS)]
 const KEY: usize = core::mem::offset_of!(kernel::bindings::tracepoint, key);
 
-/// Tells whether an event is switched on: `static_branch_unlikely()`.
+/// Returns whether an event is enabled, like `static_branch_unlikely()`.
 #[cfg(all(CONFIG_TRACEPOINTS, CONFIG_JUMP_LABEL))]
 macro_rules! is_on {
     ($tracepoint:path) => {'on: {
-        // SAFETY: The kernel patches this into a jump to the label and back, as it does
-        // all that is in `__jump_table`; nothing else happens.
+        // SAFETY: The kernel may patch this into a jump to the label, and back, as it does with
+        // all entries of `__jump_table`. The code has no other effect.
         unsafe {
             kernel::asm!(
                 include!(env!("ASHMEM_STATIC_BRANCH"));
@@ -88,14 +88,15 @@ use kernel::bindings::static_key_count;
 macro_rules! is_on {
     ($tracepoint:path) => {{
         let tracepoint = &raw const $tracepoint;
-        // SAFETY: The key is that far into the tracepoint, which exists as this module does,
-        // and may be read at any time.
+        // SAFETY: The key is at this offset of the tracepoint, which exists while this module
+        // does. It may be read at any time.
         unsafe { static_key_count(tracepoint.byte_add(KEY).cast_mut().cast()) > 0 }
     }};
 }
 
-/// Makes a function of each event, which calls its argument if somebody has switched the
-/// event on, with a function that records it. Behind the arrow is what the C side gets.
+/// Defines a function for each event. If the event is enabled, the function calls its argument
+/// with a function that records the event. So arguments of an event are only computed if they
+/// are needed. The part after the arrow lists what is passed to C.
 macro_rules! events {
     ($(
         $(#[$doc:meta])*
@@ -108,14 +109,14 @@ macro_rules! events {
             #[cfg(CONFIG_TRACEPOINTS)]
             paste! {
                 extern "C" {
-                    // Only its address is of use.
+                    // Only the address is used.
                     static [<__tracepoint_ $event>]: u8;
                     fn [<rust_do_trace_ $event>]($(_: $c_type),*);
                 }
 
                 fn record($($arg: $type),*) {
                     // SAFETY: The event is defined with these arguments in `src/events.c`,
-                    // which looks at what they point to during this call alone.
+                    // which follows pointers among them only during this call.
                     unsafe { [<rust_do_trace_ $event>]($($field),*) };
                 }
 
@@ -129,7 +130,7 @@ macro_rules! events {
     )*};
 }
 
-/// Keeps what is seldom done out of the way of what is done often.
+/// Calls `f`, out of line, to keep code that seldom runs out of hot paths.
 #[cfg(CONFIG_TRACEPOINTS)]
 #[cold]
 #[inline(never)]
@@ -137,15 +138,15 @@ fn cold(f: impl FnOnce()) {
     f();
 }
 
-// CAST: An enumeration as its number; a `usize` fits 64 bits.
+// CAST: The number of an enumeration's variant; a `usize` fits 64 bits.
 events! {
-    /// The memory of a region was mapped.
+    /// An area was mapped. `size` is in bytes.
     map(inode: u64, size: usize, name: &[u8])
         => ashmem_map(
             inode => u64, size as u64 => u64, name.as_ptr() => *const u8, name.len() => usize
         );
 
-    /// A region that was mapped is closed.
+    /// An area that has been mapped is closed. `size` is in bytes.
     close(inode: u64, size: usize)
         => ashmem_close(inode => u64, size as u64 => u64);
 
@@ -159,19 +160,20 @@ events! {
             inode => u64, pages.first() as u64 => u64, pages.len() as u64 => u64, was_purged => bool
         );
 
-    /// A range is purged.
+    /// A range is about to be purged.
     purge(inode: u64, pages: PageRange, why: Why)
         => ashmem_purge(
             inode => u64, pages.first() as u64 => u64, pages.len() as u64 => u64, why as u8 => u8
         );
 
-    /// A scan for something to purge begins.
+    /// A scan begins. `wanted` is in pages.
     scan_begin(cgroup: u64, node: c_int, wanted: usize, why: Why, mood: Option<Mood>)
         => ashmem_scan_begin(
             cgroup => u64, node => c_int, wanted as u64 => u64, why as u8 => u8, number(mood) => u8
         );
 
-    /// It has ended.
+    /// A scan has ended. `purged` is about how many pages it freed, `left_out` how many ranges
+    /// it could not purge.
     scan_end(cgroup: u64, node: c_int, purged: usize, left_out: usize)
         => ashmem_scan_end(
             cgroup => u64, node => c_int, purged as u64 => u64, left_out as u64 => u64

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the ashmem ABI.
+//! The constants of the ashmem ABI.
 //!
 //! C header: `include/uapi/linux/ashmem.h`.
 
@@ -13,24 +13,24 @@ use kernel::{
     prelude::*,
 };
 
-/// Size of a name buffer in bytes, its NUL included.
+/// The size of a name buffer in bytes, including the NUL.
 pub(crate) const NAME_LEN: usize = 256;
 
-/// What pinning answers: the pages hold what they held.
+/// Result of `ASHMEM_PIN`: the contents of the pages are unchanged.
 pub(crate) const NOT_PURGED: isize = 0;
-/// What pinning answers: some of the pages may be zeros now.
+/// Result of `ASHMEM_PIN`: some of the pages may have been purged, and read as zeros.
 pub(crate) const WAS_PURGED: isize = 1;
 
-/// What asking for the status answers: some of the pages may be purged.
+/// Result of `ASHMEM_GET_PIN_STATUS`: at least one of the pages is unpinned.
 pub(crate) const IS_UNPINNED: isize = 0;
-/// What asking for the status answers: none of the pages may be purged.
+/// Result of `ASHMEM_GET_PIN_STATUS`: all of the pages are pinned.
 pub(crate) const IS_PINNED: isize = 1;
 
-/// The pages of an area may be read.
+/// Pages may be read.
 pub(crate) const PROT_READ: usize = 0x1;
-/// The pages of an area may be written.
+/// Pages may be written.
 pub(crate) const PROT_WRITE: usize = 0x2;
-/// The pages of an area may be executed.
+/// Pages may be executed.
 pub(crate) const PROT_EXEC: usize = 0x4;
 
 /// `struct ashmem_pin`: an offset and a length, in bytes.
@@ -46,7 +46,7 @@ pub(crate) const SET_PROT_MASK: u32 = _IOW::<usize>(TYPE, 5);
 pub(crate) const GET_PROT_MASK: u32 = _IO(TYPE, 6);
 pub(crate) const PIN: u32 = _IOW::<Pin>(TYPE, 7);
 pub(crate) const UNPIN: u32 = _IOW::<Pin>(TYPE, 8);
-/// Takes a [`Pin`], although its number says that it takes nothing.
+/// Takes a pointer to a [`Pin`], although its number does not encode it.
 pub(crate) const GET_PIN_STATUS: u32 = _IO(TYPE, 9);
 pub(crate) const PURGE_ALL_CACHES: u32 = _IO(TYPE, 10);
 pub(crate) const GET_FILE_ID: u32 = _IOR::<usize>(TYPE, 11);
@@ -63,7 +63,8 @@ static_assert!(GET_PIN_STATUS == 0x0000_7709);
 static_assert!(PURGE_ALL_CACHES == 0x0000_770a);
 static_assert!(GET_FILE_ID == 0x8008_770b);
 
-/// The numbers that a 32-bit program uses where its `size_t` makes them differ.
+/// The ioctl numbers that differ in 32-bit processes, because they encode the size of a
+/// `size_t` or a `long`.
 #[cfg(CONFIG_COMPAT)]
 pub(crate) mod compat {
     use super::*;
