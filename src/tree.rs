@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A red-black tree of objects that it does not allocate: each has its links inside.
+//! An intrusive red-black tree: its nodes are allocated by the caller and contain their links,
+//! so inserting never allocates.
 //!
 //! C header: [`include/linux/rbtree.h`](srctree/include/linux/rbtree.h).
 
@@ -28,12 +29,12 @@ use kernel::{
     },
 };
 
-/// A number that any thread may read and write, each time as a whole.
+/// A number that any thread may read and write, without tearing.
 ///
-/// An `Atomic` with relaxed accesses would do as well, but each of those is a function call.
+/// An `Atomic` with relaxed accesses would do as well, but each access is a function call.
 pub(crate) struct Word(UnsafeCell<usize>);
 
-// SAFETY: It is only read and written as a whole.
+// SAFETY: All accesses are volatile accesses to an aligned word, like `READ_ONCE()`.
 unsafe impl Sync for Word {}
 
 impl Word {
@@ -43,7 +44,7 @@ impl Word {
 
     #[doc(alias = "READ_ONCE")]
     pub(crate) fn load(&self) -> usize {
-        // SAFETY: It exists. It may change meanwhile, as a whole.
+        // SAFETY: The pointer is valid. Others may change the word, in one access.
         unsafe { self.0.get().read_volatile() }
     }
 
@@ -54,7 +55,7 @@ impl Word {
     }
 }
 
-/// What can be in a tree: a value with its key and links.
+/// A node of a tree: a value with its key and links.
 #[repr(C)]
 #[pin_data]
 pub(crate) struct Node<V> {
@@ -64,13 +65,13 @@ pub(crate) struct Node<V> {
     value: V,
 }
 
-// SAFETY: The links are used by the tree alone.
+// SAFETY: Only the tree uses the links.
 unsafe impl<V: Send> Send for Node<V> {}
 // SAFETY: As above.
 unsafe impl<V: Sync> Sync for Node<V> {}
 
 impl<V> Node<V> {
-    /// Makes one that is in no tree.
+    /// Creates a node that is in no tree and whose key is 0.
     pub(crate) fn new(value: V) -> Self {
         Self {
             links: Opaque::uninit(),
@@ -79,7 +80,7 @@ impl<V> Node<V> {
         }
     }
 
-    /// Makes one of a value that is made where it stays.
+    /// The same, with the value initialised in place.
     pub(crate) fn pin_init<E>(value: impl PinInit<V, E>) -> impl PinInit<Self, E> {
         try_pin_init!(Self {
             links: Opaque::uninit(),
@@ -93,13 +94,13 @@ impl<V> Node<V> {
         self.key.load()
     }
 
-    /// Returns the value, to change.
+    /// Returns the value.
     pub(crate) fn value_mut(&mut self) -> &mut V {
         &mut self.value
     }
 
-    /// Changes the key. Where that would put the node to another place of the tree that
-    /// it is in, it will not be found.
+    /// Changes the key. If the node is in a tree, the new key must keep it between its
+    /// neighbours, or lookups will miss it.
     pub(crate) fn set_key(&self, key: usize) {
         self.key.store(key);
     }
@@ -117,29 +118,29 @@ impl<V> Deref for Node<V> {
 ///
 /// # Safety
 ///
-/// From `into_raw()` until the box that `from_raw()` makes of the pointer is dropped,
-/// the pointer is valid, nobody moves the node or uses its links, and nobody has a
-/// mutable reference to it.
+/// From `into_raw()` until the box that `from_raw()` makes of the pointer is dropped, the
+/// pointer is valid, nobody else moves the node or uses its links, and nobody has a mutable
+/// reference to it.
 pub(crate) unsafe trait Boxed: Deref<Target = Node<Self::Value>> {
-    /// What the node has besides key and links.
+    /// The value of the node.
     type Value;
 
-    /// Returns what the node has, to change, if nobody else can see it.
+    /// Returns the value, or [`None`] if others may have references to it.
     fn get_mut(&mut self) -> Option<&mut Self::Value>;
 
-    /// Gives up the box.
+    /// Gives up the box, without dropping it.
     fn into_raw(self) -> NonNull<Node<Self::Value>>;
 
-    /// Makes the box again.
+    /// Recreates the box.
     ///
     /// # Safety
     ///
-    /// The pointer comes from `into_raw()`, and only one of the boxes that are made of it
-    /// is ever dropped.
+    /// The pointer comes from `into_raw()`, and at most one of the boxes that are made of it is
+    /// dropped.
     unsafe fn from_raw(raw: NonNull<Node<Self::Value>>) -> Self;
 }
 
-/// A box that a tree holds.
+/// A reference to a box that is in a tree.
 pub(crate) struct Held<'a, B>(ManuallyDrop<B>, PhantomData<&'a B>);
 
 impl<B: Boxed> Held<'_, B> {
@@ -147,7 +148,8 @@ impl<B: Boxed> Held<'_, B> {
     ///
     /// The node is in a tree, and stays there for as long as this lives.
     unsafe fn new(node: NonNull<Node<B::Value>>) -> Self {
-        // SAFETY: By the invariant of trees; this box is not dropped.
+        // SAFETY: By the invariant of trees, the pointer comes from `into_raw()`; and this box
+        // is not dropped.
         Self(ManuallyDrop::new(unsafe { B::from_raw(node) }), PhantomData)
     }
 }
@@ -160,78 +162,79 @@ impl<B> Deref for Held<'_, B> {
     }
 }
 
-/// A tree, in the order of its keys.
+/// A tree of boxes, ordered by key.
 ///
 /// # Invariants
 ///
-/// Every link points to the links of a node that [`Boxed::into_raw()`] gave to the tree,
-/// and each node was given once.
+/// Every link points to the links of a node whose box was given up to the tree by
+/// [`Boxed::into_raw()`]. No node is in the tree twice.
 pub(crate) struct Tree<B: Boxed> {
     root: bindings::rb_root,
     boxes: PhantomData<B>,
 }
 
-// SAFETY: A tree is a collection of boxes.
+// SAFETY: A tree owns boxes, which are `Send`.
 unsafe impl<B: Boxed + Send> Send for Tree<B> {}
-// SAFETY: Shared, it gives away shared references to boxes.
+// SAFETY: A shared reference gives access only to shared references to boxes, which are `Sync`.
 unsafe impl<B: Boxed + Sync> Sync for Tree<B> {}
 
-/// Returns the node with these links, which are its first field.
+/// Returns the node that begins with these links, or [`None`] for null.
 fn node_of<V>(links: *mut bindings::rb_node) -> Option<NonNull<Node<V>>> {
     NonNull::new(links.cast())
 }
 
 impl<B: Boxed> Tree<B> {
-    /// Makes an empty tree.
+    /// Creates an empty tree.
     pub(crate) const fn new() -> Self {
         let rb_node = ptr::null_mut();
-        // INVARIANT: There is no link.
+        // INVARIANT: There are no links.
         Self {
             root: bindings::rb_root { rb_node },
             boxes: PhantomData,
         }
     }
 
-    /// Returns the first from a key on.
+    /// Returns the first box whose key is at least `key`.
     pub(crate) fn lower_bound(&self, key: usize) -> Option<Held<'_, B>> {
         let node = self.descend(key).following?;
-        // SAFETY: It stays, as the tree is borrowed.
+        // SAFETY: The node stays in the tree while that is borrowed.
         Some(unsafe { Held::new(node) })
     }
 
-    /// The same, to remove it.
+    /// Returns a cursor at the first box whose key is at least `key`.
     pub(crate) fn lower_bound_mut(&mut self, key: usize) -> Option<Cursor<'_, B>> {
         let node = self.descend(key).following?;
-        // INVARIANT: It was found.
+        // INVARIANT: The node was found in the tree.
         Some(Cursor { tree: self, node })
     }
 
-    /// Goes through all from a key on.
+    /// Returns an iterator over all boxes whose keys are at least `key`, in order.
     pub(crate) fn iter_from(&self, key: usize) -> impl Iterator<Item = Held<'_, B>> {
         let mut first = self.descend(key).following;
         let mut last = None;
         core::iter::from_fn(move || {
-            // No sooner than it is asked for: of some, callers want no other.
+            // Look up the next node only when it is asked for: some callers need only the
+            // first.
             let node = last.map_or_else(|| first.take(), following)?;
             last = Some(node);
-            // SAFETY: It stays, as the tree is borrowed.
+            // SAFETY: The node stays in the tree while that is borrowed.
             Some(unsafe { Held::new(node) })
         })
     }
 
-    /// Returns the place before the first from a key on.
+    /// Returns the gap before the first box whose key is at least `key`.
     pub(crate) fn gap(&mut self, key: usize) -> Gap<'_, B> {
         let place = self.descend(key);
-        // INVARIANT: It was just found.
+        // INVARIANT: The place was just found in the tree.
         Gap { tree: self, place }
     }
 
-    /// Puts a box behind all with a lower key.
+    /// Inserts a box, before others with the same key.
     pub(crate) fn insert(&mut self, new: B) {
         self.gap(new.key()).insert(new);
     }
 
-    /// Goes down to where a key is to be inserted.
+    /// Descends to the place where `key` belongs.
     fn descend(&self, key: usize) -> Place<B::Value> {
         let mut place = Place {
             parent: None,
@@ -242,7 +245,7 @@ impl<B: Boxed> Tree<B> {
         while let Some(node) = next {
             // SAFETY: By the invariant the node exists.
             let node_ref = unsafe { node.as_ref() };
-            // SAFETY: Links of a node that is in a tree are initialised.
+            // SAFETY: The links of a node that is in a tree are initialised.
             let links = unsafe { &*node_ref.links.get() };
             place.parent = next;
             place.is_right = node_ref.key() < key;
@@ -256,14 +259,14 @@ impl<B: Boxed> Tree<B> {
         place
     }
 
-    /// Empties the tree, in no order.
+    /// Removes all boxes, in no particular order.
     #[doc(alias = "rbtree_postorder_for_each_entry_safe")]
     pub(crate) fn drain(&mut self) -> Drain<B> {
         let root = core::mem::replace(self, Self::new());
         let root = ManuallyDrop::new(root);
-        // SAFETY: A tree, which nobody else has.
+        // SAFETY: The tree is valid, and nobody else has it.
         let next = node_of(unsafe { bindings::rb_first_postorder(&root.root) });
-        // INVARIANT: All are there.
+        // INVARIANT: All nodes were given to the tree, and none was taken back yet.
         Drain { next }
     }
 }
@@ -274,31 +277,31 @@ impl<B: Boxed> Drop for Tree<B> {
     }
 }
 
-/// A place without a node: the root's, or the left or right one below a parent.
+/// Where a node can be inserted: at the root, or to the left or right of a parent.
 struct Place<V> {
     parent: Option<NonNull<Node<V>>>,
     is_right: bool,
     following: Option<NonNull<Node<V>>>,
 }
 
-/// A place in a tree where there is no node.
+/// A place between two nodes of a tree.
 ///
 /// # Invariants
 ///
-/// `place` is one of `tree`.
+/// `place` is in `tree`.
 pub(crate) struct Gap<'a, B: Boxed> {
     tree: &'a mut Tree<B>,
     place: Place<B::Value>,
 }
 
 impl<B: Boxed> Gap<'_, B> {
-    /// Returns what is behind the place.
+    /// Returns the box that follows the gap.
     pub(crate) fn following(&self) -> Option<Held<'_, B>> {
-        // SAFETY: It stays, as the tree is borrowed.
+        // SAFETY: The node stays in the tree while that is borrowed.
         self.place.following.map(|node| unsafe { Held::new(node) })
     }
 
-    /// Puts a box there. If that is out of the order of keys, it may not be found.
+    /// Inserts a box in the gap. Its key must belong there, or lookups will miss the box.
     #[doc(alias = "rb_link_node")]
     pub(crate) fn insert(self, new: B) {
         let links = new.into_raw().as_ptr().cast::<bindings::rb_node>();
@@ -320,14 +323,15 @@ impl<B: Boxed> Gap<'_, B> {
         // SAFETY: Nobody else uses the links of a box that was given up.
         unsafe {
             links.write(bindings::rb_node {
-                // CAST: As C keeps it, with the colour, which is red, in the lowest bit.
+                // CAST: C stores the parent as a number, with the colour in the lowest bit; 0
+                // is red.
                 __rb_parent_color: parent as c_ulong,
                 rb_right: ptr::null_mut(),
                 rb_left: ptr::null_mut(),
             })
         };
-        // SAFETY: By the invariant the place is one of the tree, which is borrowed.
-        // INVARIANT: The node was just given.
+        // SAFETY: By the invariant the place is in the tree, which is borrowed. INVARIANT: The
+        // box was given up to the tree just now.
         unsafe { *link = links };
         // SAFETY: The node is a new leaf of this tree.
         unsafe { bindings::rb_insert_color(links, &mut self.tree.root) };
@@ -335,11 +339,11 @@ impl<B: Boxed> Gap<'_, B> {
 }
 
 fn following<V>(node: NonNull<Node<V>>) -> Option<NonNull<Node<V>>> {
-    // SAFETY: The links are those of a node in a tree.
+    // SAFETY: The callers' node is in a tree.
     node_of(unsafe { bindings::rb_next(node.as_ptr().cast()) })
 }
 
-/// A place in a tree.
+/// A position at a node of a tree.
 ///
 /// # Invariants
 ///
@@ -350,51 +354,53 @@ pub(crate) struct Cursor<'a, B: Boxed> {
 }
 
 impl<'a, B: Boxed> Cursor<'a, B> {
-    /// Returns what is there.
+    /// Returns the box.
     pub(crate) fn get(&self) -> Held<'_, B> {
-        // SAFETY: By the invariant, and it stays, as this is borrowed.
+        // SAFETY: By the invariant the node is in the tree, and it stays there while this is
+        // borrowed.
         unsafe { Held::new(self.node) }
     }
 
-    /// Moves on to the next.
+    /// Moves to the next box, if there is one.
     pub(crate) fn next(self) -> Option<Self> {
-        // INVARIANT: The next one is in the same tree.
+        // INVARIANT: The next node is in the same tree.
         following(self.node).map(|node| Self { node, ..self })
     }
 
-    /// Removes what is there and moves on to the next.
+    /// Removes the box, and moves to the next one, if there is one.
     pub(crate) fn remove(mut self) -> (B, Option<Self>) {
         let next = following(self.node);
-        // SAFETY: This cursor goes on to another node.
+        // SAFETY: The cursor moves to another node.
         let gone = unsafe { self.erase() };
-        // INVARIANT: The next one is still there.
+        // INVARIANT: The next node is still in the tree.
         (gone, next.map(|node| Self { node, ..self }))
     }
 
-    /// Removes what is there.
+    /// Removes the box.
     pub(crate) fn take(mut self) -> B {
-        // SAFETY: This cursor ends here.
+        // SAFETY: The cursor is not used any more.
         unsafe { self.erase() }
     }
 
-    /// Removes what is there.
+    /// Removes the box.
     ///
     /// # Safety
     ///
-    /// The cursor must not be used after it.
+    /// The cursor must not be used afterwards.
     unsafe fn erase(&mut self) -> B {
         // SAFETY: By the invariant the node is in this tree.
         unsafe { bindings::rb_erase(self.node.as_ptr().cast(), &mut self.tree.root) };
-        // SAFETY: No link points to it any more, so the tree makes no other box of it.
+        // SAFETY: No link points to the node any more, so no other box that is made of it is
+        // dropped.
         unsafe { B::from_raw(self.node) }
     }
 }
 
-/// The boxes of a tree that was emptied.
+/// An iterator over the boxes of a tree that was emptied. It drops those that are left.
 ///
 /// # Invariants
 ///
-/// `next` and what follows it were given to the tree and not taken back.
+/// `next` and all nodes that follow it in postorder were given to the tree and not taken back.
 pub(crate) struct Drain<B: Boxed> {
     next: Option<NonNull<Node<B::Value>>>,
 }
@@ -404,10 +410,11 @@ impl<B: Boxed> Iterator for Drain<B> {
 
     fn next(&mut self) -> Option<B> {
         let node = self.next?;
-        // SAFETY: By the invariant. A node comes after all below it, so none that was
-        // taken back is looked at.
+        // SAFETY: By the invariant the node exists. In postorder a node follows its children,
+        // so this reads only nodes that have not been taken back.
         self.next = node_of(unsafe { bindings::rb_next_postorder(node.as_ptr().cast()) });
-        // SAFETY: By the invariant. INVARIANT: `next` is past it.
+        // SAFETY: By the invariant the node was given to the tree and not taken back.
+        // INVARIANT: `next` is behind it now.
         Some(unsafe { B::from_raw(node) })
     }
 }
@@ -418,22 +425,23 @@ impl<B: Boxed> Drop for Drain<B> {
     }
 }
 
-/// Who owns a node while a tree may have it: it is freed once the [`Loan`] is back.
+/// The owner's half of a node that can be in a tree at the same time. The node is freed when
+/// the owner gets the other half, the [`Loan`], back.
 ///
 /// # Invariants
 ///
-/// The node comes from a pinned [`KBox`]. Until [`Owner::take_back()`] it stays where it is,
-/// and nobody has a mutable reference to it. There is one owner of it and at most one loan.
+/// The node comes from a pinned [`KBox`]. Until [`Owner::take_back()`], it is not moved, and
+/// nobody has a mutable reference to it. Each node has one owner and at most one loan.
 pub(crate) struct Owner<V>(NonNull<Node<V>>);
 
-/// What a tree has of a node that somebody owns. Without it the node is never freed.
+/// The tree's half of a node that somebody owns. If it is dropped, the node is leaked.
 ///
 /// # Invariants
 ///
 /// Those of [`Owner`].
 pub(crate) struct Loan<V>(NonNull<Node<V>>);
 
-// SAFETY: Any thread may look at the node through either, and free it.
+// SAFETY: Any thread may read the node through either half, and free it.
 unsafe impl<V: Send + Sync> Send for Owner<V> {}
 // SAFETY: As above.
 unsafe impl<V: Send + Sync> Sync for Owner<V> {}
@@ -443,19 +451,19 @@ unsafe impl<V: Send + Sync> Send for Loan<V> {}
 unsafe impl<V: Send + Sync> Sync for Loan<V> {}
 
 impl<V> Owner<V> {
-    /// Lends a node.
+    /// Splits a node into its two halves.
     pub(crate) fn lend(node: Pin<KBox<Node<V>>>) -> (Self, Loan<V>) {
-        // SAFETY: The pointer moves nothing.
+        // SAFETY: The node is not moved through the pointer.
         let node = NonNull::from(KBox::leak(unsafe { Pin::into_inner_unchecked(node) }));
-        // INVARIANT: The box is gone, and these are the first of this node.
+        // INVARIANT: The box is gone, and these are the only owner and loan of the node.
         (Self(node), Loan(node))
     }
 
-    /// Frees the node. Without its loan it stays for good.
+    /// Frees the node if `loan` is its loan. Otherwise the node is leaked.
     pub(crate) fn take_back(self, loan: Option<Loan<V>>) {
         if loan.is_some_and(|loan| loan.0 == self.0) {
-            // SAFETY: By the invariant the node is of a box, and nobody has any more of it
-            // than what ends here.
+            // SAFETY: By the invariant the node comes from a box, and nobody but these two
+            // halves, which end here, refers to it.
             drop(unsafe { KBox::from_raw(self.0.as_ptr()) });
         }
     }
@@ -465,7 +473,7 @@ impl<V> Deref for Owner<V> {
     type Target = Node<V>;
 
     fn deref(&self) -> &Node<V> {
-        // SAFETY: By the invariant.
+        // SAFETY: By the invariant the node exists.
         unsafe { self.0.as_ref() }
     }
 }
@@ -474,12 +482,12 @@ impl<V> Deref for Loan<V> {
     type Target = Node<V>;
 
     fn deref(&self) -> &Node<V> {
-        // SAFETY: By the invariant.
+        // SAFETY: By the invariant the node exists.
         unsafe { self.0.as_ref() }
     }
 }
 
-// SAFETY: The pointer is to a node, which is aligned.
+// SAFETY: The pointer is to a node, which has this alignment.
 unsafe impl<V: 'static> ForeignOwnable for Owner<V> {
     const FOREIGN_ALIGN: usize = align_of::<Node<V>>();
 
@@ -492,12 +500,13 @@ unsafe impl<V: 'static> ForeignOwnable for Owner<V> {
 
     unsafe fn from_foreign(ptr: *mut c_void) -> Self {
         // SAFETY: By the caller's promise the pointer comes from `into_foreign()`.
-        // INVARIANT: That owner is gone.
+        // INVARIANT: `into_foreign()` consumed the owner, and this one replaces it.
         Self(unsafe { NonNull::new_unchecked(ptr.cast()) })
     }
 
     unsafe fn borrow<'a>(ptr: *mut c_void) -> &'a Node<V> {
-        // SAFETY: As above; the owner does not come back before this ends.
+        // SAFETY: As above. The owner, which could free the node, does not come back while this
+        // is borrowed.
         unsafe { &*ptr.cast() }
     }
 
@@ -507,8 +516,8 @@ unsafe impl<V: 'static> ForeignOwnable for Owner<V> {
     }
 }
 
-// SAFETY: By the invariant the node exists until this is back with its owner, and there is
-// no other for it. Owners use no links.
+// SAFETY: By the invariant the node exists until the owner gets its loan back, and there is no
+// other loan. Owners do not use the links.
 unsafe impl<V> Boxed for Loan<V> {
     type Value = V;
 
@@ -521,13 +530,14 @@ unsafe impl<V> Boxed for Loan<V> {
     }
 
     unsafe fn from_raw(raw: NonNull<Node<V>>) -> Self {
-        // INVARIANT: By the caller's promise.
+        // INVARIANT: `into_raw()` consumed the loan. By the caller's promise, only one of those
+        // that are made of the pointer is dropped.
         Self(raw)
     }
 }
 
-// SAFETY: A box neither moves nor changes what is in it. `KBox::into_raw()` gives up a
-// valid pointer.
+// SAFETY: The box does not move the node, and a pointer from [`KBox::leak()`] is valid until
+// the box is recreated.
 #[cfg(CONFIG_KUNIT)]
 unsafe impl<V> Boxed for KBox<Node<V>> {
     type Value = V;
@@ -541,7 +551,7 @@ unsafe impl<V> Boxed for KBox<Node<V>> {
     }
 
     unsafe fn from_raw(raw: NonNull<Node<V>>) -> Self {
-        // SAFETY: By the caller's promise.
+        // SAFETY: The pointer comes from `into_raw()`, by the caller's promise.
         unsafe { Self::from_raw(raw.as_ptr()) }
     }
 }
@@ -555,7 +565,7 @@ mod tests {
 
     const KEYS: usize = 509;
 
-    /// Every key once, in an order that is none: the number of keys is a prime.
+    /// Returns every key once, in a scattered order: the number of keys is a prime.
     fn scattered() -> impl Iterator<Item = usize> {
         (1..=KEYS).map(|i| i * 200 % KEYS)
     }
@@ -634,7 +644,8 @@ mod tests {
         let sum: usize = tree.drain().map(|gone| **gone).sum();
         assert_eq!(sum, KEYS * (KEYS - 1) / 2);
         assert!(tree.lower_bound(0).is_none());
-        // What is left of a tree, or of one that is being emptied, is freed: kmemleak.
+        // The rest of a tree, or of one that is being emptied, must be freed, too: kmemleak
+        // would report it.
         drop(filled()?.drain().next());
         Ok(())
     }
