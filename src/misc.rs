@@ -160,7 +160,7 @@ impl<T: Device> Registration<T> {
                 to_result(unsafe { bindings::misc_register(slot) }).inspect_err(|err| {
                     if *err == EEXIST {
                         let name = T::NAME.to_str().unwrap_or_default();
-                        pr_err!("cannot register /dev/{name}: has another driver that name?\n")
+                        pr_err!("cannot register /dev/{name}: another driver has that name\n")
                     }
                 })
             }),
