@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reclaim: backing files whose unpinned pages can be purged.
+//! Pins, unpins and purges the pages of backing files, and answers memory reclaim.
 
 use core::ptr;
 
@@ -78,58 +78,58 @@ use crate::{
     vmstat,
 };
 
-/// A range of pages that are unpinned. It has its backing and thereby the lists.
+/// An unpinned range. It holds a reference to its backing, which keeps the LRU lists alive.
 type Object = Node<Range<Arc<Backing>>>;
 
-/// Returns about how many pages a purge of a range would free.
+/// Estimates how many pages a purge of the range would free.
 fn weight(range: &Object) -> usize {
     range.owner().file.weight(unpinned::pages(range))
 }
 
-/// A backing file, and which of its pages are unpinned.
+/// A backing file, and the set of its pages that are unpinned.
 ///
 /// # Invariants
 ///
-/// While `unpinned` is unlocked, a range that can be purged is on the list of `reclaim`,
-/// unless a scan left it to swap. What is on the list is in `unpinned`, but for those that
-/// [`Backing::forget()`] is at.
+/// While `unpinned` is unlocked, each range that can be purged is on an LRU list of `reclaim`,
+/// unless a scan left it in swap. Each range on a list is in `unpinned`, except while
+/// [`Backing::forget()`] removes it.
 ///
-/// If there is a range, or was one, `reclaim` knows of the backing, and `membership` is
-/// set.
+/// If there is a range, or was one, the backing is in the `backings` of `reclaim`, and
+/// `membership` is set.
 ///
-/// `reclaim` and the ranges refer to the backing, so [`Backing::forget()`] must be
-/// called for it to be freed.
+/// `reclaim` and the ranges hold references to the backing, so it is not freed before
+/// [`Backing::forget()`] was called.
 #[pin_data]
 pub(crate) struct Backing {
     file: ShmemFile,
-    /// That of private mappings, which has the name alone.
+    /// The file of private mappings, which is empty: only its name is used.
     private_file: SetOnce<ShmemFile>,
     pages: usize,
     reclaim: Arc<Reclaim>,
     membership: SetOnce<Membership>,
     #[pin]
     unpinned: SpinLock<Unpinned<Item<Object>>>,
-    /// Whoever waits for the end of a purge.
+    /// Where tasks wait for the end of a purge.
     #[pin]
     purge_ended: CondVar,
-    /// How many pins found that pages had been purged.
+    /// The number of pins that found purged pages.
     found_purged: Atomic<usize>,
 }
 
 type Locked<'a> = Guard<'a, Unpinned<Item<Object>>, SpinLockBackend>;
 
-/// What a backing has once something of it was unpinned.
+/// What a backing has from its first unpin on.
 struct Membership {
-    /// Its place among the backings that [`Reclaim::purge_all()`] goes through.
+    /// The key of the backing in [`Backings::by_number`].
     number: u64,
-    /// That of the user who first unpinned something.
+    /// The account of the user who was the first to unpin pages of the backing.
     account: Arc<Account>,
 }
 
 impl Backing {
-    /// Adds what reclaim needs to a file of so many pages, all pinned.
+    /// Creates the backing of an area of `pages` pages, all of them pinned.
     ///
-    /// Fails with `ENOMEM`.
+    /// Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(file: ShmemFile, pages: usize, reclaim: Arc<Reclaim>) -> Result<Arc<Self>> {
         // INVARIANT: There is no range.
         Arc::pin_init(
@@ -152,7 +152,7 @@ impl Backing {
         &self.file
     }
 
-    /// Returns the file of private mappings; whoever makes the first one sets it.
+    /// Returns the file of private mappings, which the first such mapping sets.
     pub(crate) fn private_file(&self) -> &SetOnce<ShmemFile> {
         &self.private_file
     }
@@ -162,11 +162,12 @@ impl Backing {
         self.pages
     }
 
-    /// Pins pages and returns whether any of them was purged. Waits until no purge
-    /// of any of them is under way.
+    /// Pins pages, and returns whether any of them have been purged. Sleeps while a range that
+    /// has any of them is being purged.
     ///
-    /// Many ranges are pinned some at a time. Fails with `ENOMEM`, before any change,
-    /// if it has to split a range; or if the caller is killed.
+    /// Handles many ranges in several steps. Fails with `ENOMEM`, before any change, if a range
+    /// has to be split and there is no memory for the new range, or the user has too many
+    /// ranges. May also fail with `ENOMEM` later, but only if the caller was killed.
     pub(crate) fn pin(self: &Arc<Self>, pages: PageRange) -> Result<bool> {
         let mut spare = None;
         let (mut left, mut has_begun, mut purged) = (pages, false, false);
@@ -179,20 +180,21 @@ impl Backing {
                     };
                     (left, has_begun) = (rest, true);
                 }
-                // What was pinned so far cannot be undone. Another thread has meanwhile
-                // unpinned pages around what is left. That adds one range at most.
+                // The first steps cannot be undone, so this one must not fail. A split is only
+                // needed here if another thread has unpinned pages around the rest meanwhile.
+                // It adds one range at most, so the user may exceed the limit.
                 Err(needed) if has_begun => spare = Some(self.needed_spare(needed)?),
                 Err(needed) => spare = Some(self.spare(needed, cgroup_of_caller())?),
             }
         }
         if purged {
-            // OVERFLOW: It would take too long.
+            // OVERFLOW: Counting that far would take too long.
             self.found_purged.add(1, Relaxed);
         }
         Ok(purged)
     }
 
-    /// Pins pages; says which are still to be pinned.
+    /// Pins pages in one step, and returns those that are left for another.
     fn pin_some(
         &self,
         pages: PageRange,
@@ -204,16 +206,17 @@ impl Backing {
         unpinned.pin(pages, spare, cgroup_of_caller, &mut order)
     }
 
-    /// Unpins pages, which may be purged from now on. Waits until no purge of a range
-    /// that it joins is under way.
+    /// Unpins pages, which may be purged from now on. Sleeps while a range that they are merged
+    /// with is being purged.
     ///
-    /// Many ranges are joined some at a time. Fails with `ENOMEM` if nothing has changed;
-    /// after that, pages that cannot be unpinned stay pinned, and it succeeds.
+    /// Merges many ranges in several steps. Fails with `ENOMEM`, before any change, also if the
+    /// user has too many ranges. If memory runs out later, the rest of the pages stays pinned,
+    /// and this succeeds.
     pub(crate) fn unpin(self: &Arc<Self>, pages: PageRange) -> Result {
         let cgroup = cgroup_of_caller();
         let mut unpinned = self.unpinned.lock();
         let mut spare = None;
-        // Most likely it takes one.
+        // Allocate a spare if one will most likely be needed.
         if let Some(needed) = unpinned.needs(cgroup) {
             drop(unpinned);
             spare = self.spare(needed, cgroup).ok();
@@ -230,7 +233,7 @@ impl Backing {
             let result = pages.map_or(Ok(None), |pages| {
                 unpinned.unpin(pages, &mut spare, cgroup, &mut Listed(&self.reclaim))
             });
-            // Before a spare is made or freed.
+            // Spares are allocated and freed without the lock.
             drop(unpinned);
             match result {
                 Ok(None) => return Ok(()),
@@ -245,7 +248,7 @@ impl Backing {
         }
     }
 
-    /// Waits until no purge is in the way of pinning or unpinning pages.
+    /// Sleeps while a purge is under way that a call for these pages has to wait for.
     #[inline]
     fn wait_for_purges(&self, unpinned: &mut Locked<'_>, pages: PageRange) {
         while unpinned.is_purging(pages) {
@@ -253,18 +256,18 @@ impl Backing {
         }
     }
 
-    /// Returns whether all the pages are pinned.
+    /// Returns whether all of the pages are pinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
         self.unpinned.lock().is_pinned(pages)
     }
 
-    /// Returns whether anybody has it mapped.
+    /// Returns whether the area has any mapping, shared or private.
     pub(crate) fn is_mapped(&self) -> bool {
         let private = self.private_file.as_ref();
         self.file.is_mapped() || private.is_some_and(ShmemFile::is_mapped)
     }
 
-    /// Returns what has happened to it so far.
+    /// Returns what has been counted for this backing.
     fn past(&self) -> Past {
         Past {
             unpinned: self.unpinned.lock().so_far(),
@@ -273,7 +276,8 @@ impl Backing {
         }
     }
 
-    /// Returns how much is unpinned; that of many ranges is not of one moment.
+    /// Returns how much is unpinned. Drops the lock between groups of ranges, so with many
+    /// ranges the result may be inconsistent. May sleep.
     pub(crate) fn tally(&self) -> Tally {
         let mut sum = Tally::default();
         let mut next = Some(0);
@@ -284,35 +288,37 @@ impl Backing {
         sum
     }
 
-    /// Pins all pages for good and lets go of the ranges. Nobody may pin or unpin any
-    /// more.
+    /// Drops all ranges, which pins all pages for good. Nobody may pin or unpin pages
+    /// afterwards. May sleep.
     pub(crate) fn forget(&self) {
         let Some(membership) = self.membership.as_ref() else {
             return;
         };
         let mut ranges = self.unpinned.lock().take();
         if ranges.count() >= MANY {
-            // Often nothing else of their memory cgroup was unpinned before.
+            // The ranges may well be the oldest of their memory cgroup. Then it is cheaper to
+            // remove them by walking the list.
             for node in vmstat::nodes_with_memory() {
                 let is_gone = |range: &Object| ptr::eq(&**range.owner(), self);
                 self.reclaim.lru.remove_oldest(node, is_gone);
             }
         }
         self.reclaim.lru.discard(ranges.drain());
-        // With what was kept, and its charges.
+        // This also drops the spare objects that were kept, and their charges.
         drop(ranges);
-        // Until here it was counted with the others.
+        // Up to here, `Reclaim::past()` counted this backing with those that exist.
         self.reclaim.dismiss(membership, self.past());
     }
 
-    /// Makes an object for one more range; charged to the caller, of this memory cgroup.
+    /// Allocates an object for one more range, in the memory cgroup `cgroup`, which is that of
+    /// the current task. Charges it to the task's user, if needed. May sleep.
     ///
-    /// Fails with `ENOMEM`, also if the caller's user has too many ranges.
+    /// Fails with `ENOMEM`, also if the user has too many ranges.
     fn spare(self: &Arc<Self>, needed: SpareNeeded, cgroup: u64) -> Result<Spare<Item<Object>>> {
         self.new_spare(needed, cgroup, task::may_exceed_limits)
     }
 
-    /// The same, however long that takes, whatever the user's limit.
+    /// The same, but ignores the limit of the user, and tries until it succeeds.
     ///
     /// Fails with `ENOMEM` if the caller was killed.
     fn needed_spare(self: &Arc<Self>, needed: SpareNeeded) -> Result<Spare<Item<Object>>> {
@@ -341,14 +347,16 @@ impl Backing {
             None
         };
         let range = self.reclaim.lru.item(Range::new(self.clone(), charge))?;
-        // A caller that is moved meanwhile may be charged in either.
+        // If the task was moved to another cgroup meanwhile, it is not known which one was
+        // charged.
         let cgroup = Some(cgroup).filter(|&cgroup| cgroup == cgroup_of_caller());
         Ok(Spare { range, cgroup })
     }
 
-    /// Charges one more range to the caller's user.
+    /// Charges one more range to the user of the current task.
     ///
-    /// Fails with `ENOMEM`, also if that has too many and may not.
+    /// Fails with `ENOMEM`, also if the user has too many ranges and `may_exceed` returns
+    /// false.
     fn charge(&self, may_exceed: fn() -> bool) -> Result<Charge> {
         let membership = self.membership.as_ref().ok_or(ENOMEM)?;
         let user = task::user();
@@ -360,19 +368,23 @@ impl Backing {
         }
     }
 
-    /// Purges the range that `page` is in, unless that would have to wait for a page that
-    /// the calling task may have locked, or for swap, or the range is changing. Returns
-    /// about how many pages it freed.
+    /// Purges the range that `page` is in, and returns about how many pages this freed. May
+    /// sleep.
+    ///
+    /// Returns [`None`] without a purge if it would have to wait for a page that the current
+    /// task may have locked, or to read from swap, or if the range has changed or is being
+    /// purged.
     fn try_purge(&self, page: usize, why: Why) -> Option<usize> {
         let range = self.unpinned.lock().purgeable(page)?;
         let readiness = self.file.readiness(range);
         let mut unpinned = self.unpinned.lock();
         match readiness {
-            // A task that swaps in a page, or collapses several to a huge one, has
-            // them locked while it allocates.
+            // A task that swaps in a page, or collapses pages to a huge page, holds their locks
+            // while it allocates memory, and may have entered reclaim from there.
             Readiness::Locked => return None,
-            // A purge would read it, and free nothing. This leaves it to swap, until it
-            // is pinned or joined, or everything is purged.
+            // A purge would have to read the folio from swap, to drop a part of it. Take the
+            // range off its list instead. It stays in swap until it is pinned or merged with
+            // other pages, or everything is purged.
             Readiness::InSwap => {
                 unpinned.with_purgeable(range, |range| self.reclaim.lru.remove(range));
                 return None;
@@ -388,32 +400,33 @@ impl Backing {
         if weight > 0 {
             let before = self.file.resident();
             self.file.punch(range);
-            // It is right if nobody else touches the file.
+            // Exact if nobody else uses the file meanwhile.
             account_reclaimed(before.saturating_sub(self.file.resident()));
         }
         drop(self.end_purge(range));
         Some(weight)
     }
 
-    /// Notes that a range is purged.
+    /// Traces and counts the purge of a range.
     fn note_purge(&self, range: PageRange, why: Why) {
         trace::purge(move |record| record(self.file.inode_number(), range, why));
-        // OVERFLOW: It would take too long. CAST: The number of a variant.
+        // OVERFLOW: Counting that far would take too long. CAST: The number of a variant.
         if let Some(purged) = self.reclaim.purged.get(why as usize) {
             purged.add(range.len(), Relaxed);
         }
     }
 
-    /// Purges what is unpinned, or waits until it is purged. Returns how many pages it
-    /// purged.
+    /// Purges all unpinned ranges, and waits for purges by others. Returns how many pages it
+    /// purged itself. Stops early if the caller is killed. May sleep.
     fn purge_all(&self) -> usize {
         let mut purged = 0_usize;
         let mut order = Listed(&self.reclaim);
         let mut start = Start::At(0);
         let mut unpinned = self.unpinned.lock();
         loop {
-            // What is below was purged. A range that reaches below only now was joined
-            // to what was unpinned since, and is found by its last page.
+            // Everything below `start` has been purged. If a range reaches from below to above
+            // it by now, it was merged with pages that were unpinned meanwhile. It is found,
+            // because ranges are looked up by their last page.
             let found = unpinned.purge_next(start, &mut order);
             if matches!(start, Start::Behind(_)) && unpinned.take_awaited() {
                 self.purge_ended.notify_all();
@@ -436,7 +449,8 @@ impl Backing {
                     continue;
                 }
                 Found::Purging(range, purge) => {
-                    // Not for later ones of the same range: there might be no end.
+                    // Do not wait for later purges of the same range: there might be no end of
+                    // them.
                     while unpinned.is_under_way(range, purge) {
                         self.purge_ended.wait(&mut unpinned);
                     }
@@ -457,7 +471,8 @@ impl Backing {
         }
     }
 
-    /// Ends a purge: whoever wants the range has it from now on.
+    /// Marks the purge of a range as ended, and wakes tasks that wait for it. Returns with
+    /// `unpinned` locked.
     fn end_purge(&self, range: PageRange) -> Locked<'_> {
         let mut unpinned = self.unpinned.lock();
         if unpinned.end_purge(range) {
@@ -467,7 +482,7 @@ impl Backing {
     }
 }
 
-/// Keeps the list in step with the ranges.
+/// Keeps the LRU lists in step with the ranges of a backing.
 struct Listed<'a>(&'a Reclaim);
 
 impl Order<Item<Object>> for Listed<'_> {
@@ -480,27 +495,28 @@ impl Order<Item<Object>> for Listed<'_> {
     }
 }
 
-/// The backings of which something was unpinned, by the order in which that first
-/// happened.
+/// The backings that have, or had, unpinned ranges. They are numbered in the order of their
+/// first unpin.
 struct Backings {
     by_number: RBTree<u64, Member>,
     last: u64,
     accounts: Accounts,
-    /// What happened to those that are gone.
+    /// The sum of what was counted for backings that are gone.
     past: Past,
-    /// What of it [`Reclaim::past()`] has counted already, which is up to this number.
+    /// The same, for backings that are gone since a running [`Reclaim::past()`] visited them.
+    /// It has visited those up to `counted_to`.
     counted: Past,
     counted_to: u64,
 }
 
-/// What has happened so far, in pages.
+/// Counts since the module was loaded.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Past {
     /// Pages that were unpinned.
     pub(crate) unpinned: usize,
-    /// Pins that found that pages had been purged.
+    /// Pins that found purged pages.
     pub(crate) found_purged: usize,
-    /// Ranges that a purge had to leave out.
+    /// Ranges that a scan could not purge.
     pub(crate) left_out: usize,
     purged: [usize; Why::ALL.len()],
 }
@@ -512,7 +528,7 @@ impl Past {
         self.purged.get(why as usize).copied().unwrap_or(0)
     }
 
-    /// Adds what is counted for each backing.
+    /// Adds the counts that each backing has of its own.
     fn add(&mut self, other: Self) {
         self.unpinned = self.unpinned.wrapping_add(other.unpinned);
         self.found_purged = self.found_purged.wrapping_add(other.found_purged);
@@ -521,20 +537,20 @@ impl Past {
 
 struct Member {
     backing: Arc<Backing>,
-    /// Those of the users who unpinned something.
+    /// The accounts of all users who have unpinned pages of the backing.
     accounts: KVec<Arc<Account>>,
 }
 
 impl Backings {
-    /// Returns the first backing after that of a number, and its own number.
+    /// Returns the first backing whose number is above `number`, and its number.
     fn after(&mut self, number: u64) -> Option<(u64, Arc<Backing>)> {
-        // OVERFLOW: Nobody counts so far.
+        // OVERFLOW: Numbers never get that large.
         let found = self.by_number.cursor_lower_bound(&(number + 1))?;
         let (&number, member) = found.current();
         Some((number, member.backing.clone()))
     }
 
-    /// Returns a user's account with a backing.
+    /// Returns the account of a user, and opens it for the backing of this number if needed.
     ///
     /// Fails with `ENOMEM`.
     fn account(&mut self, number: u64, user: u32) -> Result<Arc<Account>> {
@@ -563,27 +579,27 @@ impl Backings {
     }
 }
 
-/// All that can be purged, of all areas.
+/// All that can be purged, of all areas, and what is known about memory being short.
 #[pin_data]
 pub(crate) struct Reclaim {
     #[pin]
     lru: Lru<Object>,
-    /// The nodes of memory, by number.
+    /// The history of each node of memory, by its number.
     #[pin]
     nodes: SpinLock<KVec<mood::Node>>,
     #[pin]
     backings: Mutex<Backings>,
-    /// Taken by who adds up what has happened.
+    /// Held by [`Reclaim::past()`], which can only run once at a time.
     #[pin]
     counting: Mutex<()>,
-    /// Pages that were purged, by the reason.
+    /// The number of pages that were purged, by reason.
     purged: [Atomic<usize>; Why::ALL.len()],
-    /// Ranges that were left out.
+    /// The number of ranges that scans could not purge.
     left_out: Atomic<usize>,
 }
 
 impl Reclaim {
-    /// Makes an empty one and lets memory reclaim call it.
+    /// Creates the state, without any range, and registers the shrinker.
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn register() -> Result<Registration<Self>> {
@@ -609,22 +625,22 @@ impl Reclaim {
             GFP_KERNEL,
         )?;
         if !reclaim.lru.is_per_cgroup() {
-            pr_info!("cgroup.memory=nokmem: no limit of a memory cgroup purges anything\n");
+            pr_info!("cgroup.memory=nokmem: limits of memory cgroups purge nothing\n");
         }
         Ok(shrinker.register(reclaim))
     }
 
-    /// Makes a backing one of which something may be unpinned.
+    /// Registers a backing before its first unpin. May sleep.
     ///
     /// Fails with `ENOMEM`.
     #[cold]
     fn admit(&self, backing: &Arc<Backing>) -> Result {
         let mut backings = self.backings.lock();
-        // Another thread may have done it.
+        // Another thread may have been faster.
         if backing.membership.as_ref().is_some() {
             return Ok(());
         }
-        // OVERFLOW: Nobody counts so far.
+        // OVERFLOW: Numbers never get that large.
         let number = backings.last + 1;
         let member = Member {
             backing: backing.clone(),
@@ -641,12 +657,12 @@ impl Reclaim {
         Ok(())
     }
 
-    /// Undoes [`Reclaim::admit()`].
+    /// Undoes [`Reclaim::admit()`], and keeps what was counted for the backing. May sleep.
     fn dismiss(&self, membership: &Membership, past: Past) {
         self.backings.lock().remove(membership.number, past);
     }
 
-    /// Returns what has happened so far.
+    /// Returns what has been counted so far, for all backings. May sleep.
     pub(crate) fn past(&self) -> Past {
         let _one = self.counting.lock();
         let mut sum = Past::default();
@@ -654,7 +670,7 @@ impl Reclaim {
         loop {
             might_sleep();
             let mut backings = self.backings.lock();
-            // What is admitted later can wait for the next time.
+            // Leave out backings that are admitted during the walk.
             let last = *last.get_or_insert(backings.last);
             let mut is_end = false;
             for _ in 0..BATCH {
@@ -671,7 +687,8 @@ impl Reclaim {
             if !is_end {
                 continue;
             }
-            // What went before it was counted is here, and what went after is not.
+            // `past` has the counts of backings that were gone before they could be visited.
+            // Those of backings that went later are in `counted`, and have been added above.
             sum.add(backings.past);
             let counted = core::mem::take(&mut backings.counted);
             backings.past.add(counted);
@@ -685,23 +702,23 @@ impl Reclaim {
         sum
     }
 
-    /// Returns a user's account with a backing.
+    /// Returns the account of a user, and opens it for a backing if needed. May sleep.
     ///
     /// Fails with `ENOMEM`.
     fn account_of(&self, membership: &Membership, user: u32) -> Result<Arc<Account>> {
         self.backings.lock().account(membership.number, user)
     }
 
-    /// Purges everything that can be purged when it is called, and returns how
-    /// many pages that was.
+    /// Purges all ranges that are unpinned when this is called, and returns how many pages that
+    /// was.
     ///
-    /// Sleeps for the locks that it needs, unlike [`Shrinker::scan()`]. Gives up if
-    /// the caller is killed.
-    // Out of line: otherwise every ioctl would have its stack frame.
+    /// May sleep; unlike [`Shrinker::scan()`], it also waits for page locks and purges by
+    /// others. Stops early if the caller is killed.
+    // Not inlined, to keep its stack frame out of other ioctls.
     #[inline(never)]
     pub(crate) fn purge_all(&self) -> usize {
         let (mut number, mut purged) = (0, 0_usize);
-        // A backing that comes later has nothing that was unpinned by now.
+        // Backings that are admitted later had no unpinned ranges at the time of the call.
         let mut last_at_first = None;
         loop {
             let mut backings = self.backings.lock();
@@ -722,21 +739,22 @@ impl Reclaim {
     }
 }
 
-/// How many ranges of a backing are so many that it is worth a look whether they are the
-/// oldest.
+/// From this number of ranges of a backing on, it is worth checking whether they are the oldest
+/// of a list.
 const MANY: u32 = 512;
 
-/// How many backings are looked at under one lock.
+/// The maximum number of backings that are visited while the lock is held.
 const BATCH: usize = 64;
 
-/// How many ranges of a place are looked at to tell how large they are.
+/// The maximum number of ranges that are sampled to estimate the average size of all.
 const SAMPLE: usize = 64;
 
-/// How many ranges that cannot be purged now a scan looks at, or of which nothing is in
-/// memory: they must not keep younger ones from it, nor take long.
+/// The maximum number of ranges that a scan passes over because they cannot be purged now; and
+/// the same for ranges with nothing in memory, of which it may be more if many pages are
+/// wanted. This is high enough to reach younger ranges, and low enough not to take long.
 const TRIES: usize = 4096;
 
-/// How many ranges of which nothing is in memory take as long as a page.
+/// The number of ranges with nothing in memory that count as one page.
 const EMPTY_RANGES: usize = 64;
 
 /// See [`mood::Times`], in milliseconds.
@@ -754,7 +772,7 @@ impl Shrinker for Reclaim {
             gap: msecs_to_jiffies(GAP),
         };
         let mut nodes = self.nodes.lock();
-        // Under the lock, so that who reads first looks first.
+        // Read under the lock, so that readings are added in the order in which they were made.
         let read = vmstat::read(place.node());
         // CAST: Not negative.
         let mood = match nodes.get_mut(place.node() as usize) {
@@ -769,9 +787,9 @@ impl Shrinker for Reclaim {
         }
     }
 
-    /// Purges half of what there is, but enough for the one who calls: who unpins said
-    /// that it can go. If the node lacks more, then that, as the kernel may kill after it
-    /// has come four times.
+    /// Purges half of what is unpinned, and at least [`ENOUGH`] pages. That is a lot for one
+    /// call, but whoever unpinned the pages agreed to it. If the node lacks more pages, purges
+    /// as many as it lacks, because the kernel may kill a process after four calls.
     fn relieve(&self, place: &Place<'_>) -> usize {
         let half = self.count(place).div_ceil(2);
         let read = vmstat::read(place.node());
@@ -786,7 +804,7 @@ impl Shrinker for Reclaim {
         }
     }
 
-    /// Takes the oldest for average if there are many.
+    /// Estimates the number of pages, from a sample of the oldest ranges if there are many.
     fn count(&self, place: &Place<'_>) -> usize {
         let ranges = self.lru.count(place);
         let (mut seen, mut pages) = (0, 0_usize);
@@ -797,7 +815,7 @@ impl Shrinker for Reclaim {
         if seen > 0 && seen < ranges {
             pages = pages.saturating_mul(ranges).div_ceil(seen);
         }
-        // Even if nothing of the oldest is in memory, of others something may be.
+        // Younger ranges may have pages in memory even if none of the sampled ranges has any.
         pages.max(ranges.div_ceil(EMPTY_RANGES))
     }
 
@@ -807,7 +825,8 @@ impl Shrinker for Reclaim {
 }
 
 impl Reclaim {
-    /// Purges the oldest ranges of a place, until so many pages are free.
+    /// Purges the oldest ranges of a place, until about `wanted` pages have been freed. May
+    /// sleep.
     fn purge_oldest(&self, place: &Place<'_>, wanted: usize, why: Why) -> Scan {
         let so_far = reclaimed();
         if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
@@ -827,7 +846,8 @@ impl Reclaim {
         while freed < wanted && empty < most_empty && vain < TRIES && left > 0 {
             left -= 1;
             might_sleep();
-            // It is the youngest then; if it can be purged, that is no matter.
+            // This makes it the youngest, so that a range that cannot be purged does not stay
+            // in the way.
             let oldest = self.lru.rotate(place, |range| {
                 (range.owner().clone(), unpinned::pages(range).first())
             });
@@ -840,7 +860,7 @@ impl Reclaim {
                 Some(pages) => freed = pages.saturating_add(freed),
             }
         }
-        // OVERFLOW: It would take too long.
+        // OVERFLOW: Counting that far would take too long.
         self.left_out.add(vain, Relaxed);
         trace::scan_end(|record| record(place.cgroup(), place.node(), freed, vain));
         match freed + empty {
@@ -853,10 +873,10 @@ impl Reclaim {
     }
 }
 
-/// With how many pages one reclaim should be content, if they are a quarter of what
-/// there was.
+/// The number of pages that is enough for one reclaim, if it is also a quarter of what there
+/// was.
 ///
-/// It wants 64 or so, but that of a memory cgroup does not see that it got them, and
-/// comes back until nothing is left. The quarter is for a limit that is lowered at
-/// once: the kernel tries 16 times before it kills.
+/// Reclaim asks for about 64 pages. But reclaim for the limit of a memory cgroup does not
+/// notice that they were freed, and would call again until nothing is left. The quarter matters
+/// when a limit is lowered by a lot: the kernel makes 16 attempts before it kills a process.
 const ENOUGH: usize = 512;
