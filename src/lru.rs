@@ -104,7 +104,7 @@ impl<T> Drop for Item<T> {
 #[cold]
 #[inline(never)]
 fn tell_of_leak() {
-    pr_err!("an item was dropped that is on a list\n");
+    pr_err!("an item was dropped while it is on a list\n");
 }
 
 // SAFETY: The object of an item never moves, and only shared references to it are given away.
