@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which pages of an area are unpinned, and which of those were purged.
+//! The set of unpinned pages of an area, as ranges, and which of them were purged.
 //!
-//! A pure value: it knows no lock, file or list. What reclaim has to know of it is told
-//! to an [`Order`].
+//! This is a plain data structure, without locks, files or LRU lists. It reports to an
+//! [`Order`] which ranges can be purged.
 
 use kernel::prelude::*;
 
@@ -23,29 +23,30 @@ use crate::{
     },
 };
 
-/// An unpinned range of an owner's pages, as it is in the tree of [`Unpinned`].
+/// An unpinned range of the pages of an owner. It is the value of a node in the tree of
+/// [`Unpinned`].
 ///
-/// It changes only while that is locked. Whoever comes another way, as from a list, may
-/// look at [`pages()`], which then is a hint.
+/// It only changes while that is locked. Without the lock, for example when the range is found
+/// on an LRU list, [`pages()`] may be called, but its result is only a hint.
 pub(crate) struct Range<O> {
     first: Word,
-    /// [`PURGED`], [`PURGEABLE`], and from [`PURGE`] on the number of the purge that is
+    /// [`PURGED`], [`PURGEABLE`], and from the bit [`PURGE`] on the number of the purge that is
     /// under way, or 0.
     state: Word,
-    /// Given back when it is dropped.
+    /// The charge for the range, if there is one. It ends when this is dropped.
     charge: Option<Charge>,
     owner: O,
 }
 
-/// A purge of the range has begun, and maybe ended.
+/// A purge of the range has begun, and may have ended.
 const PURGED: usize = 1;
-/// The range can be purged: it is in the [`Order`].
+/// The range can be purged, and is in the [`Order`].
 const PURGEABLE: usize = 2;
-/// The lowest bit of a purge's number.
+/// The lowest bit of the number of a purge.
 const PURGE: usize = 4;
 
 impl<O> Range<O> {
-    /// Makes one that has no pages yet.
+    /// Creates a range that has no pages yet.
     pub(crate) fn new(owner: O, charge: Option<Charge>) -> Node<Self> {
         Node::new(Self {
             first: Word::new(0),
@@ -55,7 +56,7 @@ impl<O> Range<O> {
         })
     }
 
-    /// Returns whose pages they are.
+    /// Returns the owner of the pages.
     pub(crate) fn owner(&self) -> &O {
         &self.owner
     }
@@ -75,39 +76,40 @@ impl<O> Range<O> {
     }
 }
 
-/// Returns the pages of a range, whose last page is its key: so the lower bound of a page
-/// is the first range that can have it.
+/// Returns the pages of a range. The key of a range is its last page, so the lower bound of a
+/// page is the first range that can contain it.
 pub(crate) fn pages<O>(range: &Node<Range<O>>) -> PageRange {
     let (first, last) = (range.first.load(), range.key());
     PageRange::from_ends(first, last.max(first))
 }
 
-/// The order in which ranges were unpinned, oldest first. Their pages may shrink while
-/// they are in it.
+/// The ranges that can be purged, in the order in which they were unpinned. A range may shrink
+/// while it is in the order.
 pub(crate) trait Order<B> {
-    /// A new range stands behind all others.
+    /// Adds a new range as the youngest.
     fn push(&mut self, range: &B);
 
-    /// A range is gone, or is being purged.
+    /// Removes a range, because it is gone or about to be purged.
     fn remove(&mut self, range: &B);
 }
 
-/// An object for one more range, allocated before the lock is taken, and the memory
-/// cgroup that it is charged to. (Where that is of another or of none, for once, as its task
-/// was just moved or the kernel had no memory to note it, the range is on another list.)
+/// An object for one more range, allocated before the lock is taken, and the memory cgroup that
+/// it is charged to, if known. In rare cases it is charged to another cgroup, or to none:
+/// because its task was just moved, or the kernel lacked memory to record the charge. The range
+/// is then on another list.
 pub(crate) struct Spare<B> {
     pub(crate) range: B,
     pub(crate) cgroup: Option<u64>,
 }
 
-/// Says that a [`Spare`] is needed; nothing was changed.
+/// The error if a [`Spare`] is needed. Nothing was changed then.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SpareNeeded {
-    /// Whether there would be one range more, for which somebody is charged.
+    /// Whether the call adds a range that has to be charged.
     pub(crate) is_charged: bool,
 }
 
-/// What pinning came to.
+/// The result of pinning.
 pub(crate) struct Pinned {
     /// Whether any of the pages was in a purged range.
     pub(crate) purged: bool,
@@ -115,25 +117,25 @@ pub(crate) struct Pinned {
     pub(crate) rest: Option<PageRange>,
 }
 
-/// Where a purge of everything goes on.
+/// Where [`Unpinned::purge_next()`] starts to look.
 #[derive(Clone, Copy)]
 pub(crate) enum Start {
-    /// At a page.
+    /// At this page.
     At(usize),
-    /// Behind a range whose purge has ended.
+    /// Behind this range, whose pages the caller has purged.
     Behind(PageRange),
 }
 
-/// What a purge of everything finds from some page on.
+/// What [`Unpinned::purge_next()`] finds.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
-    /// A range that could be purged, whose purge has begun.
+    /// A range that could be purged. Its purge has begun.
     Begun(PageRange),
-    /// A range that somebody else is purging, and which purge that is.
+    /// A range that another task is purging, and the number of that purge.
     Purging(PageRange, usize),
-    /// Nothing, up to this page.
+    /// Nothing to purge up to this page. There may be more behind it.
     NothingTo(usize),
-    /// Nothing.
+    /// Nothing to purge, and no more ranges.
     Nothing,
 }
 
@@ -142,16 +144,16 @@ pub(crate) enum Found {
 pub(crate) struct Tally {
     pub(crate) ranges: usize,
     pub(crate) pages: usize,
-    /// Those of the pages that a pin would say were purged.
+    /// The pages for which a pin would report a purge.
     pub(crate) purged: usize,
 }
 
-/// The memory cgroups to which the objects of an area are charged.
+/// Which memory cgroup the objects of an area are charged to.
 #[derive(Clone, Copy, PartialEq)]
 enum Home {
     /// There are no objects.
     None,
-    /// One, of this number.
+    /// The cgroup of this number.
     One(u64),
     Several,
 }
@@ -160,23 +162,24 @@ enum Home {
 ///
 /// # Invariants
 ///
-/// All of them are charged to `home`, as far as can be told: see [`Spare`]. If that is
-/// several, none is `kept`.
+/// All objects are charged to `home`, as far as is known (see [`Spare`]). If that is
+/// [`Home::Several`], none is `kept`.
 struct Objects<B> {
     home: Home,
-    /// Objects that are in no tree, as a pin is often followed by an unpin. Two, as a pin
-    /// that splits a range takes one, and an unpin that joins its ends leaves one.
+    /// Unused objects, kept because a pin is often followed by an unpin. There are two, because
+    /// a pin that splits a range takes one, and an unpin that merges the parts frees one.
     kept: [Option<B>; 2],
 }
 
 impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
-    /// Returns whether all objects are charged to this memory cgroup. Its tasks can use
-    /// them then: a range is on the list of the cgroup that its object is charged to.
+    /// Returns whether all objects are charged to this memory cgroup. Only then may its tasks
+    /// reuse them, because a range is on the list of the cgroup that its object is charged to.
     fn are_of(&self, cgroup: u64) -> bool {
         self.home == Home::One(cgroup)
     }
 
-    /// Takes the spare, or one that was kept, for a task of this memory cgroup.
+    /// Takes the spare, or an object that was kept, for a task of this memory cgroup. If the
+    /// range `is_charged`, a spare without a charge will not do.
     fn take(
         &mut self,
         spare: &mut Option<Spare<B>>,
@@ -193,12 +196,12 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
             .ok_or(SpareNeeded { is_charged })
     }
 
-    /// Returns whether one was kept that tasks of this memory cgroup can use.
+    /// Returns whether an object was kept that tasks of this memory cgroup may use.
     fn is_kept(&self, cgroup: u64) -> bool {
         self.kept.iter().any(Option::is_some) && self.are_of(cgroup)
     }
 
-    /// Notes that there is an object of this memory cgroup, if that is known.
+    /// Notes that there is a new object, charged to this memory cgroup, if that is known.
     fn admit(&mut self, cgroup: Option<u64>) {
         match (self.home, cgroup) {
             (Home::None, Some(cgroup)) => self.home = Home::One(cgroup),
@@ -210,8 +213,8 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         }
     }
 
-    /// Keeps a spare that was not needed, as the same call would allocate it again. Not if it
-    /// is charged: there is no range for that.
+    /// Keeps a spare that was not needed, so that the next such call need not allocate another.
+    /// A spare with a charge is not kept, because no range belongs to the charge.
     fn keep_spare(&mut self, spare: &mut Option<Spare<B>>) {
         if let Some(spare) = spare.take() {
             let is_of_home = spare.cgroup.is_some_and(|cgroup| self.are_of(cgroup));
@@ -221,8 +224,9 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         }
     }
 
-    /// Gives back the charges of what is kept, if so many ranges are not charged. If there
-    /// are no ranges left, it no longer matters which memory cgroups they were of.
+    /// Adapts to the number of ranges after some were removed. If one more range would not be
+    /// charged, drops the charges of objects that are kept. If no ranges are left, it no longer
+    /// matters which memory cgroups the objects were charged to.
     fn settle(&mut self, ranges: u32) {
         if self.home == Home::Several {
             // None is kept.
@@ -236,7 +240,7 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
         }
     }
 
-    /// Keeps one that is not needed any more.
+    /// Keeps an object that is not needed any more, if there is a free slot.
     fn keep(&mut self, gone: B) {
         if self.home == Home::Several {
             return;
@@ -247,8 +251,8 @@ impl<O, B: Boxed<Value = Range<O>>> Objects<B> {
     }
 }
 
-/// Passes the charge of an object to another that has none, or gives it back. Neither is in
-/// a tree or an [`Order`].
+/// Moves the charge of an object to `to`, unless that has one, or drops it if there is no `to`.
+/// Neither object may be in a tree or an [`Order`].
 fn pass_charge<O, B: Boxed<Value = Range<O>>>(from: &mut B, to: Option<&mut B>) {
     if from.charge.is_none() || to.as_ref().is_some_and(|to| to.charge.is_some()) {
         return;
@@ -259,14 +263,14 @@ fn pass_charge<O, B: Boxed<Value = Range<O>>>(from: &mut B, to: Option<&mut B>) 
     }
 }
 
-/// The purges of an area's ranges: the number of all so far, and of those under way.
+/// The purges of an area's ranges: how many have begun so far, and how many are under way.
 struct Purges {
     begun: usize,
     under_way: u32,
 }
 
 impl Purges {
-    /// Begins to purge a range, if it can be purged, and returns whether it does.
+    /// Begins to purge a range, if it can be purged, and returns whether it can.
     fn begin<O, B: Boxed<Value = Range<O>>>(
         &mut self,
         range: &B,
@@ -275,17 +279,17 @@ impl Purges {
         if !range.is_purgeable() {
             return false;
         }
-        // OVERFLOW: It would take too long, here and below.
+        // OVERFLOW: Counting that far would take too long, here and below.
         self.begun = self.begun.wrapping_add(1);
         self.under_way += 1;
-        // INVARIANT: Purged, and no longer to be.
+        // INVARIANT: The range is being purged, so it counts as purged and cannot be purged.
         range.state.store(PURGED | self.begun.wrapping_mul(PURGE));
         order.remove(range);
         true
     }
 
-    /// Begins to purge the first of some ranges that can be purged, unless one before it
-    /// is being purged. It looks at `most`, from a page on.
+    /// Begins to purge the first range that can be purged, unless a range before it is being
+    /// purged. Looks at no more than `most` ranges. `page` is where `ranges` begin.
     fn begin_one<'a, O, B: Boxed<Value = Range<O>> + 'a>(
         &mut self,
         mut ranges: impl Iterator<Item = Held<'a, B>>,
@@ -319,36 +323,35 @@ impl Purges {
 
 /// The unpinned ranges of an area.
 ///
-/// A call deals with `PIECE` ranges at most, and then returns which pages are left
-/// for another: what it does then is what a call for the other pages alone would
-/// have done. None of these ranges must be being purged: [`Unpinned::is_purging()`]
-/// tells.
+/// A call handles at most `PIECE` ranges, and returns the pages that are left for another call.
+/// The effect is the same as if only the pages handled had been passed. Callers must make sure
+/// that none of these ranges is being purged: see [`Unpinned::is_purging()`].
 ///
 /// # Invariants
 ///
 /// - No two ranges have a page in common.
-/// - A range was purged, or can be, or both: fresh pages that were joined to purged
-///   ones count as purged, as in the C driver, and can be purged, which there they
-///   cannot.
-/// - A range that is being purged counts as purged, cannot be purged and does not
-///   change.
+/// - Each range was purged, or can be purged, or both. If pages are merged with a purged range,
+///   all of the new range counts as purged, as in the C driver. But unlike there, it can be
+///   purged.
+/// - A range that is being purged counts as purged, cannot be purged and does not change.
 /// - `ranges` is the number of ranges.
 pub(crate) struct Unpinned<B: Boxed, const PIECE: usize = 64> {
     tree: Tree<B>,
-    /// There can be a million, as only the first 4 GiB can be named.
+    /// At most about a million, because only the first 4 GiB can be divided into ranges.
     ranges: u32,
-    /// How many pages were unpinned so far that had been pinned.
+    /// The number of pages that went from pinned to unpinned so far.
     so_far: usize,
     purges: Purges,
-    /// Whether somebody was told of a purge that is under way since one ended.
+    /// Whether, since a purge last ended, a caller was told that one is under way, and may wait
+    /// for it.
     awaited: bool,
     objects: Objects<B>,
 }
 
 impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
-    /// Returns the state of a new area, which is pinned all over.
+    /// Creates the state of a new area, all of which is pinned.
     pub(crate) fn new() -> Self {
-        // A piece may begin with what the one before it made.
+        // The first range of a piece may be the one that the piece before has made.
         const { assert!(PIECE >= 2) };
         // INVARIANT: There is no range.
         Self {
@@ -378,19 +381,20 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         self.overlapping(pages).is_none()
     }
 
-    /// Returns how many pages were unpinned so far.
+    /// Returns the number of pages that went from pinned to unpinned so far.
     pub(crate) fn so_far(&self) -> usize {
         self.so_far
     }
 
-    /// Adds what is unpinned from a page on; returns from where to go on.
+    /// Adds unpinned pages, from `page` on, to `sum`. Returns the page to continue at, or
+    /// [`None`] at the end.
     pub(crate) fn tally(&self, page: usize, sum: &mut Tally) -> Option<usize> {
         let mut ranges = self.tree.iter_from(page);
         let mut next = page;
         for _ in 0..PIECE {
             let range = ranges.next()?;
             let found = pages(&range);
-            // What is below was added before the range was joined to that.
+            // Pages below `next` have been added before, and were merged with this range since.
             let len = found.last() - found.first().max(next) + 1;
             sum.ranges += 1;
             sum.pages += len;
@@ -400,21 +404,21 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         Some(next)
     }
 
-    /// Returns which spare [`Unpinned::unpin()`] most likely needs for a task of this memory
-    /// cgroup, if it needs one.
+    /// Returns which spare [`Unpinned::unpin()`] will most likely need for a task of this
+    /// memory cgroup, if it needs one.
     pub(crate) fn needs(&self, cgroup: u64) -> Option<SpareNeeded> {
         (!self.objects.is_kept(cgroup)).then(|| SpareNeeded {
             is_charged: quota::is_charged(self.ranges),
         })
     }
 
-    /// Unpins pages for a task of this memory cgroup; returns those that are still to be
+    /// Unpins pages for a task of this memory cgroup. Returns those that are still to be
     /// unpinned.
     ///
-    /// Pages within one unpinned range stay as they are. Otherwise every range
-    /// that they overlap becomes part of a new one, which is the youngest and
-    /// counts as purged if any of those was. Only if all of it was purged before
-    /// is there nothing in it to purge.
+    /// If all the pages are in one range, nothing changes. Otherwise they are merged with all
+    /// ranges that they overlap into a new range. It is the youngest, and counts as purged if
+    /// any of these ranges did. It can be purged, unless all of it consists of ranges that
+    /// could not be.
     pub(crate) fn unpin(
         &mut self,
         pages: PageRange,
@@ -430,12 +434,12 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 let new = self.objects.take(spare, || cgroup, is_charged)?;
                 set_up(&new, pages, PURGEABLE, order);
                 gap.insert(new);
-                // INVARIANT: One more.
+                // INVARIANT: One range more.
                 self.ranges += 1;
                 self.so_far = self.so_far.wrapping_add(pages.len());
                 Ok(None)
             }
-            // No other range overlaps such pages.
+            // No other range can overlap these pages.
             Some(found) if found.contains(pages) => {
                 self.objects.keep_spare(spare);
                 Ok(None)
@@ -452,8 +456,9 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
     }
 
-    /// Returns which of the pages that [`Unpinned::unpin()`] left it is to unpin next. If
-    /// somebody pinned meanwhile what has been joined, that is not undone.
+    /// Returns which pages of `rest`, as returned by [`Unpinned::unpin()`], are to be unpinned
+    /// next. The first page of `rest` has been unpinned already. If it was pinned again
+    /// meanwhile, it is left out, so that this pin is not undone.
     pub(crate) fn still_to_unpin(&self, rest: PageRange) -> Option<PageRange> {
         let joined = PageRange::from_ends(rest.first(), rest.first());
         if self.is_pinned(joined) {
@@ -463,9 +468,9 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
     }
 
-    /// Makes one range of pages and of those that they overlap: a new object, or one of
-    /// theirs.
-    // Out of line: otherwise every unpin would have its stack frame.
+    /// Merges pages and the ranges that they overlap into one range. It uses the object `new`,
+    /// or else that of the first of these ranges.
+    // Not inlined, to keep its stack frame out of other unpins.
     #[inline(never)]
     fn join(
         &mut self,
@@ -485,8 +490,8 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                 break;
             }
             if count == PIECE {
-                // What is left begins with what is joined here, so that it is joined,
-                // too.
+                // The rest begins with a page of the range that is made here, so that the next
+                // call merges the two.
                 hull = PageRange::from_ends(hull.first(), end);
                 rest = Some(PageRange::from_ends(end, pages.last()));
                 break;
@@ -503,10 +508,11 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             } else {
                 empty += found.len();
             }
-            // INVARIANT: One less.
+            // INVARIANT: One range less.
             self.ranges -= 1;
             if new.is_some() {
-                // The new one has no charge yet, and stands for those that it replaces.
+                // The new object was not charged, because it replaces others: it takes over the
+                // charge of one.
                 pass_charge(&mut gone, new.as_mut());
                 self.objects.keep(gone);
             } else {
@@ -522,18 +528,18 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         rest
     }
 
-    /// Inserts a range that overlaps none.
+    /// Inserts a range that overlaps no other.
     fn insert(&mut self, new: B, pages: PageRange, state: usize, order: &mut impl Order<B>) {
         set_up(&new, pages, state, order);
         self.tree.insert(new);
-        // INVARIANT: One more.
+        // INVARIANT: One range more.
         self.ranges += 1;
     }
 
-    /// Pins pages; returns whether any of them was in a purged range, and which are
-    /// still to be pinned.
+    /// Pins pages. Returns whether any of them was in a purged range, and which are still to be
+    /// pinned.
     ///
-    /// Fails if a range is split and there is no object for it.
+    /// Fails if a range has to be split and there is no object for the new one.
     pub(crate) fn pin(
         &mut self,
         pages: PageRange,
@@ -559,7 +565,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             purged |= range.has(PURGED);
             match (found.before(pages), found.after(pages)) {
                 (None, None) => {
-                    // No other range overlaps pages that end where this does.
+                    // No other range can overlap pages that end where this one does.
                     let (gone, after) = if found.last() == pages.last() {
                         (cursor.take(), None)
                     } else {
@@ -569,7 +575,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                     if gone.is_purgeable() {
                         order.remove(&gone);
                     }
-                    // INVARIANT: One less.
+                    // INVARIANT: One range less.
                     self.ranges -= 1;
                     self.objects.keep(gone);
                     self.objects.settle(self.ranges);
@@ -578,7 +584,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
                     range.set_key(lower.last());
                     next = cursor.next();
                 }
-                // No other range overlaps such pages.
+                // No other range can overlap these pages.
                 (None, Some(upper)) => {
                     range.first.store(upper.first());
                     break;
@@ -592,11 +598,11 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         Ok(Pinned { purged, rest: None })
     }
 
-    /// Leaves of a range its two ends. The lower one keeps its place, the upper one
-    /// is the youngest.
+    /// Splits a range by pinning what is between `lower` and `upper`. The lower part keeps its
+    /// place in the order; the upper one becomes the youngest.
     ///
-    /// Fails if there is no object for it.
-    // Out of line: otherwise every pin would have its stack frame.
+    /// Fails if there is no object for the upper part.
+    // Not inlined, to keep its stack frame out of other pins.
     #[inline(never)]
     fn split(
         &mut self,
@@ -617,21 +623,21 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         Ok(())
     }
 
-    /// Lets `f` see a range, if it still is one that can be purged.
+    /// Calls `f` with the range of exactly these pages, if there is one and it can be purged.
     pub(crate) fn with_purgeable(&self, pages: PageRange, f: impl FnOnce(&B)) {
         if let Some(range) = exactly(&self.tree, pages).filter(|range| range.is_purgeable()) {
             f(&range);
         }
     }
 
-    /// Returns the range that has `page`, if it can be purged.
+    /// Returns the range that contains `page`, if there is one and it can be purged.
     pub(crate) fn purgeable(&self, page: usize) -> Option<PageRange> {
         let range = self.overlapping(PageRange::from_ends(page, page))?;
         range.is_purgeable().then(|| pages(&range))
     }
 
-    /// Begins to purge a range, if it is still one that can be purged, and tells
-    /// whether it is. [`Unpinned::end_purge()`] must follow.
+    /// Begins to purge the range of exactly these pages, if there is one and it can be purged.
+    /// Returns whether there is. If so, the caller must call [`Unpinned::end_purge()`] later.
     pub(crate) fn begin_purge(&mut self, pages: PageRange, order: &mut impl Order<B>) -> bool {
         match exactly(&self.tree, pages) {
             Some(range) => self.purges.begin(&*range, order),
@@ -639,8 +645,8 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         }
     }
 
-    /// Ends the purge of a range, which may have been forgotten meanwhile. Returns whether
-    /// somebody may be waiting.
+    /// Ends the purge of a range, which may have been removed by [`Unpinned::take()`]
+    /// meanwhile. Returns whether somebody may be waiting for a purge to end.
     pub(crate) fn end_purge(&mut self, pages: PageRange) -> bool {
         let range = exactly(&self.tree, pages);
         if let Some(range) = range.filter(|range| range.purge() != 0) {
@@ -649,8 +655,8 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         self.take_awaited()
     }
 
-    /// Returns whether some of the ranges that a call for these pages deals with are
-    /// being purged.
+    /// Returns whether any range that a call for these pages would handle is being purged. If
+    /// so, notes that the caller may wait.
     pub(crate) fn is_purging(&mut self, pages: PageRange) -> bool {
         let is_purging = self.purges.under_way != 0 && self.finds_purging(pages);
         self.awaited |= is_purging;
@@ -665,9 +671,10 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
             .any(|range| range.purge() != 0)
     }
 
-    /// Looks for something to purge, or that is being purged. What can be purged, it begins
-    /// to purge, as [`Unpinned::begin_purge()`] does. A purge that has ended is ended first, as
-    /// [`Unpinned::end_purge()`] does, but for [`Unpinned::take_awaited()`].
+    /// Finds the next range that can be purged or is being purged. If it can be purged, begins
+    /// the purge, as [`Unpinned::begin_purge()`] does. From [`Start::Behind`], ends the purge
+    /// of that range first, as [`Unpinned::end_purge()`] does, but the caller must call
+    /// [`Unpinned::take_awaited()`].
     pub(crate) fn purge_next(&mut self, start: Start, order: &mut impl Order<B>) -> Found {
         let page = match start {
             Start::At(page) => page,
@@ -675,7 +682,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         };
         let mut ranges = self.tree.iter_from(page);
         if let Start::Behind(_) = start {
-            // If it was forgotten, so were all.
+            // If the range was removed by `take()`, there are no others.
             if let Some(range) = ranges.next() {
                 self.purges.end(&range);
             }
@@ -683,20 +690,21 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         self.purges.begin_one(ranges, page, PIECE, order)
     }
 
-    /// Returns whether somebody may be waiting for a purge that has ended.
+    /// Returns whether somebody may be waiting for a purge to end, and clears that.
     pub(crate) fn take_awaited(&mut self) -> bool {
         core::mem::take(&mut self.awaited)
     }
 
-    /// Returns whether a purge that [`Unpinned::purge_next()`] found is still under way.
+    /// Returns whether the purge of this number, which [`Unpinned::purge_next()`] found, is
+    /// still under way. If so, notes that the caller may wait.
     pub(crate) fn is_under_way(&mut self, pages: PageRange, purge: usize) -> bool {
         let is_under_way = exactly(&self.tree, pages).is_some_and(|range| range.purge() == purge);
         self.awaited |= is_under_way;
         is_under_way
     }
 
-    /// Forgets all ranges: everything is pinned. Returns them. Who waits for the end of a
-    /// purge still does, and what was counted so far stays here.
+    /// Removes all ranges and returns them, so that everything is pinned. Callers that wait for
+    /// the end of a purge remain noted, and the number of pages unpinned so far is kept.
     pub(crate) fn take(&mut self) -> Self {
         let mut empty = Self::new();
         empty.awaited = self.awaited;
@@ -709,20 +717,20 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         self.ranges
     }
 
-    /// Empties it.
+    /// Removes all ranges, in no particular order.
     pub(crate) fn drain(&mut self) -> Drain<B> {
         self.ranges = 0;
         self.tree.drain()
     }
 }
 
-/// Returns the range of exactly these pages.
+/// Returns the range of exactly these pages, if there is one.
 fn exactly<O, B: Boxed<Value = Range<O>>>(tree: &Tree<B>, pages: PageRange) -> Option<Held<'_, B>> {
     let range = tree.lower_bound(pages.last())?;
     (self::pages(&range) == pages).then_some(range)
 }
 
-/// Gives a range its pages and its state. If it can be purged, it is the youngest.
+/// Sets the pages and the state of a new range. If it can be purged, it becomes the youngest.
 fn set_up<O, B: Boxed<Value = Range<O>>>(
     range: &B,
     pages: PageRange,
@@ -745,7 +753,7 @@ mod tests {
 
     use crate::quota::Accounts;
 
-    /// Returns whether the two have a page in common.
+    /// Returns whether the two ranges have a page in common.
     fn overlap(a: PageRange, b: PageRange) -> bool {
         a.first() <= b.last() && b.first() <= a.last()
     }
@@ -755,12 +763,11 @@ mod tests {
     struct Known {
         range: PageRange,
         purged: bool,
-        /// Its place in the order, if it can be purged.
+        /// When it was unpinned, if it can be purged.
         age: Option<usize>,
     }
 
-    /// The model: a list of ranges, lowest first, every operation a walk over
-    /// all of them.
+    /// The model: a sorted list of ranges. Every operation walks over all of them.
     struct Model {
         ranges: KVec<Known>,
         clock: usize,
@@ -846,7 +853,8 @@ mod tests {
             Some(oldest.range)
         }
 
-        /// Returns the age of a range, if it is one and can be purged.
+        /// Returns the age of the range of exactly these pages, if there is one and it can be
+        /// purged.
         fn age(&self, range: PageRange) -> Option<usize> {
             let first = range.first();
             let at = self
@@ -857,10 +865,10 @@ mod tests {
         }
     }
 
-    /// A range with a number.
+    /// A range whose owner is a number, which identifies it.
     type Numbered = KBox<Node<Range<usize>>>;
 
-    /// The numbers of the ranges that can be purged, in order.
+    /// Records the numbers of the ranges that can be purged, in order.
     struct Recorder(KVec<usize>);
 
     impl Order<Numbered> for Recorder {
@@ -874,10 +882,10 @@ mod tests {
         }
     }
 
-    /// The memory cgroup of whoever unpins, if it does not matter.
+    /// The memory cgroup of all callers, where it does not matter.
     const CGROUP: u64 = 5;
 
-    /// Makes a spare, charged if need be.
+    /// Creates a spare, with a charge if `is_charged`.
     fn spare(number: usize, is_charged: bool) -> Result<Option<Spare<Numbered>>> {
         let account = Accounts::new().open(7)?;
         let charge = is_charged.then(|| account.charge(|| true)).transpose()?;
@@ -895,8 +903,8 @@ mod tests {
         PurgeOldest,
     }
 
-    /// The tested value, in pieces as small as can be, beside its model, which knows
-    /// neither pieces nor purges that take a while.
+    /// The tested structure, with the smallest pieces possible, beside its model. The model
+    /// knows neither pieces nor purges that take time.
     struct Pair {
         real: Unpinned<Numbered, 2>,
         order: Recorder,
@@ -920,12 +928,12 @@ mod tests {
             }
         }
 
-        /// Returns what a refusal must not change.
+        /// Returns what a failed call must not change.
         fn state(&self) -> (u32, usize) {
             (self.real.ranges, self.order.0.len())
         }
 
-        /// Takes a step in both and returns whether they answer alike.
+        /// Takes a step in both, and returns whether their results are equal.
         fn step(&mut self, step: Step) -> Result<bool> {
             match step {
                 Step::Unpin(pages) => {
@@ -962,8 +970,8 @@ mod tests {
             }
         }
 
-        /// Ends the purge that a call for these pages has to wait for; fails if there
-        /// is no reason to wait.
+        /// Ends the purge that a call for these pages has to wait for. Fails if there is no
+        /// reason to wait.
         fn wait(&mut self, pages: PageRange) -> Result {
             if self.real.is_purging(pages) {
                 let is_right = self.purging.is_some_and(|range| overlap(range, pages));
@@ -973,15 +981,15 @@ mod tests {
             Ok(())
         }
 
-        /// Returns the pages of the range with that number.
+        /// Returns the pages of the range with this number.
         fn find(&self, number: usize) -> Option<PageRange> {
             let mut ranges = self.real.tree.iter_from(0);
             let range = ranges.find(|range| *range.owner() == number)?;
             Some(super::pages(&range))
         }
 
-        /// Calls `f` without a spare, and if it needs one, again with one; fails if it then
-        /// still does, or has changed something before.
+        /// Calls `f` without a spare, and again with one if it needs one. Fails if it still
+        /// needs one then, or if the first call has changed something.
         fn with_spare<R>(
             &mut self,
             mut f: impl FnMut(&mut Self, &mut Option<Spare<Numbered>>) -> Result<R, SpareNeeded>,
@@ -992,7 +1000,7 @@ mod tests {
                 Err(needed) => needed,
             };
             self.next += 1;
-            // One without a charge does not do where one is needed.
+            // A spare without a charge must not be accepted if a charge is needed.
             if needed.is_charged && f(self, &mut spare(self.next, false)?).is_ok() {
                 return Err(EINVAL);
             }
@@ -1029,8 +1037,7 @@ mod tests {
             })
         }
 
-        /// Purges all that can be, from the first page on, as the model does; tells
-        /// whether the same is purged.
+        /// Purges all ranges that can be purged, in both, and returns whether the two agree.
         fn purge_all(&mut self) -> bool {
             let mut same = true;
             self.end_purge();
@@ -1061,7 +1068,7 @@ mod tests {
             same && self.check()
         }
 
-        /// Adds up what is unpinned, in pieces.
+        /// Returns how much is unpinned, added up in pieces.
         fn tally(&self) -> Tally {
             let (mut sum, mut next) = (Tally::default(), Some(0));
             while let Some(page) = next {
@@ -1101,7 +1108,8 @@ mod tests {
                 && self.real.so_far() == self.model.so_far
         }
 
-        /// Returns whether every number is of a range of the model, by age.
+        /// Returns whether every recorded number is that of a range of the model, in the order
+        /// of age.
         fn is_in_order(&self) -> bool {
             let mut last = None;
             self.order.0.iter().all(|&number| {
@@ -1110,8 +1118,8 @@ mod tests {
             })
         }
 
-        /// Returns a number that is the same for two that will behave alike, but for the
-        /// objects that they take.
+        /// Returns a number that is equal for two structures that will behave alike, except for
+        /// the objects that they use.
         fn fingerprint(&self) -> u64 {
             let mut sum = 0_u64;
             // CAST: Small numbers.
@@ -1162,8 +1170,8 @@ mod tests {
         }
     }
 
-    /// Takes steps from the beginning; returns the fingerprint of where they
-    /// lead, or fails if that is not as in the model.
+    /// Takes steps, starting from a new area. Returns the fingerprint of the result, or fails
+    /// if that is not as in the model.
     fn replay(steps: &[usize]) -> Result<u64> {
         let mut pair = Pair::new();
         let mut well = true;
@@ -1183,8 +1191,8 @@ mod tests {
         Ok(fingerprint)
     }
 
-    /// Takes every step from the end of every given sequence, all of a length;
-    /// returns those sequences that lead to something new.
+    /// Appends every step to every sequence, all of which have `len` steps. Returns the new
+    /// sequences that lead to a state not seen before.
     fn extend(
         sequences: &[[usize; 4]],
         len: usize,
@@ -1205,8 +1213,8 @@ mod tests {
         Ok(longer)
     }
 
-    /// Every sequence of four steps, but that of several that lead to the same
-    /// only one is gone on with.
+    /// Tests every sequence of four steps, except that of several sequences that lead to the
+    /// same state only one is continued.
     #[test]
     fn every_short_sequence_is_as_the_model() -> Result {
         let mut seen = RBTree::new();
@@ -1219,7 +1227,7 @@ mod tests {
         Ok(())
     }
 
-    /// A generator of numbers that are always the same (xorshift).
+    /// A generator of pseudo-random numbers, which are the same in each run (xorshift).
     struct Random(u64);
 
     impl Random {
@@ -1233,7 +1241,7 @@ mod tests {
 
         fn range(&mut self, pages: usize) -> PageRange {
             let first = self.below(pages);
-            // Mostly short ones, or there would never be many.
+            // Mostly short ranges, otherwise there would never be many.
             let most = if self.below(16) == 0 { pages } else { 16 };
             let len = self.below((pages - first).min(most));
             PageRange::from_ends(first, first + len)
@@ -1242,7 +1250,7 @@ mod tests {
 
     const PAGES: usize = 4096;
 
-    /// Goes so many steps at random and checks after each.
+    /// Takes `steps` random steps, and checks the result after each.
     fn wander(seed: u64, steps: usize) -> Result<bool> {
         let mut random = Random(seed);
         let mut pair = Pair::new();
@@ -1292,7 +1300,7 @@ mod tests {
         }
         assert_eq!(ranges, 3);
         assert!(pair.order.0.is_empty());
-        // A purge that was under way finds nothing when it ends.
+        // A purge that was under way finds no range when it ends.
         pair.end_purge();
         Ok(())
     }
@@ -1330,19 +1338,19 @@ mod tests {
         }
         assert!(pair.real.is_purging(PageRange::from_ends(1, 2)));
         assert!(!pair.real.is_purging(PageRange::from_ends(1, 1)));
-        // Whichever it was, who waits looks again.
+        // Whichever purge has ended, waiters have to check again.
         assert!(pair.real.end_purge(ranges[0]));
         assert!(pair.real.is_under_way(ranges[1], 2));
         assert!(pair.real.end_purge(ranges[1]));
         assert!(!pair.real.is_purging(PageRange::from_ends(0, 4)));
-        // A later purge of the same range is none of its business.
+        // A later purge of the same range is a different one.
         pair.step(Step::Pin(ranges[1]))?;
         pair.step(Step::Unpin(ranges[1]))?;
         assert!(pair.real.begin_purge(ranges[1], &mut pair.order));
         assert!(!pair.real.is_under_way(ranges[1], 2));
         assert!(pair.real.is_under_way(ranges[1], 3));
         pair.real.end_purge(ranges[1]);
-        // Nor is it forgotten with the ranges.
+        // Waiters are still noted after the ranges were taken.
         let range = PageRange::from_ends(1, 1);
         pair.step(Step::Unpin(range))?;
         assert!(pair.real.begin_purge(range, &mut pair.order));
@@ -1370,7 +1378,7 @@ mod tests {
         Ok(())
     }
 
-    /// Unpins and pins many ranges at once; each call deals with a few.
+    /// Unpins and pins many ranges at once, of which each call handles a few.
     #[test]
     fn long_work_is_done_in_pieces() -> Result {
         const RANGES: usize = 1000;
@@ -1406,7 +1414,8 @@ mod tests {
         Ok(())
     }
 
-    /// What was kept of a range goes on the list of the memory cgroup that it was charged to.
+    /// A range with a kept object goes on the list of the memory cgroup that the object was
+    /// charged to.
     #[test]
     fn what_is_kept_is_for_the_same_cgroup() -> Result {
         let mut pair = Pair::new();
@@ -1422,7 +1431,7 @@ mod tests {
         assert_eq!(unpinned, Err(needed));
         let unpinned = pair.real.unpin(pages, &mut None, CGROUP, order);
         assert_eq!(unpinned, Ok(None));
-        // From now on there are some of either.
+        // From now on there are objects of both cgroups.
         let mut spare = spare(99, false)?;
         if let Some(spare) = &mut spare {
             spare.cgroup = Some(CGROUP + 1);
@@ -1443,7 +1452,8 @@ mod tests {
         ranges.filter(|range| range.charge.is_some()).count()
     }
 
-    /// A join from another memory cgroup takes a new object, to which a charge passes.
+    /// Merging ranges from another memory cgroup takes a new object, to which a charge is
+    /// moved.
     #[test]
     fn charges_are_neither_lost_nor_kept() -> Result {
         let mut pair = Pair::new();
@@ -1463,7 +1473,7 @@ mod tests {
             assert!(spare.is_none());
         }
         assert_eq!(charged(&pair), 6);
-        // It begins anew once nothing is left.
+        // The cgroup no longer matters once no ranges are left.
         let mut rest = Some(PageRange::from_ends(0, 40));
         while let Some(pages) = rest {
             let pinned = pair.real.pin(pages, &mut None, || CGROUP, &mut pair.order);
@@ -1475,7 +1485,7 @@ mod tests {
             let unpinned = pair.unpin(pages)?;
             assert_eq!(unpinned, None);
         }
-        // What is kept is charged only as long as there are ranges that are.
+        // Kept objects are charged only while there are ranges that are charged.
         let mut left = 10;
         for page in (0..10).rev() {
             let pages = PageRange::from_ends(3 * page, 3 * page);
