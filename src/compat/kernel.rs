@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The crate `kernel` of Linux before 7.1, with what the driver takes from later ones.
+//! The `kernel` crate for Linux before 7.1, with the parts of later ones that the driver uses.
 //!
-//! Kbuild has the driver find this where it asks for `kernel`. All is the kernel's own, but
-//! for what is here in place of it: each piece with the release from which on it is
-//! superfluous. The driver has no objects of this crate, so functions must be generic or
+//! Kbuild makes the driver use this crate as `kernel`. It re-exports the kernel's own crate,
+//! and replaces only what is below. Each replacement states the release from which on it is not
+//! needed. The module is not linked with this crate, so its functions must be generic or
 //! inline.
 
 #![allow(
@@ -20,11 +20,11 @@ pub mod bindings {
     #[cfg(before_7_1)]
     pub use super::events::*;
 
-    /// Superfluous from 6.19 on.
+    /// Not needed since 6.19.
     #[cfg(before_6_19)]
     pub const VMA_MAYSHARE_BIT: u32 = 7;
 
-    /// Superfluous from 7.0 on; before, these flags were an integer.
+    /// Not needed since 7.0; before, the flags were an integer.
     #[cfg(before_7_0)]
     #[allow(non_camel_case_types, reason = "the name is C's")]
     #[derive(Clone, Copy, Default)]
@@ -33,7 +33,7 @@ pub mod bindings {
         pub __vma_flags: [kernel::ffi::c_ulong; 1],
     }
 
-    /// Superfluous from 6.19 on; before, it took the address space, too.
+    /// Not needed since 6.19; before, the function had another parameter for the address space.
     ///
     /// # Safety
     ///
@@ -47,7 +47,8 @@ pub mod bindings {
         page_offset: usize,
         flags: usize,
     ) -> usize {
-        // SAFETY: By the caller's promise. The running task exists.
+        // SAFETY: By the caller's promise, `file` is valid or null. The current task exists,
+        // and has an address space.
         unsafe {
             let mm = (*get_current()).mm;
             kernel::bindings::mm_get_unmapped_area(mm, file, address, len, page_offset, flags)
@@ -55,7 +56,7 @@ pub mod bindings {
     }
 }
 
-/// Superfluous from 7.1 on; before, what was scanned was counted for the whole machine.
+/// Not needed since 7.1; before, scanned pages were only counted for the whole machine.
 #[cfg(before_7_1)]
 mod events {
     #![allow(non_upper_case_globals, reason = "the names are C's")]
@@ -69,30 +70,30 @@ mod events {
     pub struct Event(bindings::vm_event_item);
 
     impl Event {
-        /// Returns how many there were, in place of how many of a node.
+        /// Returns the count for the whole machine, in place of that of the node.
         #[inline(always)]
         pub fn count(self, _node: *const bindings::pglist_data) -> isize {
             let states = &raw const bindings::vm_event_states;
             let mut sum = 0_usize;
             for offset in offsets() {
-                // SAFETY: There each possible CPU has such a variable, with this item. It may
-                // change meanwhile.
+                // SAFETY: Each possible CPU has such a variable at its offset, with this item.
+                // It may change meanwhile.
                 sum = sum.wrapping_add(unsafe {
                     let state = states.wrapping_byte_add(offset);
                     (&raw const (*state).event[self.0 as usize]).read_volatile()
                 });
             }
-            // CAST: The caller has it wrap.
+            // CAST: The caller expects it to wrap.
             sum as isize
         }
     }
 
-    /// Yields how far from a variable that each CPU has is that of each possible one. Kernels
-    /// have room for thousands, so it goes no further than these.
+    /// Returns the offsets of the per-CPU variables of all possible CPUs. Stops at the last
+    /// possible CPU, because the arrays have room for thousands.
     #[cfg(CONFIG_SMP)]
     #[inline(always)]
     fn offsets() -> impl Iterator<Item = usize> {
-        // SAFETY: Neither changes after boot.
+        // SAFETY: Neither of them changes after boot.
         let (offsets, mask) = unsafe {
             (
                 &*(&raw const bindings::__per_cpu_offset),
@@ -116,7 +117,7 @@ mod events {
     }
 }
 
-/// Superfluous from 7.0 on, where it does not overflow.
+/// Not needed since 7.0, whose function checks for overflow.
 #[cfg(before_7_0)]
 pub mod page {
     pub use kernel::page::*;
@@ -130,7 +131,7 @@ pub mod page {
     }
 }
 
-/// Superfluous from 6.19 on, where the kernel's strings are the language's.
+/// Not needed since 6.19, where the kernel uses `core::ffi::CStr`.
 #[cfg(before_6_19)]
 pub mod prelude {
     pub use core::ffi::CStr;
@@ -148,7 +149,7 @@ pub mod prelude {
     }
 }
 
-/// Superfluous from 6.19 on, as above.
+/// Not needed since 6.19, for the same reason.
 #[cfg(before_6_19)]
 pub mod miscdevice {
     pub use kernel::miscdevice::*;
@@ -162,14 +163,14 @@ pub mod miscdevice {
         #[inline(always)]
         pub const fn into_raw<T: MiscDevice>(self) -> kernel::bindings::miscdevice {
             let name = self.name.to_bytes_with_nul();
-            // SAFETY: It is what a string consists of.
+            // SAFETY: The bytes are those of a C string, including its NUL.
             let name = unsafe { kernel::str::CStr::from_bytes_with_nul_unchecked(name) };
             kernel::miscdevice::MiscDeviceOptions { name }.into_raw::<T>()
         }
     }
 }
 
-/// Superfluous from 6.19 on.
+/// Not needed since 6.19.
 #[cfg(before_6_19)]
 pub mod sync {
     pub use kernel::sync::*;
@@ -191,16 +192,16 @@ pub mod sync {
 
     /// # Invariants
     ///
-    /// `state` only grows. Who makes it `BUSY` may write `value`, and then makes it `SET`.
-    /// From then on that is initialised, and nobody changes it.
+    /// `state` only grows. The thread that changes it to `BUSY` may write `value`, and changes
+    /// it to `SET` afterwards. From then on `value` is initialised, and nobody changes it.
     pub struct SetOnce<T> {
         state: Atomic<u32>,
         value: UnsafeCell<MaybeUninit<T>>,
     }
 
-    // SAFETY: It is a `T`, or none.
+    // SAFETY: It is a `T`, or nothing.
     unsafe impl<T: Send> Send for SetOnce<T> {}
-    // SAFETY: What one thread sets others have shared references to.
+    // SAFETY: One thread may set the `T`, to which others get shared references.
     unsafe impl<T: Send + Sync> Sync for SetOnce<T> {}
 
     impl<T> SetOnce<T> {
@@ -213,7 +214,7 @@ pub mod sync {
         }
 
         pub fn as_ref(&self) -> Option<&T> {
-            // SAFETY: By the invariant, if it is set.
+            // SAFETY: By the invariant, `value` is initialised if `state` is `SET`.
             (self.state.load(Acquire) == SET)
                 .then(|| unsafe { (*self.value.get()).assume_init_ref() })
         }
@@ -222,7 +223,7 @@ pub mod sync {
             if self.state.cmpxchg(EMPTY, BUSY, Relaxed).is_err() {
                 return false;
             }
-            // SAFETY: By the invariant nobody else comes to it.
+            // SAFETY: By the invariant, only this thread may access `value` now.
             unsafe { (*self.value.get()).write(value) };
             self.state.store(SET, Release);
             true
@@ -232,7 +233,7 @@ pub mod sync {
     impl<T> Drop for SetOnce<T> {
         fn drop(&mut self) {
             if self.state.load(Relaxed) == SET {
-                // SAFETY: By the invariant.
+                // SAFETY: By the invariant, `value` is initialised.
                 unsafe { self.value.get_mut().assume_init_drop() };
             }
         }
