@@ -43,6 +43,7 @@ use crate::{
     tree, //
 };
 
+/// The object of an item.
 #[repr(C)]
 struct Node<T> {
     links: Opaque<bindings::list_head>,
@@ -252,7 +253,7 @@ impl<T> Lru<T> {
     pub(crate) fn add(&self, item: &Item<T>) {
         // SAFETY: The list is initialised. The item exists and is one of this list, as callers
         // of `item()` promise. INVARIANT: It exists for as long as it is on the list: see the
-        // `drop` of [`Item`].
+        // `drop` of `Item`.
         unsafe { bindings::list_lru_add_obj(self.list.get(), item.links()) };
     }
 
@@ -295,7 +296,7 @@ impl<T> Lru<T> {
 
     /// Returns the number of items on the list of a place. Does not sleep.
     pub(crate) fn count(&self, place: &Place<'_>) -> usize {
-        // SAFETY: The list is initialised. By the invariant of [`Place`] its node and cgroup
+        // SAFETY: The list is initialised. By the invariant of `Place` its node and cgroup
         // exist.
         unsafe { bindings::list_lru_count_one(self.list.get(), place.node(), place.memcg()) }
     }

@@ -41,7 +41,7 @@ impl Name {
     /// Creates a name from the first `len` bytes, none of which may be NUL. Returns [`None`] if
     /// `len` is more than [`SHORT`].
     pub(crate) fn short(bytes: [u8; SHORT], len: usize) -> Option<Self> {
-        // CAST: At most [`SHORT`]. INVARIANT: There is no NUL, by the caller's promise.
+        // CAST: At most `SHORT`. INVARIANT: There is no NUL, by the caller's promise.
         (len <= SHORT).then(|| {
             let len = len as u8;
             Self(Text::Short { len, bytes })
@@ -59,7 +59,7 @@ impl Name {
         Ok(Self(match bytes.get_mut(..text.len()) {
             Some(start) => {
                 start.copy_from_slice(text);
-                // CAST: At most [`SHORT`].
+                // CAST: At most `SHORT`.
                 let len = text.len() as u8;
                 Text::Short { len, bytes }
             }

@@ -80,6 +80,7 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
+    /// Creates an empty set of accounts.
     pub(crate) fn new() -> Self {
         Self {
             by_user: RBTree::new(),

@@ -216,7 +216,8 @@ impl Backing {
         let cgroup = cgroup_of_caller();
         let mut unpinned = self.unpinned.lock();
         let mut spare = None;
-        // Allocate a spare if one will most likely be needed.
+        // Allocate a spare if one will most likely be needed. If that fails, the call may still
+        // succeed without.
         if let Some(needed) = unpinned.needs(cgroup) {
             drop(unpinned);
             spare = self.spare(needed, cgroup).ok();
@@ -318,7 +319,8 @@ impl Backing {
         self.new_spare(needed, cgroup, task::may_exceed_limits)
     }
 
-    /// The same, but ignores the limit of the user, and tries until it succeeds.
+    /// Like [`Backing::spare()`], but ignores the limit of the user, and retries until it
+    /// succeeds.
     ///
     /// Fails with `ENOMEM` if the caller was killed.
     fn needed_spare(self: &Arc<Self>, needed: SpareNeeded) -> Result<Spare<Item<Object>>> {
@@ -332,6 +334,8 @@ impl Backing {
         }
     }
 
+    /// Like [`Backing::spare()`], but `may_exceed` decides whether the user may exceed the
+    /// limit.
     fn new_spare(
         self: &Arc<Self>,
         needed: SpareNeeded,
@@ -564,6 +568,7 @@ impl Backings {
         Ok(account)
     }
 
+    /// Removes a backing, and adds its counts to those of backings that are gone.
     fn remove(&mut self, number: u64, past: Past) {
         let Some(member) = self.by_number.remove(&number) else {
             return;

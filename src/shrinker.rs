@@ -28,10 +28,12 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Returns the number of the node.
     pub(crate) fn node(&self) -> c_int {
         self.control.nid
     }
 
+    /// Returns the memory cgroup, or null without memory cgroups.
     pub(crate) fn memcg(&self) -> *mut bindings::mem_cgroup {
         self.control.memcg
     }
@@ -271,7 +273,7 @@ unsafe extern "C" fn count<S: Shrinker>(
     shrinker: *mut bindings::shrinker,
     control: *mut bindings::shrink_control,
 ) -> c_ulong {
-    // SAFETY: By the invariant of [`Registration`], the private data is an `S` that lives as
+    // SAFETY: By the invariant of `Registration`, the private data is an `S` that lives as
     // long.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
     // SAFETY: `control` is valid during the call.
@@ -310,7 +312,7 @@ unsafe extern "C" fn scan<S: Shrinker>(
     if !may_purge(control) {
         return STOP;
     }
-    // SAFETY: By the invariant of [`Registration`], the private data is an `S` that lives as
+    // SAFETY: By the invariant of `Registration`, the private data is an `S` that lives as
     // long.
     let state = unsafe { &*(*shrinker).private_data.cast::<S>() };
     // INVARIANT: The place does not outlive this call.

@@ -536,7 +536,7 @@ unsafe impl<V> Boxed for Loan<V> {
     }
 }
 
-// SAFETY: The box does not move the node, and a pointer from [`KBox::leak()`] is valid until
+// SAFETY: The box does not move the node, and a pointer from `KBox::leak()` is valid until
 // the box is recreated.
 #[cfg(CONFIG_KUNIT)]
 unsafe impl<V> Boxed for KBox<Node<V>> {
