@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ashmem-check: says whether Android's shared memory works on this machine, and if it
- * does not, what is wrong and what to do. See --help.
+ * ashmem-check: checks whether Android's shared memory works on this machine. If it does
+ * not, says what is wrong and what to do. See --help.
  *
- * The parts of it are files of their own: machine.c, module.c and modprobe.c look at kernel
- * and driver, manager.c and node.c at the device's nodes, region.c and compat.c try the calls,
- * and security.c, waydroid.c and containers.c look at what uses them. Each prints findings
- * through report.c, the cause before what follows.
+ * machine.c, module.c and modprobe.c check the kernel and the driver, manager.c and node.c
+ * the device nodes. region.c and compat.c try the calls. security.c, waydroid.c and
+ * containers.c check the users of the device. All report findings through report.c, a cause
+ * before its consequences.
  */
 #include <err.h>
 #include <getopt.h>
@@ -18,28 +18,27 @@
 static const char usage[] =
 	"Usage: ashmem-check [--json | --fix] [--purge]\n"
 	"\n"
-	"Says whether Android's shared memory, /dev/ashmem, works for whoever runs this, for\n"
-	"Waydroid, redroid and others: one line for each finding, \"ok\", \"note\", or \"BROKEN\"\n"
-	"with what to do; then the verdict. Needs no root, but root sees more; what it did not\n"
-	"get to see is a note, \"not looked at\", and then nothing is called good. It makes\n"
-	"regions of its own and changes nothing else.\n"
+	"Checks whether Android's shared memory, /dev/ashmem, works for the user who runs this\n"
+	"and for Waydroid, redroid and other containers. Prints one line for each finding,\n"
+	"\"ok\", \"note\", or \"BROKEN\" with what to do, then the verdict. Root is not required,\n"
+	"but can check more. What could not be checked is a note, \"not checked\", and then the\n"
+	"verdict is not \"good\". Creates regions of its own and changes nothing else.\n"
 	"\n"
-	"  --json     print an object instead: findings, an array of objects with id, status\n"
+	"  --json     print a JSON object instead: findings, an array of objects with id, status\n"
 	"             (ok, note, broken), text and advice (or null); problems, the number of\n"
-	"             those that are broken; verdict (good, broken, or unknown if nothing is\n"
-	"             broken and something was not looked at); version\n"
-	"  --fix      print a script instead, for root to read and run, that mends what is\n"
-	"             BROKEN; what no script can mend is a comment in it. Runs nothing\n"
-	"  --purge    also try ASHMEM_PURGE_ALL_CACHES, as root: that drops everything which\n"
-	"             programs have unpinned, on the whole system; they must make it anew\n"
-	"  --help     print this\n"
+	"             broken findings; verdict (good, broken, or unknown if nothing is broken\n"
+	"             but something was not checked); version\n"
+	"  --fix      print a script instead that fixes what is BROKEN; what a script cannot fix\n"
+	"             is a comment in it. Runs nothing: read the script, then run it as root\n"
+	"  --purge    also try ASHMEM_PURGE_ALL_CACHES, as root. This drops all unpinned memory\n"
+	"             of all programs on the system, which must recreate it\n"
+	"  --help     print this help\n"
 	"  --version  print the version\n"
 	"\n"
-	"ASHMEM_CHECK_ROOT is a directory to take for / when files and nodes are looked at, for\n"
-	"tests.\n"
+	"ASHMEM_CHECK_ROOT names a directory to use in place of / for files and nodes, for tests.\n"
 	"\n"
-	"Exit status: 0 all is well, 1 something is BROKEN, 2 usage, or an error of its own,\n"
-	"3 nothing is BROKEN, but something was not looked at.\n";
+	"Exit status: 0 nothing is BROKEN, 1 something is BROKEN, 2 wrong usage or an internal\n"
+	"error, 3 nothing is BROKEN, but something was not checked.\n";
 
 static const struct option options[] = {
 	{ "fix", no_argument, NULL, 'f' },
@@ -98,6 +97,6 @@ int main(int argc, char **argv)
 	check_containers();
 	status = report_end();
 	if (status == 2)
-		errx(2, "Cannot print all findings: is the disk full, or the reader gone?");
+		errx(2, "Cannot write all findings. Check for a full disk or a closed pipe.");
 	return status;
 }

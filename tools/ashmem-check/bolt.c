@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The database of containerd, in the format of bbolt: a B+ tree in pages, of which those that
- * are free keep what was there. So containers that are gone are told from those that are not.
+ * Searches containerd's database, in the format of bbolt: a B+ tree in pages. The tree must be
+ * followed, because free pages still have the data of containers that were removed.
  */
 #include <endian.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #define ELEMENT		16
 #define IS_BRANCH	1
 #define IS_BUCKET	1
-/* Higher than any tree. */
+/* More than the height of any real tree. */
 #define HIGHEST		32
 
 struct span {
@@ -24,7 +24,7 @@ struct span {
 
 static struct span file;
 static size_t page_size;
-/* No more is looked at than the file has, whatever its pages lead to. */
+/* No more bytes are read than the file has, even if its pages form a loop. */
 static size_t bytes_left;
 
 static bool spend(size_t bytes)
@@ -35,7 +35,7 @@ static bool spend(size_t bytes)
 	return is_enough;
 }
 
-/* What is in a span from there on, as far as it goes. */
+/* The part of a span from @offset, cut at its end. */
 static struct span part(struct span of, size_t offset, size_t len)
 {
 	if (offset > of.len)
@@ -43,14 +43,14 @@ static struct span part(struct span of, size_t offset, size_t len)
 	return (struct span){ of.at + offset, len < of.len - offset ? len : of.len - offset };
 }
 
-/* A number of so many bytes in it, or 0. */
+/* The number of @bytes bytes at @offset, or 0 if the span ends before. */
 static unsigned long long number(struct span of, size_t offset, size_t bytes)
 {
 	struct span from = part(of, offset, bytes);
 	unsigned long long value = 0;
 	bool is_big = htobe16(1) == 1;
 
-	/* bbolt writes them as the processor has them. */
+	/* bbolt uses the byte order of the processor. */
 	if (from.len == bytes)
 		memcpy((char *)&value + (is_big ? sizeof(value) - bytes : 0), from.at, bytes);
 	return value;
@@ -66,7 +66,7 @@ static bool is(struct span key, const char *name)
 	return key.len == strlen(name) && !memcmp(key.at, name, key.len);
 }
 
-/* Whether a key leads to the configuration of a container; Docker's are looked at elsewhere. */
+/* Whether a key is on the path to a container's configuration. Docker's are checked elsewhere. */
 static bool leads_on(struct span key, int depth)
 {
 	static const char * const names[] = { "v1", NULL, "containers", NULL, "spec" };
@@ -76,7 +76,7 @@ static bool leads_on(struct span key, int depth)
 
 static bool is_androids(struct span below, int depth, int height);
 
-/* The same of a leaf's element, whose value is a bucket, or else the end of the path. */
+/* The same for an element of a leaf: its value is a bucket, or the end of the path. */
 static bool is_androids_element(struct span leaf, size_t at, int depth)
 {
 	size_t start = at + number(leaf, at + 4, 4), len = number(leaf, at + 8, 4);
@@ -87,12 +87,12 @@ static bool is_androids_element(struct span leaf, size_t at, int depth)
 		return false;
 	if (depth == 4)
 		return !spend(value.len) || memmem(value.at, value.len, "androidboot.", 12);
-	/* A small one is in the value itself. */
+	/* A small bucket is stored in the value itself. */
 	return (number(leaf, at, 4) & IS_BUCKET) &&
 		is_androids(root ? page(root) : part(value, HEADER, value.len), depth + 1, 0);
 }
 
-/* Whether one of Android's containers is below a page; if that has no end, it may be. */
+/* Whether an Android container is below a page. Assumes so if the search does not end. */
 static bool is_androids(struct span below, int depth, int height)
 {
 	unsigned int flags = number(below, 8, 2), count = number(below, 10, 2);
@@ -120,6 +120,6 @@ bool bolt_has_android(const char *data, size_t len)
 			newest = meta;
 	}
 	root = newest.at ? page(number(newest, 16, 8)) : (struct span){ };
-	/* What is in no such format is searched as it is. */
+	/* A file in another format is searched as a whole. */
 	return newest.at ? is_androids(root, 0, 0) : !!memmem(data, len, "androidboot.", 12);
 }

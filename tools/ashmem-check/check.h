@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the parts of ashmem-check share. */
+/* Declarations that the parts of ashmem-check share. */
 #ifndef _ASHMEM_CHECK_H
 #define _ASHMEM_CHECK_H
 
@@ -10,76 +10,76 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define FORMAT(f, args)	__attribute__((format(printf, f, args)))
 
-/* report.c: what was found, each under an ID of its own. */
+/* report.c: reports a finding, under a unique ID. */
 
 FORMAT(2, 3) void ok(const char *id, const char *format, ...);
 FORMAT(2, 3) void note(const char *id, const char *format, ...);
 FORMAT(2, 3) void broken(const char *id, const char *format, ...);
 
-/* A note that something was not looked at, which it names: then nothing is called good. */
+/* Notes that something, which the text names, was not checked: the verdict is not "good" then. */
 FORMAT(2, 3) void unseen(const char *id, const char *format, ...);
 
-/* Says what to do about the last finding. More of it may be added by another call. */
+/* Says what to do about the last finding. Another call adds more. */
 FORMAT(1, 2) void advise(const char *format, ...);
 
 /*
- * The same as a command of the shell, as root. Each call is a line; where one of them is
- * not plain text, all of it is left to whoever reads the advice.
+ * Adds a shell command, for root, that fixes the last finding. Each call is a line. If one of
+ * them is not plain text, none is printed, and the advice is printed instead.
  */
 FORMAT(1, 2) void mend(const char *format, ...);
 
-/* What the script begins with. */
+/* Prints the beginning of the script. */
 void print_script(void);
 
-/* A word as the shell is to read it. */
+/* Quotes a word for the shell. */
 const char *quoted(const char *word);
 
-/* A text with a name for each %s in it. */
+/* Replaces each %s in a text by a name. */
 const char *with_name(const char *format, const char *name);
 
 enum form { LINES, JSON, SCRIPT };
 
 void report_begin(enum form wanted);
 
-/* Prints the verdict; returns the exit status, which is 2 if not all was printed. */
+/* Prints the verdict. Returns the exit status, which is 2 if not everything was printed. */
 int report_end(void);
 
-/* A text made as printf() makes it, which stays. */
+/* Formats a text as printf() does. It is never freed. */
 FORMAT(1, 2) const char *text(const char *format, ...);
 
-/* files.c: files below the root, which is / but in tests. Their paths have no slash in front. */
+/* files.c: files below the root, which is / except in tests. Paths have no leading slash. */
 
 /* Fails with a negative errno. */
 int root_open(const char *path);
 
-/* The descriptor of the root, for the calls that end in -at(). */
+/* A descriptor of the root, for openat() and the like. */
 int root_fd(void);
 
-/* The path as a user would type it. */
+/* The path as a user would type it, below the root. */
 const char *root_path(const char *path);
 
-/* Whether nobody but root makes files or links there, so that they can be trusted. */
+/* Whether only root can make files or links there, so that they can be trusted. */
 bool is_roots(const char *path);
 
-/* The path without its links, or NULL if one of them is another user's. */
+/* Resolves symbolic links. Returns NULL if one of them is another user's. */
 const char *without_links(const char *path);
 
 /*
- * Opens what a path leads to without the links of other users, which it says by -ELOOP. Fails
+ * Opens a path, but does not follow symbolic links of other users: these are -ELOOP. Fails
  * with a negative errno.
  */
 int safe_open(const char *path, int flags);
 
 /*
- * Reads a whole file, with newlines for NULs, or says NULL and leaves errno. Nothing but
- * plain files is read, and links of other users are not followed.
+ * Reads a whole file and replaces NULs by newlines, or returns NULL with errno set. Reads only
+ * regular files, and does not follow symbolic links of other users.
  */
 char *read_file(const char *path);
 
-/* The same with its NULs, and how many bytes there are. */
+/* The same with the NULs; sets the number of bytes. */
 char *read_bytes(const char *path, size_t *size);
 
-/* The same, with fewer bytes, for what is searched more than once. */
+/* The same with a lower size limit, for files that are searched more than once. */
 char *read_config(const char *path);
 
 /* The first line of such a file, without its newline. */
@@ -87,40 +87,40 @@ char *read_line(const char *path);
 
 bool exists(const char *path);
 
-/* The next line of a text, which is cut up on the way, or NULL. */
+/* The next line of a text, or NULL. Writes a NUL over each newline. */
 char *next_line(char **rest);
 
-/* The value of KEY=VALUE or KEY: VALUE, with or without blanks, the last of several, or NULL. */
+/* The value of the last line KEY=VALUE or KEY: VALUE, with or without blanks, or NULL. */
 char *setting(const char *file_text, const char *key);
 
-/* table.c: what tools/tables has about this system. Each is NULL where it says nothing. */
+/* table.c: looks up this system in tools/tables. Each returns NULL if nothing is known. */
 
-/* Whether a value fits one of the patterns, which blanks separate. */
+/* Whether a value matches one of the patterns, which are separated by blanks. */
 bool matches_any(const char *patterns, const char *value);
 
 const char *system_name(void);
 const char *system_says(const char *key);
 const char *init_says(const char *key);
 
-/* NULL for whatever key where it is not known what makes the nodes below /dev. */
+/* NULL for every key if it is not known what makes the nodes below /dev. */
 const char *manager_says(const char *key);
 
-/* machine.c: the kernel, its ashmem driver and what this runs in. */
+/* machine.c: the kernel, its ashmem driver, and the container, if any. */
 
 /* Values of machine.minor besides minor numbers. */
 #define NO_DRIVER	(-1)
 #define NOT_KNOWN	(-2)
 
 struct machine {
-	/* As uname -r has it. */
+	/* As uname -r prints it. */
 	const char *release;
-	/* As uname -m has it. */
+	/* As uname -m prints it. */
 	const char *processor;
-	/* The minor number of the device called ashmem. */
+	/* The minor number of the device named ashmem. */
 	int minor;
-	/* The kind of container that this runs in, or NULL. */
+	/* The type of container that this runs in, or NULL. */
 	const char *container;
-	/* Of this boot, or NULL. */
+	/* The ID of this boot, or NULL. */
 	const char *boot_id;
 };
 
@@ -128,7 +128,7 @@ extern struct machine machine;
 
 #define MODULE	"rust_ashmem"
 
-/* The modules that register a device called ashmem, ours first. */
+/* The modules that register a device named ashmem, ours first. */
 #define DRIVERS	4
 extern const char * const drivers[DRIVERS];
 
@@ -137,24 +137,24 @@ const char *loaded_driver(void);
 
 void check_machine(void);
 
-/* module.c: where there is no driver, whether its module is installed. */
+/* module.c: if there is no driver, whether its module is installed. */
 
-/* Whether one of them is, for the kernel that runs. */
+/* Whether one of the drivers is installed for the running kernel. */
 bool is_any_installed(void);
 
-/* Another kernel that has ours, or NULL. */
+/* Another kernel that has our module, or NULL. */
 const char *other_kernel(void);
 
 void report_no_driver(void);
 
-/* modprobe.c: what keeps an installed module from being loaded. */
+/* modprobe.c: what prevents an installed module from being loaded. */
 
 struct obstacle {
 	/* In words. */
 	const char *what;
-	/* The file and the line in it if it is one, or the word of the kernel's command line. */
+	/* The file and the line, if it is one, or the parameter on the kernel's command line. */
 	const char *file, *line, *word;
-	/* Whether not even root's modprobe can load it. */
+	/* Whether even an explicit modprobe by root cannot load the module. */
 	bool is_final;
 };
 
@@ -169,61 +169,61 @@ const char *node_maker(void);
 
 /* node.c: the device's nodes. */
 
-/* Returns a descriptor of the device, or -1 if what it leads to was reported. */
+/* Returns a descriptor of the device, or -1 after reporting why there is none. */
 int check_nodes(void);
 
-/* Opens a region of its own, once check_nodes() could; fails with a negative errno. */
+/* Opens a new region, after check_nodes() succeeded; fails with a negative errno. */
 int open_region(void);
 
-/* region.c and compat.c: what the device does. */
+/* region.c and compat.c: try the calls of the device. */
 
 void check_region(bool purge);
 void check_compat(void);
 void check_memfd(void);
 
-/* places.c: files that are found by patterns, in which each * is one name. */
+/* places.c: finds files by patterns, in which each * matches one name. */
 
-/* A path on the way to some of them that may not be looked at, or NULL. */
+/* A path that could not be read during a search, or NULL. */
 extern const char *refused;
 
-/* Calls for each, or with NULL only says whether there is one. */
+/* Calls @call, unless it is NULL, for each match. Returns whether there is one. */
 bool for_each(const char *pattern, void (*call)(const char *path));
 
 /*
- * Where the files of a pattern are: up to its first part with a wildcard, or with that if
- * it is more than one, as no engine is without such a directory.
+ * The directory of a pattern's files: the part before the first wildcard. A first component
+ * that has more than the wildcard is included, because each engine has such a directory.
  */
 const char *place_of(const char *pattern);
 
-/* Calls for a path, or for that of each user whose home its ~ stands for. */
+/* Calls @call for a path. If it begins with ~, calls it for the home of each user. */
 void for_homes(const char *path, void (*call)(const char *path));
 
-/* The path that a key has in JSON, TOML, or among the arguments of a daemon, or NULL. */
+/* The path that is the value of a key in JSON, in TOML, or in a command line, or NULL. */
 char *value_of(const char *file, const char *key);
 
-/* JSON without blanks between its words, so that a word and its value can be searched for. */
+/* JSON without blanks between tokens, so that a key and its value can be searched for. */
 char *compact(const char *json);
 
 /* lxc.c: lines of LXC's configuration that pass nodes. */
 
 struct lxc_entry {
-	/* As it is in the file, and its first two fields. */
+	/* The line as it is in the file, and its first two fields. */
 	const char *line, *source, *target;
 	bool binds, creates, is_comment, is_optional;
-	/* Whether it is in the way of all other lines. */
+	/* Whether it spoils all other lines. */
 	bool is_fatal;
 };
 
-/* The better one of several lines is the later of these, unless one spoils the others. */
+/* From worst to best. The best line counts, unless another spoils it. */
 enum lxc_state { LXC_NONE, LXC_COMMENT, LXC_WRONG, LXC_STALE, LXC_GOOD };
 
-/* Looks for the line that binds a node to @target, which has no slash in front. */
+/* Looks for the line that binds a node to @target, which has no leading slash. */
 enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_entry *entry);
 
-/* The first line that is for the node of another boot, or NULL. */
+/* The first line for the node of another boot, or NULL. */
 const char *stale_lxc_line(const char *file, const char *boot_id);
 
-/* security.c, waydroid.c, containers.c: what uses it, or keeps others from it. */
+/* security.c, waydroid.c, containers.c: users of the device, and what may block them. */
 
 void check_security(void);
 void check_waydroid(bool works);

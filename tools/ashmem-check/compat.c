@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What 32-bit programs get, of which nearly every Android image has some. On x86-64 a
- * 64-bit process can make 32-bit calls; elsewhere it takes this program built for 32 bits.
+ * Checks the calls of 32-bit programs: nearly every Android image has some. On x86-64 a
+ * 64-bit process can make 32-bit calls. Elsewhere this program must be built for 32 bits.
  */
 #include <signal.h>
 #include <sys/utsname.h>
@@ -21,8 +21,8 @@
 #define NO_CALLS	3
 
 /*
- * A call as 32-bit programs make it, with three arguments below 4 GiB. Whoever takes
- * the number for one of 64 bits finds -1 in the first argument, and refuses.
+ * A system call as 32-bit programs make it, with three arguments below 4 GiB. A handler
+ * that takes the number for a 64-bit one finds -1 in the first argument, and fails.
  */
 static long call32(long nr, unsigned long a, unsigned long b, unsigned long c)
 {
@@ -40,7 +40,7 @@ static long ioctl32(int fd, unsigned long cmd, unsigned long arg)
 	return call32(NR32_IOCTL, fd, cmd, arg);
 }
 
-/* Such a call is a fault where the kernel runs no 32-bit programs; caught, it is not logged. */
+/* A 32-bit call faults if the kernel lacks them. A signal that is caught is not logged. */
 static void no_calls(int signal)
 {
 	(void)signal;
@@ -90,13 +90,13 @@ void check_compat(void)
 		ok("compat", "32-bit programs can make each call, too");
 		break;
 	case NO_FILE_ID:
-		note("compat", "32-bit programs can make each call but GET_FILE_ID");
+		note("compat", "32-bit programs can make each call except GET_FILE_ID");
 		break;
 	case NO_CALLS:
-	/* Or it was ended, as by a filter that systemd sets for whole services. */
+	/* Or the child was killed, for instance by the system call filter of a service. */
 	case -1:
-		note("compat", "no 32-bit program can run here, for want of kernel or permission");
-		advise("those of Android need CONFIG_IA32_EMULATION, whatever the driver");
+		note("compat", "no 32-bit program can run here: the kernel or a filter refuses it");
+		advise("Android's 32-bit programs need CONFIG_IA32_EMULATION with any driver");
 		break;
 	default:
 		broken("compat", "32-bit programs are refused calls that 64-bit ones can make");
@@ -113,10 +113,10 @@ void check_compat(void)
 	struct utsname uts;
 
 	if (sizeof(long) == 8) {
-		note("compat", "what 32-bit programs get was not tried, as it takes one here");
+		note("compat", "32-bit calls were not tried, as this is a 64-bit program");
 		advise("build this program for 32 bits, too (make tools CC=...), and run that");
 	} else if (!uname(&uts) && strstr(uts.machine, "64")) {
-		ok("compat", "this is a 32-bit program, so all of this holds for others");
+		ok("compat", "this is a 32-bit program, so all findings hold for such programs");
 	}
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Android in containers: redroid and others. What the engines of engines.c wrote down about
- * a container tells whether that gets the device.
+ * Checks Android in containers: redroid and others. Whether a container gets the device is
+ * read from the files that its engine, one of engines.c, keeps about it.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 struct search now;
 
-/* What was judged, so that an engine that runs by means of another is not judged twice. */
+/* Containers that were judged. Engines may share them, such as Docker and containerd. */
 static const char *known[256];
 static size_t known_count;
 
@@ -41,7 +41,7 @@ static long json_number(const char *json, const char *key)
 	return found ? strtol(found + strlen(key) + 3, NULL, 10) : 0;
 }
 
-/* Told by its arguments, as an image may be called anything. */
+/* Looks at the arguments too, as an image may have any name. */
 static bool is_android(const char *config)
 {
 	return has(config, "androidboot.") || has(config, "redroid/redroid");
@@ -70,7 +70,7 @@ const char *command_for(const char *format, const char *name)
 	return with_name(format, name);
 }
 
-/* That it gets the one node says nothing about the other, which has a new name each boot. */
+/* The second node is passed separately, as its name changes at each boot. */
 static void check_second_node(const char *name, const char *host)
 {
 	const char *id = machine.boot_id;
@@ -80,24 +80,24 @@ static void check_second_node(const char *name, const char *host)
 		return;
 	note(finding("redroid-boot-id"), "%s does not get the node that Android 16 opens",
 	     called(name));
-	advise("images that were not patched need --device /dev/ashmem%s, too, ", id);
-	advise("anew after each boot");
+	advise("unpatched images also need --device /dev/ashmem%s, ", id);
+	advise("which changes at each boot");
 }
 
-/* It may have every node, and has those that were there when it started. */
+/* A privileged container gets all nodes that exist when it starts. */
 static void report_again(const char *name)
 {
-	broken(finding("redroid"), "%s was started without the driver, and has no /dev/ashmem",
+	broken(finding("redroid"), "%s was started without the driver, so it has no /dev/ashmem",
 	       called(name));
-	advise("start it anew with the driver loaded: %s", command_for(now.engine->again, name));
+	advise("restart it with the driver loaded: %s", command_for(now.engine->again, name));
 }
 
-/* Judges a container by what its engine wrote down about it, as compact JSON. */
+/* Judges a container by its engine's files, as compact JSON. */
 static void judge(const char *name, const char *config, const char *host, long pid)
 {
 	static const char * const words[] = {
 		[NOT_PASSED] = "gets no /dev/ashmem",
-		[NO_RIGHT] = "has /dev/ashmem mounted, and no right to open it",
+		[NO_RIGHT] = "has /dev/ashmem mounted, but no right to open it",
 		[PASSED_WRONG] = "gets another device as /dev/ashmem, or may not write to it",
 	};
 	enum passing how = how_passed(host, "/dev/ashmem");
@@ -112,12 +112,12 @@ static void judge(const char *name, const char *config, const char *host, long p
 		is_new(text("pid %ld", pid));
 	if (wants_memfd(config)) {
 		note(finding("redroid-memfd"), "%s is started with use_memfd", called(name));
-		advise("make it without that to have it use the device, which Android 16 needs");
+		advise("recreate it without that to use the device, which Android 16 needs");
 	}
 	if (pid > 0 && machine.minor >= 0 && (how == PASSED || how == NOT_TOLD)) {
 		check_inside(name, pid);
 	} else if (how == NOT_TOLD) {
-		unseen(finding("redroid"), "whether %s gets /dev/ashmem, by what else it is given",
+		unseen(finding("redroid"), "whether %s gets /dev/ashmem by other settings",
 		       called(name));
 		advise("start it and run this again");
 	} else if (how != PASSED) {
@@ -132,7 +132,7 @@ static void judge(const char *name, const char *config, const char *host, long p
 	check_second_node(name, host);
 }
 
-/* Counts it if it is one of Android's; whether nobody has judged it yet. */
+/* Counts an Android container. Returns whether it is one and was not judged before. */
 static bool is_to_judge(const char *config, const char *id)
 {
 	if (!is_android(config))
@@ -141,7 +141,7 @@ static bool is_to_judge(const char *config, const char *id)
 	return is_new(id);
 }
 
-/* Compact JSON, or NULL if it is none, or not all of it. */
+/* Reads a file as compact JSON, or returns NULL if it is not JSON or not complete. */
 static char *read_json(const char *path)
 {
 	char *json = read_config(path);
@@ -180,7 +180,7 @@ static bool check_oci(const char *dir, const char *id)
 	return true;
 }
 
-/* The last part but @up of a path, without ".conf". */
+/* A part of a path, counted from its end by @up, without ".conf". */
 static const char *part(const char *path, int up)
 {
 	const char *end = path + strlen(path), *start;
@@ -195,7 +195,7 @@ static const char *part(const char *path, int up)
 	return text("%.*s", (int)(end - start), start);
 }
 
-/* Whether it is none but such a name as engines give, which may stand in a command. */
+/* Whether a name has only characters that engines allow and that are safe in a command. */
 static bool is_plain_name(const char *name)
 {
 	if (!*name || *name == '-')

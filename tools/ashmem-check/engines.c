@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The container engines that are known, and the search for their containers. Another one is
- * a row here and nothing else.
+ * The table of container engines, and the search for their containers. To support another
+ * engine, add a row.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +18,15 @@
 #define PODMAN_DATABASE	"/db.sql"
 #define TASKS		"/io.containerd.runtime.v*/*/*/config.json"
 #define METADATA	"/io.containerd.metadata.v1.bolt/meta.db"
-#define MAKE_ANEW	"make it anew with --device /dev/ashmem or with --privileged"
-#define IN_POD		"run its pod with securityContext.privileged, or pass it by a device " \
-			"plugin or CDI; a hostPath volume alone is no right to open it"
+#define MAKE_ANEW	"recreate it with --device /dev/ashmem or with --privileged"
+#define IN_POD		"run its pod with securityContext.privileged, or use a device plugin " \
+			"or CDI; a hostPath volume alone gives no right to open it"
 #define LXC_LINE	"/dev/ashmem dev/ashmem none bind,optional,create=file"
 
-/* Of those that never ran, or not since the machine started. */
+/* For containers that have not run since the machine started. */
 #define RECORD		"/backup.yaml"
 
-/* The device comes into containers that run, too. */
+/* This also adds the device to a running container. */
 #define LXD_DEVICE	"ashmem unix-char source=/dev/ashmem mode=0666"
 #define LXD_DOES(command)							\
 	.pass = command " config device add %s " LXD_DEVICE,			\
@@ -86,7 +86,7 @@ static const struct engine engines[] = {
 	}, {
 		.name = "podman",
 		.signs = { "var/lib/containers/storage", "run/podman/podman.sock" },
-		/* CRI-O has its own there, too. */
+		/* CRI-O keeps its containers in the same place. */
 		.containers = { "var/lib/containers/storage" PODMAN_FILES,
 				"run/containers/storage" PODMAN_FILES },
 		.moved = { { "etc/containers/storage.conf", "graphroot", PODMAN_FILES },
@@ -108,7 +108,7 @@ static const struct engine engines[] = {
 			      "~/.local/share/containers/storage" PODMAN_VOLATILE,
 			      "~/.local/share/containers/storage" PODMAN_DATABASE },
 		.word = "redroid",
-		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
+		.format = OCI, .pass = "recreate it with --device /dev/ashmem",
 		.again = "podman restart %s, as its user",
 	}, {
 		.name = "containerd",
@@ -116,7 +116,7 @@ static const struct engine engines[] = {
 		.containers = { "run/containerd" TASKS, "run/docker/containerd/daemon" TASKS },
 		.moved = { { "etc/containerd/config.toml", "state", TASKS } },
 		.database = { "var/lib/containerd" METADATA },
-		.format = OCI, .pass = MAKE_ANEW ", or in a pod privileged",
+		.format = OCI, .pass = MAKE_ANEW ", or make its pod privileged",
 		.again = "nerdctl restart %s, or kubectl delete its pod",
 	}, {
 		.name = "rootless containerd",
@@ -124,7 +124,7 @@ static const struct engine engines[] = {
 		.program = "usr/bin/containerd-rootless.sh",
 		.containers = { "run/user/*/containerd" TASKS },
 		.database = { "~/.local/share/containerd" METADATA },
-		.format = OCI, .pass = "make it anew with --device /dev/ashmem",
+		.format = OCI, .pass = "recreate it with --device /dev/ashmem",
 		.again = "nerdctl restart %s, as its user",
 	}, {
 		.name = "k3s",
@@ -203,7 +203,7 @@ static void check_place(const char *path)
 	now.was_seen |= for_each(place_of(path), NULL);
 }
 
-/* Homes that nobody but their users may look into are no empty ones. */
+/* A home that cannot be searched may have containers. */
 static void check_home(const char *path)
 {
 	if (exists(path) && faccessat(root_fd(), path, X_OK, AT_EACCESS))
@@ -215,7 +215,7 @@ static void check_homes(const char *pattern)
 	for_each(pattern, check_home);
 }
 
-/* Where images are in there, too, arguments alone tell. */
+/* A database that also lists images is searched for arguments only. */
 static bool mentions_android(const char *data, size_t len)
 {
 	const char *word = now.engine->word;
@@ -225,7 +225,7 @@ static bool mentions_android(const char *data, size_t len)
 	return memmem(data, len, word, strlen(word)) || memmem(data, len, "androidboot.", 12);
 }
 
-/* A file that has containers which do not run, in a form of its own. */
+/* Searches a database for containers that are not running. */
 static void search_database(const char *path)
 {
 	size_t len = 0;
@@ -239,7 +239,7 @@ static void search_database(const char *path)
 	if (!now.found && mentions_android(data, len)) {
 		now.found++;
 		unseen(finding("redroid"),
-		       "Android's containers of %s that do not run, which %s mentions",
+		       "Android containers of %s that are not running, found in %s",
 		       now.engine->name, root_path(path));
 		advise("start them and run this again");
 	}
@@ -263,7 +263,7 @@ static void check_moved_file(const char *path)
 		return;
 	is_here = true;
 	now.was_moved = true;
-	/* Which would be taken for a pattern. */
+	/* It would be taken for a pattern. */
 	if (strchr(place, '*')) {
 		refused = path;
 		return;
@@ -286,7 +286,7 @@ static void look_for(const struct engine *engine)
 		for_homes(engine->moved[i].file, check_moved);
 	}
 	if (engine->program && (exists(engine->program) ||
-				/* NixOS has it there. */
+				/* On NixOS. */
 				exists(text("run/current-system/sw/%s", engine->program + 4)))) {
 		for_homes("~", check_homes);
 		is_here |= !!refused;
@@ -301,25 +301,25 @@ static void check_engine(const struct engine *engine)
 	look_for(engine);
 	if (!is_here)
 		return;
-	/* What Docker left where it was before is nobody's any more. */
+	/* After a move, Docker no longer uses the containers that remain at the old place. */
 	for (size_t i = 0; i < ARRAY_SIZE(engine->containers) && engine->containers[i]; i++)
 		if (!now.was_moved || engine->format != DOCKER)
 			for_homes(engine->containers[i], check_place);
 	for (size_t i = 0; i < ARRAY_SIZE(engine->database) && engine->database[i]; i++)
 		for_homes(engine->database[i], check_database);
 	if (refused) {
-		unseen(finding("redroid"), "containers of %s, as %s cannot be looked at",
+		unseen(finding("redroid"), "containers of %s, as %s cannot be read",
 		       engine->name, root_path(refused));
 		if (geteuid())
-			advise("run this as root to have those of Android checked");
+			advise("run this as root");
 		else
-			advise("see what that is: links of users are not followed, nor is read %s",
-			       "what is no plain file of at most 1 MiB, or no whole configuration");
+			advise("check it: %s, and links of other users are not followed",
+			       "only complete configurations of at most 1 MiB are read");
 	} else if (!now.was_seen) {
 		unseen(finding("redroid"),
-		       "containers of %s, which is here and has them at no place that is known",
+		       "containers of %s, which is installed, but has none in a known place",
 		       engine->name);
-		advise("start it, and look with its own words whether Android's have /dev/ashmem");
+		advise("start it, and check with its own commands if Android gets /dev/ashmem");
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Reads files below the root, which ASHMEM_CHECK_ROOT names in tests. */
+/* Reads files below the root. In tests, ASHMEM_CHECK_ROOT sets the root. */
 #include <ctype.h>
 #include <err.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "check.h"
 
-/* Nothing that is looked at has more bytes than this, and a configuration fewer. */
+/* Size limits of all files and of configurations. */
 #define MOST		(64 * MOST_CONFIG)
 #define MOST_CONFIG	(1024 * 1024)
 #define MOST_LINKS	40
@@ -31,7 +31,7 @@ int root_fd(void)
 	if (fd < 0)
 		fd = open(*root() ? root() : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		err(2, "ASHMEM_CHECK_ROOT is '%s', which is not a directory", root());
+		err(2, "Set ASHMEM_CHECK_ROOT to a directory. Cannot open '%s'", root());
 	return fd;
 }
 
@@ -47,7 +47,7 @@ int root_open(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Whether a path goes back up, so that it need not lead to where it begins. */
+/* Whether a path has "..", so that it may leave the directory that it begins with. */
 static bool goes_up(const char *path)
 {
 	const char *up = strstr(path, "/..");
@@ -69,7 +69,7 @@ bool is_roots(const char *path)
 	return false;
 }
 
-/* Whether a link is one that may be followed: others may lead root anywhere. */
+/* Whether a link may be followed. Another user's link could lead root anywhere. */
 static bool is_trusted(const char *link)
 {
 	struct stat info;
@@ -104,7 +104,7 @@ const char *without_links(const char *path)
 	return *done ? done : ".";
 }
 
-/* Opens it part after part, so that whoever puts a link there meanwhile gets an error. */
+/* Opens a path component by component, to fail if somebody replaces one by a link meanwhile. */
 static int open_parts(const char *path, int flags)
 {
 	char *rest = strdup(path), *part;
@@ -133,7 +133,7 @@ int safe_open(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Opens a plain file; fails with a negative errno. */
+/* Opens a regular file; fails with a negative errno. */
 static int open_plain(const char *path)
 {
 	struct stat info;
@@ -141,7 +141,7 @@ static int open_plain(const char *path)
 
 	if (fd < 0)
 		return fd;
-	/* Devices may do something when they are opened. */
+	/* Opening a device may have side effects. */
 	if (!fstat(fd, &info) && !S_ISREG(info.st_mode)) {
 		close(fd);
 		return -EINVAL;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Containers of Android that run: their processes, and the node that is in them. */
+/* Checks running Android containers: their processes, and the node in them. */
 #include <dirent.h>
 #include <err.h>
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include "check.h"
 #include "engines.h"
 
-/* Opens what a path leads to in a container that runs; fails with a negative errno. */
+/* Opens a path inside a running container; fails with a negative errno. */
 static int open_inside(long pid, const char *path)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_CLOEXEC,
-		/* What its links lead to is in there, too. */
+		/* Symbolic links must not lead out of the container. */
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	int root = openat(root_fd(), text("proc/%ld/root", pid), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -34,7 +34,7 @@ static int open_inside(long pid, const char *path)
 	return fd < 0 ? -error : fd;
 }
 
-/* Looks at the node of a container that runs; returns 0 or an errno. */
+/* Gets the status of the node in a running container; returns 0 or an errno. */
 static int look_inside(long pid, struct stat *info)
 {
 	int fd = open_inside(pid, "dev/ashmem"), error;
@@ -65,16 +65,16 @@ bool lacks_node(long pid)
 
 static void advise_again(const char *name, const char *again)
 {
-	advise("start it anew with the driver loaded: %s", again);
+	advise("restart it with the driver loaded: %s", again);
 	if (now.engine && !strcmp(now.engine->name, "docker"))
 		mend("docker restart %s", quoted(name));
 }
 
-/* Whether a container that runs has the driver's node. */
+/* Reports whether a running container has the driver's node. */
 void check_inside(const char *name, long pid)
 {
 	const char *again = now.engine ? command_for(now.engine->again, name) :
-		"by what started it";
+		"use the program that started it";
 	struct stat info;
 
 	switch (look_inside(pid, &info)) {
@@ -97,17 +97,17 @@ void check_inside(const char *name, long pid)
 		broken(finding("redroid"),
 		       "/dev/ashmem in %s has mode %04o, so others cannot open it", called(name),
 		       info.st_mode & 07777);
-		advise("have it 0666 on the host, and start it anew: %s", again);
+		advise("set its mode to 0666 on the host, then restart the container: %s", again);
 	} else {
 		ok(finding("redroid"), "%s has /dev/ashmem", called(name));
 	}
 }
 
-/* What is asked of processes. They are read once, as there may be many containers. */
+/* All processes. They are read only once, as there may be many containers. */
 struct process {
 	long pid, parent;
 	uid_t user;
-	/* Its arguments, each with a newline, and its control groups. */
+	/* The arguments, each with a newline, and the control groups. */
 	const char *command, *groups;
 };
 
@@ -144,7 +144,7 @@ static void find_processes(void)
 		closedir(dir);
 }
 
-/* Whether a control group is that of a container: its name is a whole part of the path. */
+/* Whether a control group is a container's: the ID must be a whole component of its path. */
 static bool is_group_of(const char *group, const char *id)
 {
 	size_t len = strlen(id);
@@ -156,7 +156,7 @@ static bool is_group_of(const char *group, const char *id)
 	return false;
 }
 
-/* The first process of a container whose ID is in the name of its control group, or 0. */
+/* The first process in a control group that is named by this container ID, or 0. */
 static long pid_in_group(const char *id)
 {
 	long first = 0;
@@ -168,7 +168,7 @@ static long pid_in_group(const char *id)
 	return first;
 }
 
-/* The first process whose parent this is, or 0. */
+/* The first child of a process, or 0. */
 static long child_of(long pid)
 {
 	long first = 0;
@@ -179,7 +179,7 @@ static long child_of(long pid)
 	return first;
 }
 
-/* Where the container is that such a process watches, and its name; or NULL. */
+/* If this is the monitor of an LXC container: the container's directory and @name, else NULL. */
 static const char *place_of_monitor(const struct process *one, const char **name)
 {
 	static const char title[] = "[lxc monitor] /";
@@ -194,8 +194,8 @@ static const char *place_of_monitor(const struct process *one, const char **name
 }
 
 /*
- * LXC has a process for each container that runs, which is called by the container's place
- * and name; else only the control group tells, where containers of one name are alike.
+ * LXC runs a monitor process for each container, with the container's directory and name in
+ * its title. Without one, the control group must do, which has the name but no directory.
  */
 long pid_of_lxc(const char *place, const char *name)
 {
@@ -211,7 +211,7 @@ long pid_of_lxc(const char *place, const char *name)
 		if (!its_place || strcmp(its_name, name))
 			continue;
 		is_named = true;
-		/* Anybody may call a process anything. */
+		/* Any user can give a process this title. */
 		if (processes[i].user == owner.st_uid &&
 		    !strcmp(without_links(its_place) ?: "", without_links(place) ?: ""))
 			pid = child_of(processes[i].pid);
@@ -228,7 +228,7 @@ static void find_pid_file(const char *path)
 	pid_file = path;
 }
 
-/* Of a container that runs, or 0. */
+/* The first process of a running container, or 0. */
 long pid_of(const char *dir, const char *id)
 {
 	static const char * const files[] = {
@@ -245,7 +245,7 @@ long pid_of(const char *dir, const char *id)
 	return pid ? strtol(pid, NULL, 10) : pid_in_group(id);
 }
 
-/* Whether this is Android's first process, in a container that nobody wrote down. */
+/* Whether this is Android's init. */
 static bool is_android_init(const struct process *one)
 {
 	const char *line = one->command;
@@ -261,7 +261,7 @@ static bool is_android_init(const struct process *one)
 	return fd >= 0;
 }
 
-/* Process 1 is Android itself. */
+/* Skips process 1: it is this system's own init, perhaps Android's. */
 void check_processes(void)
 {
 	now = (struct search){ };

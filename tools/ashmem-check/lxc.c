@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Lines of LXC's configuration that pass nodes into a container, as Waydroid has them, too. */
+/* Lines of LXC's configuration that pass nodes into a container. Waydroid has them, too. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +10,11 @@
 
 #define KEY		"lxc.mount.entry"
 #define MAIN		"dev/ashmem"
-/* Of a boot's ID. */
+/* The characters of a boot ID. */
 #define ID_CHARACTERS	"0123456789abcdefABCDEF-"
 #define BLANKS		" \t"
 
-/* Takes a line to pieces; false if it is no entry, not even one that is commented out. */
+/* Parses a line. Returns false if it is not an entry, commented out or not. */
 static bool parse(const char *line, struct lxc_entry *entry)
 {
 	char *rest, *options;
@@ -41,7 +41,7 @@ static bool parse(const char *line, struct lxc_entry *entry)
 	return true;
 }
 
-/* Whether the source is there, and something else than the device. */
+/* Whether the source exists and is not the device. */
 static bool is_another(const char *source)
 {
 	struct stat info;
@@ -51,7 +51,7 @@ static bool is_another(const char *source)
 		 (machine.minor >= 0 && info.st_rdev != makedev(10, machine.minor)));
 }
 
-/* Whether Incus or LXD makes the source when the container starts, and removes it after. */
+/* Whether Incus or LXD makes the source when the container starts, and removes it later. */
 static bool comes_later(const char *source)
 {
 	static const char end[] = ".dev-ashmem";
@@ -62,7 +62,7 @@ static bool comes_later(const char *source)
 		!strcmp(name + len - strlen(end), end);
 }
 
-/* What an entry means for a node that is to be at @target. */
+/* What an entry does for a node at @target. */
 static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
 {
 	const char *source = entry->source + (*entry->source == '/');
@@ -72,10 +72,10 @@ static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
 		return LXC_NONE;
 	if (entry->is_comment)
 		return LXC_COMMENT;
-	/* Nothing is in the container's /dev that it could be bound to. */
+	/* Without create=file, there is no file in the container's /dev to bind it to. */
 	if (!is_aimed || !entry->binds || (entry->is_optional && !entry->creates))
 		return LXC_WRONG;
-	/* That the node itself is missing is said elsewhere. */
+	/* A missing node is reported elsewhere. */
 	if (!strcmp(source, target) || !strcmp(source, MAIN))
 		return LXC_GOOD;
 	if (is_another(source))
@@ -84,8 +84,8 @@ static enum lxc_state judge(const struct lxc_entry *entry, const char *target)
 }
 
 /*
- * Whether good lines do not help beside this one, as it keeps the container from starting, or
- * mounts something else over the node.
+ * Whether this line spoils all good ones: it prevents the container from starting, or mounts
+ * something else over the node.
  */
 static bool is_fatal(const struct lxc_entry *entry, const char *target, enum lxc_state state)
 {
@@ -107,7 +107,7 @@ enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_e
 
 		if (!parse(line, &one))
 			continue;
-		/* That drops all that were before. */
+		/* An empty value drops all entries before it. */
 		if (!one.is_comment && !*one.source) {
 			best = LXC_NONE;
 			*entry = (struct lxc_entry){ };
@@ -126,7 +126,7 @@ enum lxc_state find_lxc_entry(const char *file, const char *target, struct lxc_e
 	return best;
 }
 
-/* Whether a path below /dev is that of the node of another boot. */
+/* Whether a path is that of the node of another boot. */
 static bool is_of_other_boot(const char *path, const char *boot_id)
 {
 	size_t len = strlen(MAIN);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Android in containers of LXC and what is made of it: Proxmox, Incus, LXD. */
+/* Checks Android in containers of LXC and of what is based on it: Proxmox, Incus, LXD. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "check.h"
 #include "engines.h"
 
-/* Containers of LXC are whole systems; those of Android are told by what they have. */
+/* LXC's containers are whole systems. Android's are recognized by their devices or files. */
 static bool is_android_lxc(const char *config, const char *name)
 {
 	const char *path = setting(config, "lxc.rootfs.path") ?: setting(config, "lxc.rootfs") ?:
@@ -20,17 +20,17 @@ static bool is_android_lxc(const char *config, const char *name)
 		(*path && exists(text("%s/system/build.prop", path)));
 }
 
-/* The value if it is a line by which Proxmox passes a single device, and its number. */
+/* If this is a line with which Proxmox passes a single device: its value and @number. */
 static const char *device_line(const char *line, int *number)
 {
 	int end = 0;
 
-	/* There are no more than 256. */
+	/* Proxmox has at most 256. */
 	return sscanf(line, "dev%3d :%n", number, &end) == 1 && end && *number >= 0 ?
 		line + end : NULL;
 }
 
-/* Whether such a line passes ours to everybody. */
+/* Whether such a line passes our device, with access for all users. */
 static bool passes_device(const char *value)
 {
 	char *rest = strdup(value + strspn(value, " \t")), *word;
@@ -58,7 +58,7 @@ static bool has_device_line(const char *config)
 	return false;
 }
 
-/* The number of such a line that is ours, or else the first that is free. */
+/* The number of the line for our device, or else a free number. */
 static int device_number(const char *config)
 {
 	char *rest = strdup(config), *line;
@@ -76,8 +76,8 @@ static int device_number(const char *config)
 }
 
 /*
- * Has what is in the way replaced, in files that root alone writes, or the device passed by
- * the engine's own command, which writes such files.
+ * Makes the script replace the wrong line, in files that only root can write, or pass the
+ * device with the engine's own command.
  */
 static void mend_lxc(const char *path, const char *name, const char *config,
 		     const struct lxc_entry *entry)
@@ -91,7 +91,7 @@ static void mend_lxc(const char *path, const char *name, const char *config,
 		mend("%s", with_name(now.engine->mend,
 				     text("%s -dev%d", name, device_number(config))));
 	} else if (now.engine->mend) {
-		/* It has it at once. */
+		/* A running container gets the device at once. */
 		mend("%s", command_for(now.engine->mend, name));
 		return;
 	} else if (!strncmp(path, "var/lib/lxc/", 12)) {
@@ -102,26 +102,26 @@ static void mend_lxc(const char *path, const char *name, const char *config,
 	} else {
 		return;
 	}
-	mend("# Then start it anew: %s", again);
+	mend("# Then restart it: %s", again);
 }
 
 static void advise_lxc(const char *name, long pid)
 {
 	advise("%s", command_for(now.engine->pass, name));
-	/* Some have it at once. */
+	/* Some engines pass the device at once. */
 	if (pid && (!now.engine->mend || now.engine->has_numbers))
-		advise(", then start it anew: %s", command_for(now.engine->again, name));
+		advise(", then restart it: %s", command_for(now.engine->again, name));
 }
 
 /*
- * The node is there when it starts; whether it may be opened is another matter. @pid is of one
- * that runs, or 0.
+ * Reports whether a container that gets the node may also open it. @pid is its first process,
+ * or 0 if it is not running.
  */
 static void judge_right(const char *path, const char *name, const char *config, bool is_whole,
 			long pid)
 {
 	struct lxc_entry none = { };
-	/* A user's containers have no such rules. */
+	/* Containers of a user have no device rules. */
 	enum lxc_right right = strstr(path, "/.local/") || has_device_line(config) ? LXC_MAY :
 		lxc_right(config, is_whole);
 
@@ -134,12 +134,12 @@ static void judge_right(const char *path, const char *name, const char *config, 
 		break;
 	case LXC_NOT_TOLD:
 		unseen(finding("lxc"),
-		       "whether %s may open /dev/ashmem, as it includes what cannot be read",
+		       "whether %s may open /dev/ashmem, as not all its settings can be read",
 		       called(name));
-		advise("start it and try it there");
+		advise("start it and try to open the device in it");
 		break;
 	case LXC_MAY_NOT:
-		broken(finding("lxc"), "%s has /dev/ashmem, and no right to open it", called(name));
+		broken(finding("lxc"), "%s has /dev/ashmem, but no right to open it", called(name));
 		advise_lxc(name, pid);
 		mend_lxc(path, name, config, &none);
 	}
@@ -153,7 +153,7 @@ static const char *up(const char *path)
 	return text("%.*s", slash ? (int)(slash - path) : 0, path);
 }
 
-/* Whether what Incus and LXD keep beside a container, as it was last changed, has the device. */
+/* Whether the last record that Incus or LXD keeps of a container has the device. */
 static bool records_device(const char *name)
 {
 	const char *record = now.engine->has_projects ?
@@ -171,7 +171,7 @@ static void judge(const char *path, const char *name, const char *config, bool i
 	if (machine.minor < 0)
 		pid = 0;
 
-	/* The host's whole /dev may be bound there, or Android makes the node itself. */
+	/* Without an entry for the node, the host's whole /dev may be bound. */
 	if (state == LXC_NONE && !has_device_line(config) &&
 	    find_lxc_entry(config, "dev", &entry) == LXC_GOOD) {
 		judge_right(path, name, config, is_whole, 0);
@@ -183,12 +183,12 @@ static void judge(const char *path, const char *name, const char *config, bool i
 		check_inside(name, pid);
 	} else if (state == LXC_NONE && !is_whole) {
 		unseen(finding("lxc"),
-		       "whether %s gets /dev/ashmem, as it includes what cannot be read",
+		       "whether %s gets /dev/ashmem, as not all its settings can be read",
 		       called(name));
 		advise("start it and run this again");
 	} else {
 		broken(finding("lxc"), "%s gets no /dev/ashmem%s", called(name), !entry.line ? "" :
-		       text(", as a line of %s is %s: %s", root_path(path),
+		       text(", as a line in %s is %s: %s", root_path(path),
 			    entry.is_comment ? "commented out" : "wrong", entry.line));
 		advise_lxc(name, pid);
 		mend_lxc(path, name, config, &entry);
@@ -202,13 +202,13 @@ bool check_lxc(const char *path, const char *name)
 
 	if (!config)
 		return false;
-	/* Proxmox writes it from its own, which is looked at, too. */
+	/* Proxmox generates this from its own configuration, which is checked as well. */
 	if (!strncmp(path, "var/lib/lxc/", 12) && exists(text("etc/pve/lxc/%s.conf", name)))
 		return true;
 	config = lxc_whole(config, &is_whole);
-	/* A record has lines for LXC as a text in YAML. */
+	/* In a record, lines for LXC are a YAML text, which is not parsed. */
 	is_whole &= !has(config, "raw.lxc:");
-	/* Users may have some of one name; of others there are several files. */
+	/* LXC's users may share a name. Other engines have several files per container. */
 	key = !strcmp(now.engine->name, "LXC") ? without_links(path) ?: path : name;
 	if (!is_android_lxc(config, name) || !is_new(text("%s %s", now.engine->name, key)))
 		return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What LXC's configuration includes, and whether its rules let a container open the device. */
+/* Reads what LXC's configuration includes, and whether its rules allow opening the device. */
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 #define BLANKS		" \t"
 #define MISC_MAJOR	10
 #define DEEPEST		5
-/* More than anybody includes. */
+/* More than any real configuration includes. */
 #define MOST		(1024 * 1024)
 
-/* The value if the line sets this key, or NULL. Proxmox writes a colon. */
+/* The value if the line sets this key, or NULL. Proxmox uses a colon. */
 static const char *value_if(const char *line, const char *key)
 {
 	line += strspn(line, BLANKS);
@@ -25,7 +25,7 @@ static const char *value_if(const char *line, const char *key)
 	return *line == '=' || *line == ':' ? line + 1 + strspn(line + 1, BLANKS) : NULL;
 }
 
-/* What is included so far: where it goes, how deep, and whether that is all. */
+/* The configuration with its includes: the output, the depth, and whether it is complete. */
 static struct {
 	FILE *to;
 	int depth;
@@ -43,7 +43,7 @@ static void add_file(const char *path)
 		add(config);
 }
 
-/* Whether it is where configurations are: some files elsewhere act when they are read. */
+/* Whether a path is where configurations are. Reading other files may have side effects. */
 static bool may_be_read(const char *path)
 {
 	static const char * const places[] = { "etc/", "usr/", "var/lib/lxc/" };
@@ -54,7 +54,7 @@ static bool may_be_read(const char *path)
 	return is_there && !strchr(path, '*') && whole.depth < DEEPEST && ftell(whole.to) < MOST;
 }
 
-/* A file whose lines are what "lxc.mount.entry" is given. */
+/* Adds a file whose lines are values of "lxc.mount.entry". */
 static void add_mounts(const char *path)
 {
 	char *rest = may_be_read(path) ? read_config(path) : NULL, *line;
@@ -65,7 +65,7 @@ static void add_mounts(const char *path)
 			fprintf(whole.to, "lxc.mount.entry = %s\n", line);
 }
 
-/* A file, or each of a directory. */
+/* Includes a file, or each file of a directory. */
 static void include(const char *path)
 {
 	if (!may_be_read(path)) {
@@ -103,7 +103,7 @@ static void add(const char *config)
 			add_mounts(mounts);
 		else
 			fprintf(whole.to, "%s\n", line);
-		/* A program that may make nodes. */
+		/* This program may make nodes. */
 		whole.is_whole &= !path_if(line, "lxc.hook.autodev");
 	}
 }
@@ -114,7 +114,7 @@ const char *lxc_whole(const char *config, bool *is_whole)
 	char *made;
 	size_t len;
 
-	/* What Proxmox has below is how it was once. */
+	/* Proxmox keeps snapshots of older settings in sections below the current ones. */
 	if (!strcmp(now.engine->name, "Proxmox") && (snapshot || *config == '['))
 		config = text("%.*s", snapshot && *config != '[' ? (int)(snapshot - config) : 0,
 			      config);
@@ -129,7 +129,7 @@ const char *lxc_whole(const char *config, bool *is_whole)
 	return made;
 }
 
-/* Whether "10:*" or the like is our device; @is_other says that it is another misc device. */
+/* Whether a number, as "10:*", is our device; sets @is_other for another misc device. */
 static bool is_our_number(const char *number, bool *is_other)
 {
 	char *end = (char *)number + 1;
@@ -151,7 +151,7 @@ static bool is_for_device(const char *rule, bool *is_other)
 	return *rule == 'c' && is_our_number(rule + 1 + strspn(rule + 1, BLANKS), is_other);
 }
 
-/* What a rule lets do, which is its third word. */
+/* Whether the third word of a rule allows reading and writing. */
 static bool may_read_and_write(const char *rule)
 {
 	return *rule == 'a' || (strrchr(rule, 'r') && strrchr(rule, 'w'));
@@ -164,7 +164,7 @@ bool is_device_rule(const char *rule)
 	return is_for_device(rule, &ignored) && may_read_and_write(rule);
 }
 
-/* The value of a key of control groups v2, or else of v1 if that is given. */
+/* The value of a key for cgroup v2, or else of @old_key for v1, unless that is NULL. */
 static const char *rule_if(const char *line, const char *key, const char *old_key)
 {
 	return value_if(line, key) ?: (old_key ? value_if(line, old_key) : NULL);
@@ -174,7 +174,7 @@ enum lxc_right lxc_right(const char *config, bool is_whole)
 {
 	char *rest = strdup(config), *line;
 	bool is_said = false, is_other = false, may = false;
-	/* LXC passes over rules for v1 where there is v2 alone. */
+	/* LXC ignores rules for cgroup v1 if there is only v2. */
 	bool has_old = !exists("sys/fs/cgroup/cgroup.controllers");
 
 	while ((line = next_line(&rest))) {
@@ -185,7 +185,7 @@ enum lxc_right lxc_right(const char *config, bool is_whole)
 		bool ignored;
 
 		if ((allow && !*allow) || (deny && !*deny)) {
-			/* Drops all that was said before. */
+			/* An empty value drops all rules before it. */
 			is_said = false;
 			is_other = false;
 		} else if (allow && is_for_device(allow, &is_other) && may_read_and_write(allow)) {
@@ -198,7 +198,7 @@ enum lxc_right lxc_right(const char *config, bool is_whole)
 	}
 	if (is_said)
 		return may ? LXC_MAY : LXC_MAY_NOT;
-	/* Proxmox adds rules that forbid what is not named. */
+	/* Proxmox adds rules that deny all devices that are not named. */
 	if (is_other || !strcmp(now.engine->name, "Proxmox"))
 		return LXC_MAY_NOT;
 	return is_whole ? LXC_MAY : LXC_NOT_TOLD;

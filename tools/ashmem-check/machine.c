@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The kernel, the ashmem driver that it has, and the container that this may run in. */
+/* Checks the kernel, its ashmem driver, and whether this runs in a container. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -77,8 +77,8 @@ static void report_version(void)
 
 	if (!version || !strcmp(version, VERSION))
 		return;
-	note("version", "the driver is version %s, and this program %s", version, VERSION);
-	advise("after an upgrade, stop what uses the device and load it anew ");
+	note("version", "the driver is version %s, but this program is %s", version, VERSION);
+	advise("after an upgrade, stop all users of the device and reload the driver ");
 	advise("(sudo rmmod " MODULE " && sudo modprobe " MODULE "), or reboot");
 }
 
@@ -90,24 +90,24 @@ static void report_driver(void)
 
 	if (!name) {
 		note("driver",
-		     "an ashmem driver is built into the kernel, or a module of another name; %s 10:%d",
-		     "its device is", machine.minor);
+		     "an ashmem driver is built into the kernel, or of unknown name; it is 10:%d",
+		     machine.minor);
 	} else if (strcmp(name, MODULE)) {
-		note("driver", "another driver, the module %s, is loaded, its device is 10:%d",
+		note("driver", "another driver, the module %s, is loaded; its device is 10:%d",
 		     name, machine.minor);
 	} else {
-		ok("driver", "the module " MODULE "%s%s is loaded, its device is 10:%d",
+		ok("driver", "the module " MODULE "%s%s is loaded; its device is 10:%d",
 		   version ? " " : "", version ?: "", machine.minor);
 		report_version();
 		if (find_obstacle(MODULE, &obstacle)) {
-			note("boot", "the module is loaded, and may not be after the next boot: %s",
+			note("boot", "the module is loaded, but may not be after the next boot: %s",
 			     obstacle.what);
-			advise("take that out");
+			advise("remove that");
 		}
 	}
 }
 
-/* Whether the driver cannot be built for this kernel. Of an unknown name it is not known. */
+/* Whether the kernel is too old to build the driver. False if the release cannot be parsed. */
 static bool is_too_old(void)
 {
 	int wanted[2], is[2];
@@ -117,7 +117,7 @@ static bool is_too_old(void)
 		(is[0] < wanted[0] || (is[0] == wanted[0] && is[1] < wanted[1]));
 }
 
-/* A kernel that has a driver of its own may be as old as it likes. */
+/* The age of a kernel that already has a driver does not matter. */
 static bool needs_newer_kernel(void)
 {
 	if (machine.minor >= 0 || loaded_driver() || !is_too_old())
@@ -137,13 +137,13 @@ static bool report_kernel(void)
 	if (machine.container)
 		advise("on the host, install a newer kernel and boot that");
 	else if (other_kernel())
-		advise("boot %s, which is here and has the module", other_kernel());
+		advise("boot %s, which is installed and has the module", other_kernel());
 	else
 		advise("on %s, %s; then boot that", system_name(), system_says("kernel"));
 	return true;
 }
 
-/* Whether a word of the kernel's command line has this among its values. */
+/* Whether a parameter on the kernel's command line contains this value. */
 static bool is_booted_with(const char *word, const char *value)
 {
 	char *words = read_line("proc/cmdline");
@@ -160,8 +160,8 @@ static void report_limits(void)
 	if (!is_booted_with("cgroup.memory=", "nokmem"))
 		return;
 	note("limits",
-	     "cgroup.memory=nokmem keeps limits of memory cgroups from purging anything");
-	advise("take nokmem from the kernel's command line, or give Android's container no limit");
+	     "with cgroup.memory=nokmem, the limit of a memory cgroup purges nothing");
+	advise("remove nokmem from the kernel's command line, or set no limit for Android");
 }
 
 void check_machine(void)
@@ -173,12 +173,12 @@ void check_machine(void)
 	machine.container = container_kind();
 	is_said = report_kernel();
 	if (machine.container)
-		note("container", "this is a container (%s); driver and nodes come from its host",
+		note("container", "this is a container (%s): driver and nodes come from its host",
 		     machine.container);
 	if (is_said)
 		;
 	else if (machine.minor == NOT_KNOWN)
-		note("driver", "whether there is a driver is not known, as %s cannot be read",
+		note("driver", "cannot tell whether there is a driver, as %s cannot be read",
 		     root_path("proc/misc"));
 	else if (machine.minor == NO_DRIVER)
 		report_no_driver();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What makes the nodes below /dev, and whether it knows what this driver needs. */
+/* Checks what makes the nodes below /dev, and whether it is set up for this driver. */
 #include <regex.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,10 +9,10 @@
 #define RULE	"60-rust_ashmem.rules"
 #define LINE	"ashmem"
 #define OWN_LINE	"ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes"
-/* Of a pattern; longer ones could be too much for regcomp(). */
+/* Of a pattern; regcomp() could take too long for longer ones. */
 #define LONGEST	256
 
-/* Where udev finds rules. The third is read by systemd's alone. */
+/* Where udev finds rules. Only systemd's udev reads the third. */
 static const char * const rule_places[] = {
 	"etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d",
 	"usr/lib/udev/rules.d", "lib/udev/rules.d",
@@ -37,7 +37,7 @@ static const char *find_rule(void)
 	return NULL;
 }
 
-/* Whether a rule of somebody's own, which counts more, is none. */
+/* Whether a link to /dev/null, which an administrator made, disables the rule. */
 static bool is_masked(const char *place)
 {
 	char to[16] = "";
@@ -51,23 +51,23 @@ static void check_rule(const char *name)
 	const char *place = find_rule();
 
 	if (!place) {
-		note("manager", "%s makes the nodes, and has no rule of rust_ashmem", name);
-		advise("without that the node for Android 16 is not made: sudo make install-files");
+		note("manager", "%s makes the nodes, but has no rule of rust_ashmem", name);
+		advise("it is needed for the node of Android 16: sudo make install-files");
 	} else if (is_masked(place)) {
-		note("manager", "%s makes the nodes, and %s/" RULE " hides the rule of rust_ashmem",
+		note("manager", "%s makes the nodes, but %s/" RULE " hides the rule of rust_ashmem",
 		     name, root_path(place));
-		advise("remove that link, which leads to /dev/null, and then sudo udevadm trigger");
+		advise("remove that link to /dev/null, then run sudo udevadm trigger");
 	} else if (strstr(place, "local") && !is_systemd()) {
 		note("manager",
-		     "%s makes the nodes, and the rule of rust_ashmem is where it does not look %s: %s",
-		     name, "without systemd", root_path(place));
-		advise("put it into /etc/udev/rules.d: sudo make install-files does that");
+		     "%s makes the nodes, but without systemd it does not read the rule in %s",
+		     name, root_path(place));
+		advise("install the rule in /etc/udev/rules.d: sudo make install-files does that");
 	} else {
 		ok("manager", "%s makes the nodes, by the rule in %s", name, root_path(place));
 	}
 }
 
-/* Whether a line, which begins with a regular expression, is for our device. */
+/* Whether the regular expression at the start of a line matches our device. */
 static bool fits(const char *line)
 {
 	const char *pattern = text("^(%.*s)$", (int)strcspn(line, " \t"), line);
@@ -82,19 +82,19 @@ static bool fits(const char *line)
 	return fits;
 }
 
-/* One that is for our device alone must have the second node made, too. */
+/* A line for our device alone must also run the program that makes the second node. */
 static void check_own_line(const char *name, const char *file, const char *line)
 {
 	if (strstr(line, "rust_ashmem-nodes")) {
-		ok("manager", "%s makes the nodes, by a line of %s", name, root_path(file));
+		ok("manager", "%s makes the nodes, by a line in %s", name, root_path(file));
 		return;
 	}
-	note("manager", "%s makes the nodes, and a line of %s does not run rust_ashmem-nodes: %s",
+	note("manager", "%s makes the nodes, but a line in %s does not run rust_ashmem-nodes: %s",
 	     name, root_path(file), line);
-	advise("put this in its place, or Android 16 gets no node: %s", OWN_LINE);
+	advise("without that, Android 16 gets no node; replace the line with: %s", OWN_LINE);
 }
 
-/* Whether a line of the file is about our device. The first that fits counts. */
+/* Looks for the line for our device. The first line that matches counts. */
 static void check_line(const char *name, const char *file)
 {
 	char *rest = read_file(file), *line, *start;
@@ -106,16 +106,16 @@ static void check_line(const char *name, const char *file)
 			check_own_line(name, file, line);
 			return;
 		}
-		/* After one that begins with a dash it looks at others. */
+		/* After a match of a line with a leading dash, mdev goes on to the next lines. */
 		if (line == start && fits(line)) {
-			note("manager", "%s makes the nodes, and in %s a line comes first: %s",
+			note("manager", "%s makes the nodes, but in %s an earlier line matches: %s",
 			     name, root_path(file), line);
-			advise("put that for ashmem before it, or Android 16 gets no node");
+			advise("put the line for ashmem before it, or Android 16 gets no node");
 			return;
 		}
 	}
-	note("manager", "%s makes the nodes, and %s has no line for ashmem", name, root_path(file));
-	advise("it needs one before those that fit all, which sudo make install-files adds: ");
+	note("manager", "%s makes the nodes, but %s has no line for ashmem", name, root_path(file));
+	advise("add one before any line that matches all names (sudo make install-files does): ");
 	advise(OWN_LINE);
 }
 
@@ -134,8 +134,8 @@ void check_manager(void)
 	else {
 		note("manager", "%s runs here under %s, so nothing makes the node for Android 16",
 		     name, init_says("name"));
-		advise("after the module is loaded, run rust_ashmem-nodes, ");
-		advise("which sudo make install-files installs; ");
-		advise("at boot: %s", init_says("by-hand") ?: "have that run by a service");
+		advise("after the module is loaded, run rust_ashmem-nodes ");
+		advise("(sudo make install-files installs it); ");
+		advise("at boot: %s", init_says("by-hand") ?: "run it from a service");
 	}
 }

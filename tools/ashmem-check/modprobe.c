@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What keeps modprobe or the kernel from loading a module that is installed: see modprobe.d(5). */
+/* What prevents modprobe or the kernel from loading an installed module: see modprobe.d(5). */
 #include <dirent.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #define BLANKS	" \t"
 
-/* Of two files of the same name the one in the first of these directories counts. */
+/* A file hides files of the same name in later directories. */
 static const char * const places[] = {
 	"etc/modprobe.d",
 	"run/modprobe.d",
@@ -18,10 +18,10 @@ static const char * const places[] = {
 	"lib/modprobe.d",
 };
 
-/* Words of the kernel's command line that name modules, separated by commas. */
+/* Parameters on the kernel's command line that list modules, separated by commas. */
 static const struct {
 	const char *word;
-	/* Whether not even root's modprobe can load it then. */
+	/* Whether even an explicit modprobe by root cannot load the module. */
 	bool is_final;
 } words[] = {
 	{ "module_blacklist=", true },
@@ -29,7 +29,7 @@ static const struct {
 	{ "rd.driver.blacklist=", false },
 };
 
-/* Whether two names are of the same module: to modprobe, - and _ are. */
+/* Whether two names denote the same module: modprobe treats - and _ as equal. */
 static bool is_same(const char *a, size_t len, const char *b)
 {
 	if (strlen(b) != len)
@@ -45,7 +45,7 @@ static bool is_ours(const char *name, size_t len, const char *module)
 	return is_same(name, len, module) || is_same(name, len, "ashmem_linux");
 }
 
-/* With a - for no _, but in ranges of a pattern. */
+/* Replaces - by _, except in the ranges of a pattern. */
 static const char *plain(const char *name, size_t len)
 {
 	char *made = strndup(name, len);
@@ -59,7 +59,7 @@ static const char *plain(const char *name, size_t len)
 	return made;
 }
 
-/* The same for a pattern, which is what most lines have. */
+/* The same for a pattern: most keywords of modprobe.d take patterns. */
 static bool fits_ours(const char *pattern, size_t len, const char *module)
 {
 	pattern = plain(pattern, len);
@@ -67,7 +67,7 @@ static bool fits_ours(const char *pattern, size_t len, const char *module)
 		!fnmatch(pattern, "ashmem_linux", 0);
 }
 
-/* What a line does to the module, or NULL. */
+/* What a line does to prevent loading, in words, or NULL. */
 static const char *effect(const char *line, const char *module)
 {
 	const char *verb = line + strspn(line, BLANKS), *name, *rest;
@@ -78,17 +78,17 @@ static const char *effect(const char *line, const char *module)
 	rest = name + len + strspn(name + len, BLANKS);
 	if (!fits_ours(name, len, module))
 		return NULL;
-	/* What goes on to load it is a way of loading it. */
+	/* An install command with --ignore-install loads the module after all. */
 	if (is_same(verb, verb_len, "install") && !strstr(rest, "--ignore-install"))
 		return text("runs '%s' instead of loading it", rest);
 	if (is_same(verb, verb_len, "blacklist") && is_ours(name, len, module))
-		return "keeps it from being loaded at boot and by its alias";
+		return "prevents loading it at boot and by its alias";
 	if (is_same(verb, verb_len, "alias") && strcmp(rest, module) && *rest)
 		return text("makes its name mean '%s'", rest);
 	return NULL;
 }
 
-/* Lines that end with a backslash go on in the next. */
+/* A backslash at the end continues a line on the next. */
 static char *join(char *file)
 {
 	for (char *at = file; at && (at = strstr(at, "\\\n")); )
@@ -96,7 +96,7 @@ static char *join(char *file)
 	return file;
 }
 
-/* Whether it is a line of the file as it is, and was not joined. */
+/* Whether this is a single line of the file rather than several joined. */
 static bool is_whole_line(const char *path, const char *line)
 {
 	char *rest = read_file(path), *one;
@@ -116,7 +116,7 @@ static bool check_file(const char *path, const char *module, struct obstacle *ob
 		does = effect(line, module);
 		if (!does)
 			continue;
-		obstacle->what = text("a line of %s, \"%s\", %s", root_path(path), line, does);
+		obstacle->what = text("the line \"%s\" in %s %s", line, root_path(path), does);
 		obstacle->file = path;
 		obstacle->line = is_whole_line(path, line) ? text("%s", line) : NULL;
 		return true;
@@ -124,7 +124,7 @@ static bool check_file(const char *path, const char *module, struct obstacle *ob
 	return false;
 }
 
-/* Whether a directory that counts more has a file of this name. */
+/* Whether a directory of higher precedence has a file of this name. */
 static bool is_masked(size_t place, const char *name)
 {
 	for (size_t i = 0; i < place; i++)
@@ -153,7 +153,7 @@ static bool check_place(size_t place, const char *module, struct obstacle *obsta
 	return found;
 }
 
-/* The command line may have quotes around words and values. */
+/* The command line may have quotes around parameters and values. */
 static char *without_quotes(char *words)
 {
 	char *to = words;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where there is no driver: whether its module is installed, and why it is not loaded. */
+/* If there is no driver: whether its module is installed, and why it is not loaded. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #define SIGNATURE	"~Module signature appended~\n"
 
-/* Whether this file, without its directories, is that of the module, compressed or not. */
+/* Whether the last part of this path is the module's file, compressed or not. */
 static bool is_module_file(const char *file, const char *name)
 {
 	const char *slash = strrchr(file, '/');
@@ -20,7 +20,7 @@ static bool is_module_file(const char *file, const char *name)
 	return !strncmp(file, name, len) && !strncmp(file + len, ".ko", 3);
 }
 
-/* Where kernels' modules are. NixOS has nothing but the last two. */
+/* Where the modules of kernels are installed. NixOS has only the last two. */
 static const char * const trees[] = {
 	"lib/modules",
 	"usr/lib/modules",
@@ -67,7 +67,7 @@ static const char *file_in(const char *path, const char *name)
 	return found;
 }
 
-/* The same where nobody ran depmod, in the places that are for modules from elsewhere. */
+/* The same without depmod's index, in the directories for out-of-tree modules. */
 static const char *unindexed_file(const char *release, const char *name)
 {
 	static const char * const places[] = { "updates", "updates/dkms", "extra", "kernel/extra" };
@@ -79,7 +79,7 @@ static const char *unindexed_file(const char *release, const char *name)
 	return found;
 }
 
-/* Where 'make install-writable' puts it, and loads it from. */
+/* 'make install-writable' installs the module here and loads it from here. */
 static const char *writable_file(const char *release)
 {
 	return file_in(text("var/lib/" MODULE "/%s", release), MODULE);
@@ -101,20 +101,20 @@ const char *other_kernel(void)
 	return found;
 }
 
-/* Why the kernel wants modules signed, or NULL. */
+/* Why the kernel accepts only signed modules, or NULL. */
 static const char *enforcement(void)
 {
 	char *lockdown = read_line("sys/kernel/security/lockdown");
 	char *enforce = read_line("sys/module/module/parameters/sig_enforce");
 
 	if (lockdown && (strstr(lockdown, "[integrity]") || strstr(lockdown, "[confidentiality]")))
-		return "it is locked down, as with Secure Boot";
+		return "it is locked down, as under Secure Boot";
 	if (enforce && *enforce == 'Y')
 		return "module.sig_enforce is on";
 	return NULL;
 }
 
-/* Whether a signature is seen at the end of the file, which takes one that is not compressed. */
+/* Whether the file ends with a signature. Of a compressed file this is not seen. */
 static bool is_signed(const char *path)
 {
 	char end[sizeof(SIGNATURE)] = "";
@@ -135,7 +135,7 @@ static bool are_modules_disabled(void)
 	return disabled && *disabled == '1';
 }
 
-/* Has the script load the driver, and make the nodes where nobody else does. */
+/* Makes the script load the driver, and make the nodes if nothing else does. */
 static void mend_loading(const char *before, const char *load)
 {
 	if (before)
@@ -150,16 +150,16 @@ static void mend_loading(const char *before, const char *load)
 static void remove_obstacle(const struct obstacle *obstacle)
 {
 	if (obstacle->word) {
-		advise("take %s off the kernel's command line (in the boot loader's settings)%s",
+		advise("remove %s from the kernel's command line (in the boot loader's settings)%s",
 		       obstacle->word, obstacle->is_final ? " and reboot" : "; ");
 		return;
 	}
-	advise("take that line out; ");
+	advise("remove that line; ");
 	if (obstacle->line)
 		mend("drop_line %s %s", quoted(root_path(obstacle->file)), quoted(obstacle->line));
 }
 
-/* A module is there and not loaded: says what keeps it, and what loads it. */
+/* A module is installed but not loaded: says what prevents it, and how to load it. */
 static void report_unloaded(const char *name, const char *file, bool is_indexed)
 {
 	const char *why = enforcement();
@@ -167,39 +167,39 @@ static void report_unloaded(const char *name, const char *file, bool is_indexed)
 	bool is_kept = find_obstacle(name, &obstacle);
 
 	broken("driver", "the module %s is installed (%s) but not loaded%s%s%s%s%s", name,
-	       root_path(file), why ? ", and the kernel takes signed ones only (" : "", why ?: "",
+	       root_path(file), why ? ", and the kernel wants signed modules (" : "", why ?: "",
 	       why ? ")" : "", is_kept ? ", and " : "", is_kept ? obstacle.what : "");
 	if (are_modules_disabled()) {
-		advise("reboot, as no module can be loaded any more (%s is 1), ",
+		advise("no module can be loaded until a reboot (%s is 1); ",
 		       root_path("proc/sys/kernel/modules_disabled"));
-		advise("and have it loaded early: a file in /etc/modules-load.d names it");
+		advise("name it in a file in /etc/modules-load.d, to load it early, and reboot");
 		return;
 	}
 	if (why && is_signed(file))
-		advise("it is signed; enrol the key unless that is done (mokutil --import), then ");
+		advise("it is signed; enrol its key if you have not (mokutil --import), then ");
 	else if (why)
 		advise("sign it with a key that mokutil --list-enrolled shows, then ");
 	if (is_kept)
 		remove_obstacle(&obstacle);
 	if (is_kept && obstacle.is_final)
 		return;
-	advise("sudo %smodprobe %s, and if that fails, dmesg says why",
+	advise("sudo %smodprobe %s; if that fails, dmesg says why",
 	       is_indexed ? "" : "depmod && sudo ", name);
-	/* What is in the way is left to hands, so nothing can be loaded before that. */
+	/* An obstacle that the script cannot remove must be removed by hand before loading. */
 	if (!is_kept || obstacle.line || obstacle.word)
 		mend_loading(is_indexed ? NULL : "depmod", text("modprobe %s", name));
 }
 
-/* One that is nowhere near the kernel's, as that place is read-only. */
+/* A module outside the kernel's own directory, because that is read-only. */
 static void report_unloaded_writable(const char *file)
 {
 	broken("driver", "the module " MODULE " is installed (%s) but not loaded", root_path(file));
-	advise("sudo insmod %s; at boot, that is what /etc/systemd/system/" MODULE ".service does",
+	advise("sudo insmod %s; at boot, /etc/systemd/system/" MODULE ".service does that",
 	       root_path(file));
 	mend_loading(NULL, text("insmod %s", quoted(root_path(file))));
 }
 
-/* The package's directory of DKMS, or NULL. */
+/* DKMS's directory for the module, or NULL. */
 static const char *dkms_place(void)
 {
 	static const char * const places[] = { "var/lib/dkms/" MODULE, "var/lib/dkms/rust-ashmem" };
@@ -210,7 +210,7 @@ static const char *dkms_place(void)
 	return NULL;
 }
 
-/* How modules come to a system whose /usr cannot be written to, or NULL. */
+/* How to install a module on a system with a read-only /usr, or NULL. */
 static const char *sealed_how(void)
 {
 	int fd = root_open(text("lib/modules/%s", machine.release));
@@ -223,7 +223,7 @@ static const char *sealed_how(void)
 		is_read_only ? "build it, then sudo make install-writable" : NULL;
 }
 
-/* No module is there: says where it comes from. */
+/* No module is installed: says where to get it. */
 static void report_uninstalled(void)
 {
 	const char *dkms = dkms_place(), *other = other_kernel(), *sealed = sealed_how();
@@ -231,15 +231,15 @@ static void report_uninstalled(void)
 	broken("driver", "no ashmem driver is installed for the running kernel %s%s%s",
 	       machine.release, other ? ", only for " : "", other ?: "");
 	if (dkms) {
-		advise("sudo dkms autoinstall -k %s, and if that fails, ", machine.release);
-		advise("the make.log below %s says what is missing", root_path(dkms));
+		advise("sudo dkms autoinstall -k %s; if that fails, ", machine.release);
+		advise("make.log below %s says what is missing", root_path(dkms));
 		mend_loading(text("dkms autoinstall -k %s", quoted(machine.release)),
 			     "modprobe " MODULE);
 		return;
 	}
-	advise("build and install " MODULE " ('make doctor' there says whether it can be)");
+	advise("build and install " MODULE " ('make doctor' in its source checks if you can)");
 	if (sealed)
-		advise("; modules cannot be put beside the kernel's on %s: %s", system_name(),
+		advise("; modules cannot be installed beside the kernel's on %s: %s", system_name(),
 		       sealed);
 	if (other)
 		advise(", or boot %s", other);
@@ -250,14 +250,14 @@ void report_no_driver(void)
 	const char *name = loaded_driver(), *file;
 
 	if (name) {
-		broken("driver", "the module %s is loaded, and no device is called ashmem", name);
-		advise("look at the end of what dmesg says; it may be about to be unloaded");
+		broken("driver", "the module %s is loaded, but has no device named ashmem", name);
+		advise("see the end of dmesg; the module may be about to be unloaded");
 		return;
 	}
 	if (machine.container) {
 		broken("driver", "no ashmem driver is loaded in the host's kernel");
 		advise("on the host, sudo modprobe " MODULE " (ashmem-check there says more), ");
-		advise("then start the container anew");
+		advise("then restart the container");
 		return;
 	}
 	for (size_t i = 0; i < DRIVERS; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device's nodes: /dev/ashmem, and the one with the boot's ID at the end of its
+ * Checks the device nodes: /dev/ashmem, and the node with the boot ID at the end of its
  * name, which is the only one that libcutils of Android 16 opens.
  */
 #include <errno.h>
@@ -18,11 +18,11 @@
 
 struct node {
 	const char *path;
-	/* What its findings are called. */
+	/* The ID of its findings. */
 	const char *id;
-	/* Who needs it. */
+	/* Who needs it, in words: "which ..." */
 	const char *needed;
-	/* Whether a symbolic link will do where nothing is passed to a container. */
+	/* Whether a symbolic link is good enough outside of containers. */
 	bool may_be_link;
 };
 
@@ -32,22 +32,22 @@ static void advise_to_pass(const struct node *node)
 	const char *id = machine.boot_id ?: "BOOT_ID", *path = root_path(node->path);
 
 	if (!strcmp(machine.container, "docker") || !strcmp(machine.container, "podman")) {
-		advise("make the container anew while the host has the nodes, with --device ");
+		advise("recreate the container while the host has the nodes, with --device ");
 		advise("/dev/ashmem --device /dev/ashmem%s, or with --privileged", id);
 	} else if (strcmp(machine.container, "lxc")) {
-		advise("have its host pass both nodes into it, and start it anew");
+		advise("have the host pass both nodes into the container, then restart it");
 	} else if (node->may_be_link) {
-		advise("start it anew with lxc.cgroup2.devices.allow = c %d:%s rwm and ",
+		advise("restart the container with lxc.cgroup2.devices.allow = c %d:%s rwm and ",
 		       MISC_MAJOR, machine.minor < 0 ? "*" : text("%d", machine.minor));
 		advise("lxc.mount.entry = /dev/ashmem dev/ashmem none bind,optional,create=file");
 	} else {
-		/* So the host's node has another name. */
-		advise("LXC makes up a boot's ID at each start, so do then in it: ");
+		/* The boot ID is another one than the host's, so is the name of the node. */
+		advise("LXC gives it a new boot ID at each start; then run in it: ");
 		advise("touch %s && mount --bind /dev/ashmem %s", path, path);
 	}
 }
 
-/* Says how to get a good node where @remove, a command, or NULL, clears the place first. */
+/* Says how to get a good node. @remove is a command that removes the old one first, or NULL. */
 static void advise_to_make(const struct node *node, const char *remove)
 {
 	const char *path = root_path(node->path);
@@ -59,11 +59,11 @@ static void advise_to_make(const struct node *node, const char *remove)
 	if (remove)
 		advise("sudo %s %s%s", remove, path, machine.minor < 0 ? ", then " : " && ");
 	else if (node->may_be_link)
-		advise("devtmpfs makes it when the driver is loaded; here, ");
+		advise("devtmpfs makes it when the driver is loaded; to make it now, ");
 	else
-		advise("%s makes it beside the first; until then, ", node_maker());
+		advise("%s makes it beside the first; to make it now, ", node_maker());
 	if (machine.minor < 0) {
-		advise("have the driver loaded anew");
+		advise("reload the driver");
 		return;
 	}
 	advise("sudo mknod -m 0666 %s c %d %d", path, MISC_MAJOR, machine.minor);
@@ -76,7 +76,7 @@ static const char *kind_of(mode_t mode)
 	case S_IFREG:	return "a plain file";
 	case S_IFDIR:	return "a directory";
 	case S_IFBLK:	return "a block device";
-	default:	return "no device";
+	default:	return "a FIFO or socket";
 	}
 }
 
@@ -92,7 +92,7 @@ static void report_missing(const struct node *node)
 	advise_to_make(node, NULL);
 }
 
-/* Looks at a link; false if that is all there is to say. */
+/* Reports a link. Returns true if what it leads to is to be checked, too. */
 static bool check_link(const struct node *node, struct stat *info)
 {
 	const char *path = root_path(node->path);
@@ -101,28 +101,28 @@ static bool check_link(const struct node *node, struct stat *info)
 	if (readlinkat(root_fd(), node->path, to, sizeof(to) - 1) < 0)
 		to[0] = '?';
 	if (!node->may_be_link)
-		broken(node->id, "%s is a link to %s; containers get nodes only", path, to);
+		broken(node->id, "%s is a link to %s; containers need device nodes", path, to);
 	else if (fstatat(root_fd(), node->path, info, 0))
-		broken(node->id, "%s is a link to %s, where nothing is", path, to);
+		broken(node->id, "%s is a link to %s, which does not exist", path, to);
 	else {
 		note(text("%s-link", node->id),
-		     "%s is a link to %s; containers get nodes only", path, to);
+		     "%s is a link to %s; containers need device nodes", path, to);
 		return true;
 	}
 	advise_to_make(node, "rm");
 	return false;
 }
 
-/* Whether the node has the driver's number. No other device may be opened: some act on that. */
+/* Whether the node has the driver's number. Opening another device may have side effects. */
 static bool check_number(const struct node *node, const struct stat *info)
 {
 	const char *path = root_path(node->path);
 	unsigned int high = major(info->st_rdev), low = minor(info->st_rdev);
 
 	if (machine.minor == NO_DRIVER) {
-		note(node->id, "%s is the device %u:%u, left from a driver that is gone", path,
+		note(node->id, "%s is the device %u:%u, left by a driver that was unloaded", path,
 		     high, low);
-		advise("sudo rm %s before a driver is loaded, which may get another number", path);
+		advise("sudo rm %s before you load a driver: its number may be another", path);
 		return false;
 	}
 	if (machine.minor == NOT_KNOWN || info->st_rdev == makedev(MISC_MAJOR, machine.minor))
@@ -134,7 +134,7 @@ static bool check_number(const struct node *node, const struct stat *info)
 	return false;
 }
 
-/* Android's programs run as users of their own, so the mode must let others in. */
+/* Android's programs run as other users, so the mode must grant access to others. */
 static bool check_mode(const struct node *node, const struct stat *info)
 {
 	bool usable = !faccessat(root_fd(), node->path, R_OK | W_OK, AT_EACCESS);
@@ -144,12 +144,12 @@ static bool check_mode(const struct node *node, const struct stat *info)
 
 	if ((info->st_mode & 0666) == 0666)
 		return true;
-	/* That root can open it says nothing. */
+	/* Root can open it in any case, which proves nothing. */
 	if (geteuid() && usable)
-		note(id, "%s, which is enough for this user and not for Android's programs", is);
+		note(id, "%s, which is enough for this user but not for Android's programs", is);
 	else
 		broken(id, "%s, so %s cannot open it", is, geteuid() ? "this user" : "other users");
-	advise("sudo chmod 0666 %s; %s keeps it so", path, node_maker());
+	advise("sudo chmod 0666 %s; %s keeps that mode", path, node_maker());
 	mend("chmod 0666 %s", quoted(path));
 	return false;
 }
@@ -161,7 +161,7 @@ static void report_no_device(const struct node *node, mode_t mode)
 	advise_to_make(node, S_ISDIR(mode) ? "rmdir" : "rm");
 }
 
-/* Whether the node is the driver's. Its mode may be wrong all the same. */
+/* Whether the node is the driver's. Its mode may still be wrong. */
 static bool check_node(const struct node *node)
 {
 	const char *path = root_path(node->path);
@@ -172,8 +172,8 @@ static bool check_node(const struct node *node)
 			report_missing(node);
 			return false;
 		}
-		broken(node->id, "%s cannot be looked at: %s", path, strerror(errno));
-		advise("see that /dev can be read");
+		broken(node->id, "cannot check %s: %s", path, strerror(errno));
+		advise("check the permissions of /dev");
 		return false;
 	}
 	if (S_ISLNK(info.st_mode) && !check_link(node, &info))
@@ -201,7 +201,7 @@ static bool is_mounted_nodev(void)
 	return nodev;
 }
 
-/* Permission is refused, and the mode was looked at before. */
+/* Reports EACCES. The mode has been checked before. */
 static void report_no_access(const struct node *node, const char *what)
 {
 	if (is_mounted_nodev()) {
@@ -216,8 +216,8 @@ static void report_no_access(const struct node *node, const char *what)
 		note("open", "%s, because of its mode", what);
 	} else {
 		broken("open", "%s, and its mode is not the reason", what);
-		advise("in a user namespace, nodes must be bind mounts of the host's; elsewhere, ");
-		advise("the host's ausearch -m avc or dmesg tells which security module refuses");
+		advise("in a user namespace, bind-mount the host's nodes; elsewhere, ausearch -m ");
+		advise("avc or dmesg on the host names the security module that refuses it");
 	}
 }
 
@@ -231,21 +231,21 @@ static void report_open(const struct node *node, int error)
 		report_no_access(node, what);
 		break;
 	case EPERM:
-		broken("open", "%s, as by the device rules of the control group", what);
+		broken("open", "%s, probably by the device rules of the control group", what);
 		if (machine.container)
 			advise_to_pass(node);
 		else
-			advise("run it outside of the service that has such rules (DeviceAllow=)");
+			advise("run this outside the service that has such rules (DeviceAllow=)");
 		break;
 	case ENODEV:
 	case ENXIO:
 		broken("open", "%s, so no driver has its number any more", what);
-		advise("load the driver anew (sudo modprobe rust_ashmem), and look at dmesg");
+		advise("reload the driver (sudo modprobe rust_ashmem), and see dmesg");
 		mend("modprobe rust_ashmem");
 		break;
 	default:
 		broken("open", "%s", what);
-		advise("look at dmesg, and whether memory or descriptors are used up");
+		advise("see dmesg; check whether memory or file descriptors are exhausted");
 	}
 }
 
@@ -260,7 +260,7 @@ static void check_boot_id_node(void)
 {
 	struct node node = {
 		.id = "boot-id-node",
-		.needed = "is the one that Android 16 opens",
+		.needed = "Android 16 opens",
 	};
 
 	if (!machine.boot_id) {
@@ -277,7 +277,7 @@ int check_nodes(void)
 	static const struct node node = {
 		.path = MAIN_NODE,
 		.id = "node",
-		.needed = "is what programs open",
+		.needed = "programs open",
 		.may_be_link = true,
 	};
 	bool good = check_node(&node);

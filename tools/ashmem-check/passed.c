@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whether a container gets a node, by the compact JSON that its engine wrote down about it. */
+/* Reads from an engine's compact JSON whether a container gets a node. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "engines.h"
 
 #define MISC_MAJOR	10
-/* No object that is asked about is larger. */
+/* The largest JSON object that is searched. */
 #define LARGEST		4096
 
 bool has(const char *json, const char *words)
@@ -15,7 +15,7 @@ bool has(const char *json, const char *words)
 	return strstr(json, words);
 }
 
-/* The innermost object around a place in JSON, without those in it. */
+/* The innermost object around @at, up to the next object. */
 static const char *object_around(const char *json, const char *at)
 {
 	const char *start = at, *end = at;
@@ -28,7 +28,7 @@ static const char *object_around(const char *json, const char *at)
 	return text("%.*s", (int)(end - start), start);
 }
 
-/* The text of a key in an object, or NULL. */
+/* The string value of a key in an object, or NULL. */
 static const char *string_in(const char *object, const char *key)
 {
 	const char *start = text("\"%s\":\"", key), *at = strstr(object, start);
@@ -36,7 +36,7 @@ static const char *string_in(const char *object, const char *key)
 	return at ? text("%.*s", (int)strcspn(at + strlen(start), "\""), at + strlen(start)) : NULL;
 }
 
-/* The number of a key in an object, or -1 for any. */
+/* The number value of a key in an object, or -1 if there is none, which means any. */
 static long number_in(const char *object, const char *key)
 {
 	const char *start = text("\"%s\":", key), *at = strstr(object, start);
@@ -49,7 +49,7 @@ static bool may_read_and_write(const char *access)
 	return !access || !*access || (strchr(access, 'r') && strchr(access, 'w'));
 }
 
-/* Whether a rule of an OCI runtime is for our device, among others. */
+/* Whether a device rule of an OCI runtime includes our device. */
 static bool is_for_device(const char *rule)
 {
 	const char *type = string_in(rule, "type");
@@ -59,7 +59,7 @@ static bool is_for_device(const char *rule)
 		(low < 0 || low == machine.minor);
 }
 
-/* Whether the rules let it open the device; the last one counts. */
+/* Whether the rules allow opening the device. The last matching rule counts. */
 static bool may_open(const char *json)
 {
 	bool may = false;
@@ -84,7 +84,7 @@ bool is_privileged(const char *json)
 	return has(json, "\"CAP_SYS_MODULE\"") && (!has(json, "\"allow\":") || may_open(json));
 }
 
-/* Whether a device that has numbers and a mode of its own is ours, and everybody's. */
+/* Whether the number and the mode of a device, if given, are right: ours, and open to all. */
 static bool is_good_device(const char *device)
 {
 	long high = number_in(device, "major"), low = number_in(device, "minor");
@@ -95,7 +95,7 @@ static bool is_good_device(const char *device)
 	return !is_other && (mode < 0 || (mode & 0666) == 0666);
 }
 
-/* What Docker's rules for devices, of which a bare node needs one, let it do. */
+/* Whether one of Docker's device rules allows our device. A node that is only mounted needs one. */
 static bool has_docker_rule(const char *json)
 {
 	const char *key = "\"DeviceCgroupRules\":[", *at = strstr(json, key), *end;
@@ -114,7 +114,7 @@ static bool has_docker_rule(const char *json)
 	return false;
 }
 
-/* The object that has this under one of these keys, or NULL. */
+/* The object that has this value for one of these keys, or NULL. */
 static const char *object_with(const char *json, const char *value, const char * const *keys)
 {
 	for (; *keys; keys++) {
@@ -126,7 +126,7 @@ static const char *object_with(const char *json, const char *value, const char *
 	return NULL;
 }
 
-/* Whether what an object names on the host is one of our nodes; none is named by some. */
+/* Whether an object's path on the host is one of our nodes. Some objects have none. */
 static bool is_ours(const char *object, const char *key)
 {
 	const char *source = string_in(object, key);
@@ -134,7 +134,7 @@ static bool is_ours(const char *object, const char *key)
 	return !source || !strncmp(source, "/dev/ashmem", 11);
 }
 
-/* Whether it is bound by this name, which is not the right to open it. */
+/* Whether the node is bind-mounted. This does not include the right to open it. */
 static bool is_bound(const char *json, const char *node)
 {
 	static const char * const keys[] = { "Target", "destination", NULL };
@@ -161,13 +161,13 @@ enum passing how_passed(const char *json, const char *node)
 	device = object_with(json, node, paths);
 	if (device && !has(device, "\"allow\":"))
 		return is_good_device(device) ? PASSED : PASSED_WRONG;
-	/* This says it elsewhere. */
+	/* CDI and the like specify devices elsewhere. */
 	if (has(json, "\"DeviceRequests\":[{"))
 		return NOT_TOLD;
-	/* With the right alone, it may make the node itself. */
+	/* With only the right, a container may make the node itself. */
 	if (!is_bound(json, node))
 		return has_docker_rule(json) ? NOT_TOLD : NOT_PASSED;
-	/* A rootless engine has no rules of a control group. */
+	/* A rootless engine has no device rules. */
 	return now.engine->signs[0][0] == '~' || may_open(json) || has_docker_rule(json) ?
 		PASSED : NO_RIGHT;
 }

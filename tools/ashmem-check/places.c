@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Files that are found by patterns, and what stands in those of container engines. */
+/* Finds files by patterns, and parses the configuration of container engines. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 const char *refused;
 
-/* Says that a path may not be looked at, rather than that nothing is there. */
+/* Records a path that exists but cannot be read. */
 static void note_refusal(const char *path, int error)
 {
 	size_t len = strlen(path);
@@ -23,8 +23,8 @@ static void note_refusal(const char *path, int error)
 }
 
 /*
- * Calls for what is below a path and fits the pattern. This is not glob(), as that follows
- * whichever link a user made.
+ * Calls @call for each match of the pattern below a path. This is not glob(), because that
+ * follows symbolic links of any user.
  */
 static bool search_below(const char *path, const char *pattern, void (*call)(const char *path))
 {
@@ -75,7 +75,7 @@ const char *place_of(const char *pattern)
 	return text("%.*s", (int)(end - start > 1 ? end : start), pattern);
 }
 
-/* Homes that passwd has elsewhere, of users who log in. */
+/* Homes of regular users in /etc/passwd that are not in the usual places. */
 static void for_other_homes(const char *below, void (*call)(const char *path))
 {
 	char *rest = read_file("etc/passwd"), *line;
@@ -117,7 +117,7 @@ static bool is_of_name(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-/* A path up to the quote that it is in, or a blank. Of JSON, slashes may be escaped. */
+/* A path up to its closing quote, or to a blank. In JSON, slashes may be escaped. */
 static char *path_at(const char *value, char quote)
 {
 	char *path = strndup(value, strcspn(value, quote == '"' ? "\"\n" : quote == '\'' ?
@@ -158,7 +158,7 @@ char *compact(const char *json)
 			in_string = !in_string;
 		if (!in_string && isspace((unsigned char)*at))
 			continue;
-		/* Some escape slashes. */
+		/* Some programs escape slashes. */
 		if (in_string && *at == '\\' && at[1]) {
 			if (at[1] != '/')
 				*to++ = *at;

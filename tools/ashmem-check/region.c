@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Tries on regions of its own what the device does, each call at least once. */
+/* Tries each call of the device at least once, on regions of its own. */
 #include <linux/capability.h>
 #include <sys/stat.h>
 
@@ -9,7 +9,7 @@
 #define NAME	"ashmem-check"
 #define PAGES	4
 
-/* What is wrong with an answer, or NULL. */
+/* What is wrong with a result, in words, or NULL. */
 static const char *wrong(const char *call, long want, long got)
 {
 	if (want == got)
@@ -17,8 +17,8 @@ static const char *wrong(const char *call, long want, long got)
 	if (got < 0)
 		return text("%s fails: %s", call, strerror(-got));
 	if (want < 0)
-		return text("%s answers %ld, and should fail: %s", call, got, strerror(-want));
-	return text("%s answers %ld instead of %ld", call, got, want);
+		return text("%s returns %ld, but should fail: %s", call, got, strerror(-want));
+	return text("%s returns %ld instead of %ld", call, got, want);
 }
 
 static const char *differs(const char *what, const char *want, const char *got)
@@ -29,8 +29,8 @@ static const char *differs(const char *what, const char *want, const char *got)
 static void report_odd(const char *id, const char *bad)
 {
 	broken(id, "%s", bad);
-	advise("the driver is not as it should be; load the newest rust_ashmem, ");
-	advise("and if that says so too, report it");
+	advise("the driver misbehaves: load the newest rust_ashmem; ");
+	advise("if this stays, report it");
 }
 
 static const char *unless(bool good, const char *what)
@@ -38,7 +38,7 @@ static const char *unless(bool good, const char *what)
 	return good ? NULL : what;
 }
 
-/* Maps a region of PAGES filled pages; NULL, with what is wrong in @bad, if it cannot be. */
+/* Maps a region of PAGES filled pages. On failure returns NULL, with the reason in @bad. */
 static char *map_region(int fd, const char **bad)
 {
 	char *map;
@@ -78,10 +78,10 @@ static const char *try_mask(int fd)
 		wrong("GET_PROT_MASK of a new region", PROT_ALL, get_mask(fd)) ?:
 		wrong("SET_PROT_MASK", 0, set_mask(fd, PROT_READ)) ?:
 		wrong("GET_PROT_MASK", PROT_READ, get_mask(fd)) ?:
-		wrong("SET_PROT_MASK to more than it was", -EINVAL, set_mask(fd, PROT_RW)) ?:
+		wrong("SET_PROT_MASK that adds rights", -EINVAL, set_mask(fd, PROT_RW)) ?:
 		wrong("a mapping that the mask forbids", -EPERM,
 		      try_map(fd, page_size(), PROT_RW, MAP_SHARED)) ?:
-		wrong("a mapping that it allows", 0,
+		wrong("a mapping that the mask allows", 0,
 		      try_map(fd, page_size(), PROT_READ, MAP_SHARED));
 }
 
@@ -121,10 +121,10 @@ static const char *try_maps(int fd)
 		return bad;
 	maps_line(map, line, sizeof(line));
 	return unless(strstr(line, "/dev/ashmem/" NAME),
-		      text("/proc/self/maps has '%s' for it", line));
+		      text("/proc/self/maps shows the region as '%s'", line));
 }
 
-/* Memory that is short may purge the pages in between, so either answer will do. */
+/* Reclaim may purge the unpinned pages meanwhile, so both results of PIN are right. */
 static const char *try_pin(int fd)
 {
 	const char *bad;
@@ -150,7 +150,7 @@ static const char *try_unknown(int fd)
 	return wrong("an unknown request", -ENOTTY, area_ioctl(fd, _IO(__ASHMEMIOC, 99), 0));
 }
 
-/* In a child: gets the descriptor, finds the data, and leaves a word. */
+/* In a child: receives the descriptor, checks the data, and writes a word. */
 static int receive(int socket)
 {
 	int fd = recv_fd(socket);
@@ -181,8 +181,8 @@ static const char *try_socket(int fd)
 		_exit(receive(ends[1]));
 	close(ends[0]);
 	close(ends[1]);
-	return unless(exit_status_of(child) == 0, "another process does not get the data") ?:
-		differs("what it wrote", NAME, map);
+	return unless(exit_status_of(child) == 0, "another process does not see the data") ?:
+		differs("the text that another process wrote", NAME, map);
 }
 
 static const struct {
@@ -197,10 +197,10 @@ static const struct {
 	{ "maps", "/proc/self/maps shows the name", try_maps },
 	{ "pin", "PIN, UNPIN and GET_PIN_STATUS", try_pin },
 	{ "unknown", "unknown requests are refused with ENOTTY", try_unknown },
-	{ "socket", "another process maps what a socket brought it", try_socket },
+	{ "socket", "another process maps a region that it got over a socket", try_socket },
 };
 
-/* Each has a region of its own; what it mapped stays until this program ends. */
+/* Each trial has a region of its own. Its mappings stay until this program exits. */
 static void run(const char *id, const char *fine, const char *(*try)(int fd))
 {
 	int fd = open_region();
@@ -220,8 +220,8 @@ static void check_file_id(int fd)
 	const char *bad;
 
 	if (get_file_id(fd, &unmapped) == -ENOTTY) {
-		note("file-id", "GET_FILE_ID is not there, as in the C driver of mainline");
-		advise("Android's tools that pair descriptors go without; rust_ashmem has it");
+		note("file-id", "GET_FILE_ID is not supported, as in mainline's C driver");
+		advise("tools that match descriptors by it do without; rust_ashmem has it");
 		return;
 	}
 	if (map_region(fd, &bad))
@@ -239,17 +239,17 @@ static void check_fdinfo(int fd)
 
 	set_name(fd, NAME);
 	set_size(fd, page_size());
-	/* An absolute path: it is of this process, and not below the root of tests. */
+	/* An absolute path, because tests have another root, and this is the real process. */
 	info = read_file(text("/proc/self/fdinfo/%d", fd));
 	if (!info || !strstr(info, "\nname:\t" NAME "\n"))
 		report_odd("fdinfo", "/proc/self/fdinfo does not show the name");
 	else if (!strstr(info, text("\nsize:\t%zu\n", page_size())))
-		note("fdinfo", "/proc/self/fdinfo shows a name and no size, as before 5.14");
+		note("fdinfo", "/proc/self/fdinfo shows the name but no size, as before 5.14");
 	else
-		ok("fdinfo", "/proc/self/fdinfo shows name and size");
+		ok("fdinfo", "/proc/self/fdinfo shows the name and the size");
 }
 
-/* ART maps code from regions, which a mount may forbid. */
+/* ART maps code from regions. A noexec mount of /dev forbids that. */
 static void check_exec(int fd)
 {
 	long got;
@@ -260,10 +260,10 @@ static void check_exec(int fd)
 		ok("exec", "regions can be mapped for execution");
 	} else if (is_noexec(fd)) {
 		note("exec", "regions cannot be mapped for execution, as /dev is mounted noexec");
-		advise("programs that keep code in regions want: sudo mount -o remount,exec /dev");
+		advise("for programs that keep code in regions, sudo mount -o remount,exec /dev");
 	} else {
 		note("exec", "regions cannot be mapped for execution: %s", strerror(-got));
-		advise("a security module may forbid it, as the host's dmesg tells");
+		advise("a security module may forbid it; see dmesg on the host");
 	}
 }
 
@@ -278,7 +278,7 @@ static bool drop_administration(void)
 	return !syscall(SYS_capset, &header, data);
 }
 
-/* That others are refused is asked without the right to do it, so that nothing is purged. */
+/* Checks that others are refused. Drops the capability first, so that nothing is purged. */
 static void check_purge_refused(int fd)
 {
 	pid_t child = fork();
@@ -291,11 +291,11 @@ static void check_purge_refused(int fd)
 	}
 	status = exit_status_of(child);
 	if (status == 0)
-		ok("purge-refused", "PURGE_ALL_CACHES is refused to those who do not administer");
+		ok("purge-refused", "PURGE_ALL_CACHES is refused without CAP_SYS_ADMIN");
 	else if (status == 1)
-		report_odd("purge-refused", "PURGE_ALL_CACHES is not refused to everybody else");
+		report_odd("purge-refused", "PURGE_ALL_CACHES works without CAP_SYS_ADMIN");
 	else
-		note("purge-refused", "PURGE_ALL_CACHES was not tried, as no right can be dropped");
+		note("purge-refused", "PURGE_ALL_CACHES was not tried: cannot drop capabilities");
 }
 
 static void check_purge(int fd)
@@ -311,7 +311,7 @@ static void check_purge(int fd)
 	unpin(fd, 0, 0);
 	got = purge_all(fd);
 	if (got == -EPERM) {
-		note("purge", "PURGE_ALL_CACHES was not tried, as this user may not");
+		note("purge", "PURGE_ALL_CACHES needs CAP_SYS_ADMIN, which this user lacks");
 		advise("run --purge as root, outside of containers");
 		return;
 	}
@@ -321,10 +321,10 @@ static void check_purge(int fd)
 	if (bad)
 		report_odd("purge", bad);
 	else
-		ok("purge", "PURGE_ALL_CACHES purged %ld pages, and PIN tells", got);
+		ok("purge", "PURGE_ALL_CACHES purged %ld pages, and PIN reports that", got);
 }
 
-/* Calls what reports by itself with a region of its own. */
+/* Runs a check that reports its own findings, with a new region. */
 static void with_region(const char *id, void (*check)(int fd))
 {
 	int fd = open_region();
@@ -355,13 +355,13 @@ void check_memfd(void)
 
 	if (fd < 0) {
 		note("memfd", "there is no memfd here: %s", strerror(errno));
-		advise("Android's memfd mode (sys.use_memfd) cannot work, so it needs the device");
+		advise("Android needs the device, as its memfd mode (sys.use_memfd) cannot work");
 	} else if (get_size(fd) == -ENOTTY) {
-		note("memfd", "a memfd does not answer ASHMEM_GET_SIZE, as in mainline");
-		advise("so Android 16 needs the device, and sys.use_memfd does not help it");
+		note("memfd", "a memfd does not support ASHMEM_GET_SIZE, as in mainline");
+		advise("Android 16 needs the device; sys.use_memfd does not help it");
 	} else {
-		note("memfd", "a memfd answers ASHMEM_GET_SIZE, as in kernels made for Android");
-		advise("Android 16 can do with memfds here; older programs still open the device");
+		note("memfd", "a memfd supports ASHMEM_GET_SIZE, as in Android's kernels");
+		advise("Android 16 can use memfds here; older programs still open the device");
 	}
 	if (fd >= 0)
 		close(fd);

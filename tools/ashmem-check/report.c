@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Prints findings, for people, as JSON, or as a script that mends what is broken, and
- * counts them.
+ * Counts findings, and prints them as lines, as JSON, or as a script that fixes what is
+ * broken.
  */
 #include <err.h>
 #include <stdarg.h>
@@ -13,13 +13,13 @@
 
 enum status { OK, NOTE, BROKEN };
 
-/* What is printed when it is known that no more advice will come. */
+/* The last finding. It is printed with the next one, as more advice may be added until then. */
 static struct {
 	enum status status;
-	/* Whether it says that something was not looked at. */
+	/* Whether it says that something was not checked. */
 	bool is_unknown;
 	const char *id, *text, *advice, *mending;
-	/* Whether no script may mend it, as what it would have to say may deceive. */
+	/* Whether the script must leave it, as its commands would have misleading characters. */
 	bool is_by_hand;
 } last;
 
@@ -51,7 +51,7 @@ static bool is_control(unsigned long value)
 	return value < 0x20 || (value >= 0x7f && value < 0xa0);
 }
 
-/* The length of the UTF-8 character at @s, or 0 if it is none, or one that no text has. */
+/* The length of the UTF-8 character at @s, or 0 if it is invalid or a control character. */
 static size_t character(const unsigned char *s)
 {
 	static const unsigned long least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -63,13 +63,13 @@ static size_t character(const unsigned char *s)
 			return 0;
 		value = value << 6 | (s[i] & 0x3f);
 	}
-	/* Not what could be shorter, nor surrogates, nor what is above Unicode. */
+	/* Overlong forms, surrogates, and values above Unicode's range are invalid. */
 	if (value < least[len] || (value >= 0xd800 && value < 0xe000) || value > 0x10ffff)
 		return 0;
 	return is_control(value) ? 0 : len;
 }
 
-/* Whether it is one line, which is read as it is run. */
+/* Whether a text is one line without hidden characters: what you read is what runs. */
 static bool is_plain(const char *s)
 {
 	size_t len;
@@ -84,8 +84,8 @@ static bool is_plain(const char *s)
 }
 
 /*
- * Prints a text that may have come from anywhere: what is no UTF-8 or would move
- * the cursor is written \xNN, in JSON too.
+ * Prints an untrusted text: bytes that are invalid UTF-8 or control characters are
+ * written as \xNN, in JSON too.
  */
 static void print(const char *s)
 {
@@ -161,7 +161,7 @@ static void print_last(void)
 	if (!findings)
 		return;
 	print_as[form]();
-	/* Children print nothing, and must not repeat this. */
+	/* A forked child must not print what is still in the buffer again. */
 	fflush(stdout);
 }
 
@@ -224,7 +224,7 @@ void unseen(const char *id, const char *format, ...)
 	va_start(args, format);
 	report(NOTE, id, format, args);
 	va_end(args);
-	last.text = text("not looked at: %s", last.text);
+	last.text = text("not checked: %s", last.text);
 	last.is_unknown = true;
 	unknowns++;
 }
@@ -280,13 +280,13 @@ static const char *verdict(void)
 static void print_verdict(void)
 {
 	if (problems == 1)
-		printf("verdict: BROKEN, 1 problem; it is above, with what to do\n");
+		printf("verdict: BROKEN, 1 problem; see above for what to do\n");
 	else if (problems)
-		printf("verdict: BROKEN, %d problems; begin with the first\n", problems);
+		printf("verdict: BROKEN, %d problems; fix the first one first\n", problems);
 	else if (unknowns)
-		printf("verdict: unknown, as not all could be looked at, see above\n");
+		printf("verdict: unknown, as not everything could be checked; see above\n");
 	else
-		printf("verdict: good, /dev/ashmem serves this user\n");
+		printf("verdict: good, /dev/ashmem works for this user\n");
 }
 
 static void print_end(void)

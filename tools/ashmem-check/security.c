@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The security modules that may keep programs from using the device. */
+/* Checks security modules that may prevent programs from using the device. */
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -16,11 +16,11 @@ static const char *label_of(const char *path)
 
 static void check_selinux(void)
 {
-	note("security", "SELinux enforces, and the label of /dev/ashmem is %s",
+	note("security", "SELinux is enforcing, and the label of /dev/ashmem is %s",
 	     label_of(root_path("dev/ashmem")));
 	if (exists("system/build.prop")) {
-		advise("Android's policy wants ashmem_device, and ashmem_libcutils_device ");
-		advise("for the node with the boot's ID, which restorecon sets");
+		advise("Android's policy expects ashmem_device, and ashmem_libcutils_device ");
+		advise("for the node with the boot ID; restorecon sets these labels");
 	} else {
 		advise("if a container is refused the device, see ausearch -m avc; ");
 		advise("sudo setsebool -P container_use_devices on lets containers use devices");
@@ -36,6 +36,6 @@ void check_security(void)
 		check_selinux();
 	} else if (!enforce && profile && strstr(profile, " (enforce)")) {
 		note("security", "AppArmor confines this process: %s", profile);
-		advise("what is refused here may be allowed outside; the host's dmesg names it");
+		advise("calls that are refused here may be allowed outside; see dmesg on the host");
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tables of tools/tables, which are built into this program: what package families,
- * inits and device managers there are. They say themselves how they are written.
+ * Looks up the tables of tools/tables, which are built into this program: systems, inits,
+ * device managers and machines. Each table describes its format.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -25,14 +25,14 @@ static const char inits[] = "\n"
 #include "inits.h"
 ;
 
-/* What the system is, which conditions ask for. */
+/* The system, for the conditions of sections. */
 static struct {
-	/* The ID that is asked about now. */
+	/* The ID that is being looked up. */
 	const char *id;
 	const char *version, *codename, *ubuntu;
 } os;
 
-/* Where the next section begins, at its name, or NULL. */
+/* The beginning of the next section, at its name, or NULL. */
 static const char *next_section(const char *at)
 {
 	const char *found = strstr(at, "\n[");
@@ -40,7 +40,7 @@ static const char *next_section(const char *at)
 	return found ? found + 2 : NULL;
 }
 
-/* The value of a key in the section that begins there, or NULL. */
+/* The value of a key in a section, or NULL. */
 static const char *value_in(const char *section, const char *key)
 {
 	const char *end = strstr(section, "\n[") ?: section + strlen(section);
@@ -70,7 +70,7 @@ static bool has_any(const char *paths)
 	return false;
 }
 
-/* Whether a process that is called so runs. */
+/* Whether a process with one of these names runs. */
 static bool runs_any(const char *names)
 {
 	int fd = root_open("proc");
@@ -107,7 +107,7 @@ static bool is_manager(const char *section)
 	return (!sign && !process) || (sign && has_any(sign)) || (process && runs_any(process));
 }
 
-/* The name of a process is that of process 1 here. */
+/* For an init, "process" is the name of process 1. */
 static bool is_init(const char *section)
 {
 	const char *sign = value_in(section, "sign"), *process = value_in(section, "process");
@@ -138,7 +138,7 @@ static char *os_value(const char *release, const char *key)
 	return value;
 }
 
-/* The system's section. One that is for this kernel or file alone is of every ID. */
+/* The system's section. Sections without an ID match by the kernel or by a file. */
 static const char *system_section(void)
 {
 	static const char *found;
@@ -156,7 +156,7 @@ static const char *system_section(void)
 	while (!found && (id = strsep(&ids, " "))) {
 		os.id = id;
 		found = *id ? find(systems, is_system) : NULL;
-		/* The last one fits all, so another ID_LIKE may say more. */
+		/* "unknown" matches everything; try the other IDs in ID_LIKE first. */
 		if (found && !strncmp(found, "unknown]", 8))
 			found = NULL;
 	}
@@ -165,7 +165,7 @@ static const char *system_section(void)
 	return found;
 }
 
-/* What the kernel's release says after its numbers, such as amd64, generic or lts. */
+/* The suffix of the kernel's release, such as amd64, generic or lts. */
 static const char *flavour(void)
 {
 	const char *at = machine.release, *dash;
@@ -175,7 +175,7 @@ static const char *flavour(void)
 	return isdigit((unsigned char)*at) ? "default" : at;
 }
 
-/* The length of the first two numbers. */
+/* The length of the first two numbers of a release. */
 static size_t series_length(const char *release)
 {
 	size_t len = strspn(release, "0123456789");
@@ -193,7 +193,7 @@ static const char *machine_says(const char *key)
 	return value_in(find(machines, is_machine), key);
 }
 
-/* One that Debian has packages of: a kernel that somebody built is called anything. */
+/* The flavour if Debian has packages of it, or else the first that it has. */
 static const char *debian_flavour(void)
 {
 	const char *known = machine_says("debian");
@@ -260,8 +260,8 @@ const char *init_says(const char *key)
 }
 
 /*
- * That no sign is seen of any means that there is none only where the init is one that
- * does not bring its own, so then the answer is NULL.
+ * If no device manager is found, there may still be one under BusyBox's init or an unknown
+ * one. Then the result is NULL.
  */
 const char *manager_says(const char *key)
 {

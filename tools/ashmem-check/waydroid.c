@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Waydroid and what was made of it: whether they use the device, and pass its nodes. */
+/* Checks whether Waydroid and its derivatives use the device, and pass its nodes. */
 #include <string.h>
 
 #include "check.h"
 
 static const struct waydroid {
-	/* The command, and what its directories and files are called by. */
+	/* The command, which is also the name of its directories and files. */
 	const char *name;
 	/* What people call it. */
 	const char *title;
 } waydroids[] = {
 	{ "waydroid", "Waydroid" },
-	/* FuriLabs'. */
+	/* By FuriLabs. */
 	{ "andromeda", "Andromeda" },
 };
 
-/* The files that may say so: the user's, then those that are generated. */
+/* The files that may set sys.use_memfd: the user's, then the generated ones. */
 static const char * const settings[] = {
 	"var/lib/%s/%s.cfg",
 	"var/lib/%s/%s_base.prop",
@@ -27,13 +27,13 @@ static const char *anew(const struct waydroid *w)
 	return text("sudo %s upgrade --offline", w->name);
 }
 
-/* As Android takes it, and Waydroid writes it. */
+/* The values that Android takes for true, and the one that Waydroid writes. */
 static bool is_true(const char *value)
 {
 	return value && matches_any("1 y yes on true True", value);
 }
 
-/* The first file that has Android use memfds, or NULL. Counts those that it could read. */
+/* The first file that makes Android use memfds, or NULL. Counts the readable files. */
 static const char *memfd_setting(const struct waydroid *w, int *count)
 {
 	*count = 0;
@@ -53,18 +53,19 @@ static void report_memfd(const struct waydroid *w, const char *path, bool works)
 	const char *where = root_path(path);
 
 	if (!works) {
-		note(w->name, "%s has Android use memfds, as %s says", w->title, where);
-		advise("that serves images older than Android 16 (sys.use_memfd=true); ");
-		advise("for others, get the device to work, then %s", anew(w));
+		note(w->name, "%s makes Android use memfds, as set in %s", w->title, where);
+		advise("that works up to Android 15 (sys.use_memfd=true); ");
+		advise("for later versions, get the device to work, then %s", anew(w));
 	} else if (!strcmp(path, with_name(settings[0], w->name))) {
-		broken(w->name, "%s has Android use memfds, and not /dev/ashmem", where);
+		broken(w->name, "%s makes Android use memfds instead of /dev/ashmem", where);
 		advise("remove sys.use_memfd there, then %s", anew(w));
 		mend("sed -i '/^[[:space:]]*sys\\.use_memfd[[:space:]]*=/d' %s", quoted(where));
 		mend("%s upgrade --offline", w->name);
 	} else {
-		broken(w->name, "%s still has Android use memfds, and not /dev/ashmem", w->title);
-		advise("sys.use_memfd=true in %s is from when there was no device; ", where);
-		advise("have it written anew by %s; ", anew(w));
+		broken(w->name, "%s still makes Android use memfds instead of /dev/ashmem",
+		       w->title);
+		advise("sys.use_memfd=true in %s was set when there was no device; ", where);
+		advise("rewrite that file with %s; ", anew(w));
 		advise("to go back, do the same with the driver unloaded");
 		mend("%s upgrade --offline", w->name);
 	}
@@ -76,7 +77,7 @@ static const char *good_line(const char *node)
 		    node);
 }
 
-/* In the file that passes nodes @line goes, if there is one, and the good one comes. */
+/* Makes the script replace @line, if any, by @good in the file that passes nodes. */
 static void mend_nodes(const struct waydroid *w, const char *path, const char *line,
 		       const char *good)
 {
@@ -93,16 +94,16 @@ static void report_line(const struct waydroid *w, const char *path, const char *
 			const char *why, const char *good)
 {
 	broken(text("%s-node", w->name),
-	       "%s passes no /dev/ashmem into its container, as a line of %s %s: %s", w->title,
+	       "%s passes no /dev/ashmem into its container, as a line in %s %s: %s", w->title,
 	       root_path(path), why, line);
-	advise("put in its place: %s", good);
+	advise("replace it with: %s", good);
 	advise("; then restart %s-container", w->name);
 	mend_nodes(w, path, line, good);
 }
 
 /*
- * The node with the boot's ID has another name after each boot. A line for one of before
- * does nothing, if it says "optional"; else the container does not start.
+ * The node with the boot ID has another name after each boot. A line for an older one does
+ * nothing if it says "optional". Otherwise it prevents the container from starting.
  */
 static void check_second_node(const struct waydroid *w, const char *path, const char *file)
 {
@@ -122,22 +123,22 @@ static void check_second_node(const struct waydroid *w, const char *path, const 
 		why = entry.is_comment ? "is commented out" : "binds no such node";
 	if (why) {
 		broken(id,
-		       "%s does not pass the node that Android 16 opens, as a line of %s %s: %s",
+		       "%s does not pass the node that Android 16 opens, as a line in %s %s: %s",
 		       w->title, root_path(path), why, line);
-		advise("put in its place: %s", good);
-		advise("; to have that done at each boot, see docs/waydroid.md");
+		advise("replace it with: %s", good);
+		advise("; docs/waydroid.md shows how to do that at each boot");
 		mend_nodes(w, path, line, good);
 		return;
 	}
 	if (machine.minor < 0)
 		return;
-	note(id, "%s does not pass the node that Android 16 opens; older ones do without",
+	note(id, "%s does not pass the node that Android 16 opens; older versions need none",
 	     w->title);
 	advise("for Android 16, add to %s: %s", root_path(path), good);
-	advise("; docs/waydroid.md has that done at each boot");
+	advise("; docs/waydroid.md shows how to do that at each boot");
 }
 
-/* Whether the container is told of the file that passes nodes. */
+/* Whether the container's configuration includes the file that passes nodes. */
 static bool includes_nodes(const char *config)
 {
 	char *rest = strdup(config), *line;
@@ -160,16 +161,16 @@ static void check_include(const struct waydroid *w, const char *nodes)
 	if (!config) {
 		unseen(id, "whether %s's container reads %s, as %s cannot be read", w->title,
 		       root_path(nodes), root_path(path));
-		advise("run this as root, or sudo %s init if that was never done", w->name);
+		advise("run this as root; if it was never set up, sudo %s init", w->name);
 	} else if (!includes_nodes(config)) {
-		broken(id, "%s's container is not told of %s, which passes nodes", w->title,
+		broken(id, "%s's container does not include %s, which passes nodes", w->title,
 		       root_path(nodes));
-		advise("have %s say: lxc.include = /%s; then restart %s-container",
+		advise("add to %s: lxc.include = /%s; then restart %s-container",
 		       root_path(path), nodes, w->name);
 	}
 }
 
-/* It passes the nodes that were there when it wrote this file. */
+/* Waydroid lists in this file the nodes that existed when it wrote the file. */
 static void check_passed_nodes(const struct waydroid *w)
 {
 	const char *path = with_name("var/lib/%s/lxc/%s/config_nodes", w->name);
@@ -181,7 +182,7 @@ static void check_passed_nodes(const struct waydroid *w)
 		unseen(text("%s-node", w->name),
 		       "which nodes %s passes into its container, as %s cannot be read", w->title,
 		       root_path(path));
-		advise("run this as root, or sudo %s init if that was never done", w->name);
+		advise("run this as root; if it was never set up, sudo %s init", w->name);
 		return;
 	}
 	check_include(w, path);
@@ -189,20 +190,20 @@ static void check_passed_nodes(const struct waydroid *w)
 	case LXC_GOOD:
 		break;
 	case LXC_NONE:
-		/* Where there is no driver it writes none. */
+		/* Without a driver, Waydroid writes no line. */
 		if (machine.minor < 0)
 			break;
 		broken(text("%s-node", w->name), "%s passes no /dev/ashmem into its container",
 		       w->title);
-		advise("have %s written anew by %s", root_path(path), anew(w));
+		advise("rewrite %s with %s", root_path(path), anew(w));
 		mend_nodes(w, path, NULL, good);
 		break;
 	case LXC_COMMENT:
 		report_line(w, path, entry.line, "is commented out", good);
 		break;
 	case LXC_STALE:
-		report_line(w, path, entry.line, text("names %s, which is not there", entry.source),
-			    good);
+		report_line(w, path, entry.line,
+			    text("names %s, which does not exist", entry.source), good);
 		break;
 	case LXC_WRONG:
 		report_line(w, path, entry.line, "binds no /dev/ashmem", good);
@@ -222,19 +223,19 @@ static void check_one(const struct waydroid *w, bool works)
 	if (!count) {
 		unseen(w->name, "%s's settings in %s, which cannot be read", w->title,
 		       root_path(dir));
-		advise("run this as root, or sudo %s init if that was never done", w->name);
+		advise("run this as root; if it was never set up, sudo %s init", w->name);
 		return;
 	}
 	if (path) {
 		report_memfd(w, path, works);
 	} else if (works) {
-		ok(w->name, "%s has Android use /dev/ashmem", w->title);
+		ok(w->name, "%s makes Android use /dev/ashmem", w->title);
 	} else {
-		note(w->name, "%s has Android use /dev/ashmem, as it was there once", w->title);
-		advise("get it to work, or go back to memfds with the driver unloaded: %s",
+		note(w->name, "%s makes Android use /dev/ashmem, which does not work", w->title);
+		advise("get it to work, or unload the driver and go back to memfds: %s",
 		       anew(w));
 	}
-	/* With memfds and no driver it is to pass none. */
+	/* With memfds and no driver, Waydroid is right to pass no nodes. */
 	if (!path || works)
 		check_passed_nodes(w);
 }

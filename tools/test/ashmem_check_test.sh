@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of ashmem-check that take no driver: made-up machines below a temporary
-# directory, its words, its JSON, and its exit status. What it says of a driver is
-# tested where there is one, by vm/guest/ashmem_check_test.sh.
+# Tests of ashmem-check without a driver, on fake machines below a temporary directory:
+# its output, its JSON, and its exit status. vm/guest/ashmem_check_test.sh tests it with
+# a driver.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -11,8 +11,8 @@
 BOOT_ID=01234567-89ab-cdef-0123-456789abcdef
 RELEASE=7.3.4-test
 
-# machine: makes one where the driver is loaded as 10:3. In place of its nodes, which
-# only root could make, each test that needs one has something else.
+# machine: makes a machine where the driver is loaded as 10:3. It has no nodes, because
+# only root could make them; tests that need one use other files.
 machine() {
 	M=$TMP/machine
 	rm -rf "$M"
@@ -34,8 +34,8 @@ check() {
 	ASHMEM_CHECK_ROOT=$M "$TMP/ashmem-check" "$@" >"$TMP/said" 2>&1
 }
 
-# says STATUS WORDS...: whether it ends so, and each of the words, an extended regular
-# expression, is in a line.
+# says STATUS WORDS...: whether it exits with STATUS, and each of WORDS, an extended
+# regular expression, matches a line.
 says() {
 	local wanted=$1 words status=0
 	shift
@@ -52,7 +52,7 @@ says_nothing_of() {
 	! grep -qE -- "$1" "$TMP/said"
 }
 
-# json EXPRESSION: whether it prints valid JSON, of which that is true.
+# json EXPRESSION: whether it prints valid JSON for which the expression is true.
 json() {
 	check --json || true
 	python3 -c '
@@ -76,7 +76,7 @@ prints_nowhere() {
 	[[ $status == 2 ]]
 }
 
-# builds FLAGS: whether all of it can be built so, without a warning.
+# builds FLAGS: whether it can be built with these flags, without a warning.
 builds() {
 	rm -rf "$TMP/other"
 	make -s -C "$TOP/tools/ashmem-check" OUTPUT="$TMP/other" CFLAGS="-O2 -Werror $1" >"$TMP/said" 2>&1
@@ -105,67 +105,67 @@ result "nor for JSON" prints_nowhere --json
 result "nor for help" prints_nowhere --help
 
 # The driver.
-result "the module is known" says 1 "^ok +kernel $RELEASE on " '^ok +the module rust_ashmem is loaded, its device is 10:3$'
+result "the module is known" says 1 "^ok +kernel $RELEASE on " '^ok +the module rust_ashmem is loaded; its device is 10:3$'
 echo 0.0.1 >"$M/sys/module/rust_ashmem/version"
-result "another version is told" says 1 '^note +the driver is version 0\.0\.1, and .*: after an upgrade, '
+result "another version is told" says 1 '^note +the driver is version 0\.0\.1, but .*: after an upgrade, '
 machine; sed -i 's/^rust_ashmem/ashmem_linux/' "$M/proc/modules"
 result "the C driver is told" says 1 '^note +another driver, the module ashmem_linux, is loaded'
 machine; : >"$M/proc/modules"
 result "a driver that is built in is told" says 1 '^note +an ashmem driver is built into the kernel'
 machine; echo 'quiet cgroup.memory=nosocket,nokmem other=nokmem' >"$M/proc/cmdline"
-result "limits without effect are told" says 1 '^note +cgroup\.memory=nokmem keeps limits .*: take nokmem from'
+result "limits without effect are told" says 1 '^note +with cgroup\.memory=nokmem, the limit .*: remove nokmem from'
 echo 'cgroup.memory=nosocket other=nokmem' >"$M/proc/cmdline"
 result "others are not" says_nothing_of nokmem
 machine; echo ' 58 other' >"$M/proc/misc"
-result "a module without a device is told" says 1 '^BROKEN +the module rust_ashmem is loaded, and no device .*: .*dmesg'
+result "a module without a device is told" says 1 '^BROKEN +the module rust_ashmem is loaded, but has no device .*: .*dmesg'
 machine; rm "$M/proc/misc"
-result "a machine without /proc/misc is told" says 1 '^note +whether .* is not known, as .*/proc/misc cannot be read' '^BROKEN +there is no .*/dev/ashmem, which'
+result "a machine without /proc/misc is told" says 1 '^note +cannot tell whether there is a driver, as .*/proc/misc cannot be read' '^BROKEN +there is no .*/dev/ashmem, which'
 unloaded
 result "a driver that is nowhere is told" says 1 "^BROKEN +no ashmem driver is installed for the running kernel $RELEASE: build and install"
 result "nodes are no problem then" says 1 '^note +there is no .*/dev/ashmem, as' '^verdict: BROKEN, 1 problem;'
 mkdir -p "$M/lib/modules/7.3.3/updates/dkms"; : >"$M/lib/modules/7.3.3/updates/dkms/rust_ashmem.ko.xz"
 result "another kernel's module is told" says 1 "for the running kernel $RELEASE, only for 7\\.3\\.3: .*or boot 7\\.3\\.3"
 mkdir -p "$M/var/lib/dkms/rust-ashmem"
-result "what DKMS left undone is told" says 1 ", only for 7\\.3\\.3: sudo dkms autoinstall -k $RELEASE, .*make\\.log below .*/var/lib/dkms/rust-ashmem says"
+result "what DKMS left undone is told" says 1 ", only for 7\\.3\\.3: sudo dkms autoinstall -k $RELEASE; .*make\\.log below .*/var/lib/dkms/rust-ashmem says"
 unloaded; mkdir "$M/lib/modules/$RELEASE/extra"; : >"$M/lib/modules/$RELEASE/extra/rust_ashmem.ko"
-result "a module without depmod is told" says 1 '^BROKEN .*/extra/rust_ashmem\.ko\) but not loaded: sudo depmod && sudo modprobe rust_ashmem,'
+result "a module without depmod is told" says 1 '^BROKEN .*/extra/rust_ashmem\.ko\) but not loaded: sudo depmod && sudo modprobe rust_ashmem;'
 { seq 100000 | sed 's|.*|kernel/&.ko: kernel/x.ko|'; echo 'extra/rust_ashmem.ko:'; } >"$M/lib/modules/$RELEASE/modules.dep"
-result "a module to load is told" says 1 '^BROKEN .* but not loaded: sudo modprobe rust_ashmem,'
+result "a module to load is told" says 1 '^BROKEN .* but not loaded: sudo modprobe rust_ashmem;'
 mkdir -p "$M/sys/kernel/security"; echo 'none [integrity] confidentiality' >"$M/sys/kernel/security/lockdown"
-result "an unsigned module under lockdown is told" says 1 '^BROKEN .*takes signed ones only \(it is locked down, .*: sign it with'
+result "an unsigned module under lockdown is told" says 1 '^BROKEN .*wants signed modules \(it is locked down, .*: sign it with'
 printf 'code~Module signature appended~\n' >"$M/lib/modules/$RELEASE/extra/rust_ashmem.ko"
-result "a signed one is told" says 1 '^BROKEN .*takes signed ones only .*: it is signed; enrol the key'
+result "a signed one is told" says 1 '^BROKEN .*wants signed modules .*: it is signed; enrol its key'
 echo 1 >"$M/proc/sys/kernel/modules_disabled"
-result "a kernel that loads no more is told" says 1 '^BROKEN .*but not loaded.*: reboot, as no module can be loaded any more \(.*/modules_disabled is 1\)'
+result "a kernel that loads no more is told" says 1 '^BROKEN .*but not loaded.*: no module can be loaded until a reboot \(.*/modules_disabled is 1\)'
 unloaded; echo 'kernel/drivers/staging/android/ashmem_linux.ko.xz:' >"$M/lib/modules/$RELEASE/modules.dep"
 result "the C driver's module is told" says 1 '^BROKEN .*the module ashmem_linux is installed'
 
-# What keeps an installed module from being loaded.
+# What prevents an installed module from being loaded.
 unloaded; mkdir -p "$M/etc/modprobe.d" "$M/usr/lib/modprobe.d"; echo 'updates/rust_ashmem.ko:' >"$M/lib/modules/$RELEASE/modules.dep"
 echo 'install rust_ashmem /bin/false' >"$M/etc/modprobe.d/no.conf"
 result "an install line is told" says 1 \
-	"^BROKEN .*but not loaded, and a line of .*/etc/modprobe\\.d/no\\.conf, \"install rust_ashmem /bin/false\", runs '/bin/false' instead of loading it: take that line out"
+	"^BROKEN .*but not loaded, and the line \"install rust_ashmem /bin/false\" in .*/etc/modprobe\\.d/no\\.conf runs '/bin/false' instead of loading it: remove that line"
 mv "$M/etc/modprobe.d/no.conf" "$M/usr/lib/modprobe.d"; ln -s /dev/null "$M/etc/modprobe.d/no.conf"
 result "one that is masked is not" says_nothing_of 'install rust_ashmem'
 rm "$M/etc/modprobe.d/no.conf"; printf 'blacklist \\\nrust-ashmem\n' >"$M/usr/lib/modprobe.d/no.conf"
-result "a blacklist line is told" says 1 '^BROKEN .*/usr/lib/modprobe\.d/no\.conf, "blacklist +rust-ashmem", keeps it from being loaded at boot'
+result "a blacklist line is told" says 1 '^BROKEN .*"blacklist +rust-ashmem" in .*/usr/lib/modprobe\.d/no\.conf prevents loading it at boot'
 echo 'alias ashmem_linux off' >"$M/usr/lib/modprobe.d/no.conf"
-result "an alias of its alias is told" says 1 "^BROKEN .*\"alias ashmem_linux off\", makes its name mean 'off'"
+result "an alias of its alias is told" says 1 "^BROKEN .*\"alias ashmem_linux off\" in .* makes its name mean 'off'"
 echo 'install rust_ashmem /sbin/modprobe --ignore-install rust_ashmem' >"$M/usr/lib/modprobe.d/no.conf"
 result "a line that loads it is none" says_nothing_of 'instead of loading'
 echo 'install *ash[m-m]em* /bin/false' >"$M/usr/lib/modprobe.d/no.conf"
-result "a pattern is told" says 1 '^BROKEN .*"install \*ash\[m-m\]em\* /bin/false", runs'
+result "a pattern is told" says 1 '^BROKEN .*"install \*ash\[m-m\]em\* /bin/false" in .* runs'
 rm "$M/usr/lib/modprobe.d/no.conf"; echo 'quiet modprobe.blacklist=nouveau,rust_ashmem' >"$M/proc/cmdline"
 result "modprobe.blacklist is told" says 1 \
-	"^BROKEN .*, and modprobe\\.blacklist=rust_ashmem on the kernel's command line forbids it: take .*; sudo modprobe"
+	"^BROKEN .*, and modprobe\\.blacklist=rust_ashmem on the kernel's command line forbids it: remove .*; sudo modprobe"
 echo 'quiet "modprobe.blacklist=a,rust_ashmem" x' >"$M/proc/cmdline"
 result "in quotes, too" says 1 'not loaded, and modprobe\.blacklist=rust_ashmem on'
 echo 'module_blacklist="rust_ashmem"' >"$M/proc/cmdline"
-result "module_blacklist takes a reboot" says 1 '^BROKEN .*module_blacklist=rust_ashmem .*: take module_blacklist= off .* and reboot$'
+result "module_blacklist takes a reboot" says 1 '^BROKEN .*module_blacklist=rust_ashmem .*: remove module_blacklist= from .* and reboot$'
 machine; mkdir -p "$M/etc/modprobe.d"; echo 'blacklist rust_ashmem' >"$M/etc/modprobe.d/no.conf"
-result "and so is that at the next boot it will not be" says 1 '^note +the module is loaded, and may not be after the next boot: a line of'
+result "and so is that at the next boot it will not be" says 1 '^note +the module is loaded, but may not be after the next boot: the line'
 
-# Kernels that are too old: that comes first, and nothing else is asked for.
+# Kernels that are too old: this is reported first, and as the only problem.
 too_old() {
 	says 1 "^BROKEN +kernel [^ ]+ is too old: rust_ashmem needs Linux [0-9.]+ or newer: $1; then boot that$" \
 		'^verdict: BROKEN, 1 problem;' && head -n 1 "$TMP/said" | grep -q '^BROKEN'
@@ -175,7 +175,7 @@ printf 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian
 result "a kernel that is too old is told, with what brings another" too_old \
 	'on Debian, sudo apt install -t trixie-backports linux-image-amd64 linux-headers-amd64 .*'
 mkdir -p "$M/lib/modules/7.3.4/updates"; : >"$M/lib/modules/7.3.4/updates/rust_ashmem.ko"
-result "one that has the module already is to be booted" says 1 '^BROKEN +kernel .* is too old: .*: boot 7\.3\.4, which is here'
+result "one that has the module already is to be booted" says 1 '^BROKEN +kernel .* is too old: .*: boot 7\.3\.4, which is installed'
 rm -r "$M/lib/modules/7.3.4"
 for release in 6.12.9 6.12.9-custom; do
 	echo $release >"$M/proc/sys/kernel/osrelease"
@@ -211,41 +211,41 @@ result "in a container it is the host's" says 1 '^BROKEN +kernel .* is too old: 
 unloaded; echo 5.10.0 >"$M/proc/sys/kernel/osrelease"; mkdir "$M/lib/modules/5.10.0"; echo 'kernel/ashmem_linux.ko:' >"$M/lib/modules/5.10.0/modules.dep"
 result "one that has a driver of its own is not" says 1 '^BROKEN +the module ashmem_linux is installed'
 
-# Where modules are elsewhere, or cannot be put.
+# Modules in unusual directories, and systems where none can be installed.
 unloaded; mkdir -p "$M/run/booted-system/kernel-modules/lib/modules/$RELEASE"
 echo 'extra/rust_ashmem.ko.xz:' >"$M/run/booted-system/kernel-modules/lib/modules/$RELEASE/modules.dep"
 result "modules of NixOS are found" says 1 '^BROKEN +the module rust_ashmem is installed \(.*/run/booted-system/kernel-modules/.*\) but not loaded: sudo modprobe'
 unloaded; mkdir -p "$M/run" "$M/etc"; : >"$M/run/ostree-booted"; echo 'ID=fedora' >"$M/etc/os-release"
 result "a system that is not written to is told" says 1 \
-	'^BROKEN +no ashmem driver is installed .*; modules cannot be put beside .*: build the module in a toolbox, then sudo make install-writable'
+	'^BROKEN +no ashmem driver is installed .*; modules cannot be installed beside .*: build the module in a toolbox, then sudo make install-writable'
 mkdir -p "$M/var/lib/rust_ashmem/$RELEASE"; : >"$M/var/lib/rust_ashmem/$RELEASE/rust_ashmem.ko"
 result "a module that was put elsewhere is found" says 1 '^BROKEN +the module rust_ashmem is installed .*: sudo insmod .*/var/lib/rust_ashmem/'
 
 # What makes the nodes.
 machine; mkdir -p "$M/run/udev" "$M/run/systemd/system" "$M/usr/local/lib/udev/rules.d"; : >"$M/run/udev/control"
-result "udev without the rule is told" says 1 '^note +udev makes the nodes, and has no rule of rust_ashmem: ' \
+result "udev without the rule is told" says 1 '^note +udev makes the nodes, but has no rule of rust_ashmem: ' \
 	'^BROKEN .*ashmem0.*: the udev rule of rust_ashmem makes it'
 : >"$M/usr/local/lib/udev/rules.d/60-rust_ashmem.rules"
 result "udev with it is fine" says 1 '^ok +udev makes the nodes, by the rule in .*/usr/local/lib/udev/rules\.d'
 mkdir -p "$M/etc/udev/rules.d"; ln -s /dev/null "$M/etc/udev/rules.d/60-rust_ashmem.rules"
-result "a rule that is masked is told" says 1 '^note +udev makes the nodes, and .*/etc/udev/rules\.d/60-rust_ashmem\.rules hides the rule'
+result "a rule that is masked is told" says 1 '^note +udev makes the nodes, but .*/etc/udev/rules\.d/60-rust_ashmem\.rules hides the rule'
 rm -r "${M:?}/etc" "$M/run/systemd"; mkdir "$M/run/openrc"
-result "a rule where eudev does not look is told" says 1 '^note +udev makes the nodes, and the rule of rust_ashmem is where it does not look without systemd'
+result "a rule where eudev does not look is told" says 1 '^note +udev makes the nodes, but without systemd it does not read the rule in'
 rm -r "$M/run/udev"
 result "no device manager is told" says 1 '^note +no device manager runs here under OpenRC, .*run rust_ashmem-nodes' '^BROKEN .*ashmem0.*: rust_ashmem-nodes \(run after'
 result "which no udev rule can help" says_nothing_of 'udev rule'
 mkdir -p "$M/etc"; echo 'console root:tty 0600' >"$M/etc/mdev.conf"
-result "mdev without a line is told" says 1 '^note +mdev makes the nodes, and .*/etc/mdev\.conf has no line for ashmem' \
+result "mdev without a line is told" says 1 '^note +mdev makes the nodes, but .*/etc/mdev\.conf has no line for ashmem' \
 	'^BROKEN .*ashmem0.*: the line of rust_ashmem in /etc/mdev.conf makes it'
 echo 'ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes' >>"$M/etc/mdev.conf"
-result "mdev with it is fine" says 1 '^ok +mdev makes the nodes, by a line of'
+result "mdev with it is fine" says 1 '^ok +mdev makes the nodes, by a line in'
 printf 'ashmem\troot:root 0660\n' >"$M/etc/mdev.conf"
-result "mdev with a line that makes one node is told" says 1 '^note +mdev makes the nodes, and a line of .* does not run rust_ashmem-nodes: ashmem'
+result "mdev with a line that makes one node is told" says 1 '^note +mdev makes the nodes, but a line in .* does not run rust_ashmem-nodes: ashmem'
 printf '%0100000d\n' 0 | tr 0 '(' >"$M/etc/mdev.conf"
-result "a line may be as long as it likes" says 1 '^note +mdev makes the nodes, and .* has no line for ashmem'
+result "a line may be as long as it likes" says 1 '^note +mdev makes the nodes, but .* has no line for ashmem'
 echo 'ashmem root:root 0666 */usr/local/sbin/rust_ashmem-nodes' >"$M/etc/mdev.conf"
 sed -i '1i .* root:root 0660' "$M/etc/mdev.conf"
-result "mdev with a line before it is told" says 1 '^note +mdev makes the nodes, and in .* a line comes first: \.\*'
+result "mdev with a line before it is told" says 1 '^note +mdev makes the nodes, but in .* an earlier line matches: \.\*'
 rm "$M/etc/mdev.conf"; mkdir "$M/proc/5"; echo mdevd >"$M/proc/5/comm"
 result "mdevd is told by its process" says 1 '^note +mdevd makes the nodes'
 
@@ -259,23 +259,23 @@ result "a plain file is told" says 1 '^BROKEN .*/dev/ashmem is a plain file .*: 
 rm "$M/dev/ashmem"; mkdir "$M/dev/ashmem"
 result "a directory is told" says 1 '^BROKEN .*/dev/ashmem is a directory .*: sudo rmdir .*/dev/ashmem && sudo mknod'
 rmdir "$M/dev/ashmem"; ln -s nothing "$M/dev/ashmem"
-result "a link to nothing is told" says 1 '^BROKEN .*/dev/ashmem is a link to nothing, where nothing is: sudo rm'
+result "a link to nothing is told" says 1 '^BROKEN .*/dev/ashmem is a link to nothing, which does not exist: sudo rm'
 ln -sfn /dev/full "$M/dev/ashmem"
 result "a link to another device is told" says 1 '^note .*/dev/ashmem is a link to /dev/full;' \
 	'^BROKEN .*/dev/ashmem is stale: it is the device 1:7, and ashmem is 10:3: sudo rm'
 ln -s ashmem "$M/dev/ashmem$BOOT_ID"
-result "the other one must not be a link" says 1 "^BROKEN .*/dev/ashmem$BOOT_ID is a link to ashmem; containers get nodes only: sudo rm"
+result "the other one must not be a link" says 1 "^BROKEN .*/dev/ashmem$BOOT_ID is a link to ashmem; containers need device nodes: sudo rm"
 unloaded; ln -s /dev/full "$M/dev/ashmem"
-result "a node that was left is told" says 1 '^note .* the device 1:7, left from a driver that is gone: sudo rm'
+result "a node that was left is told" says 1 '^note .* the device 1:7, left by a driver that was unloaded: sudo rm'
 
 # Containers.
 machine; : >"$M/.dockerenv"
 result "in docker, a missing node is to be passed" says 1 '^note +this is a container \(docker\)' \
-	"^BROKEN .*: make the container anew .*--device /dev/ashmem --device /dev/ashmem$BOOT_ID, or with --privileged"
+	"^BROKEN .*: recreate the container .*--device /dev/ashmem --device /dev/ashmem$BOOT_ID, or with --privileged"
 machine; mkdir "$M/proc/1"; printf 'a=b\0container=lxc\0' >"$M/proc/1/environ"
 result "in LXC it is to be mounted" says 1 \
 	'^BROKEN .*lxc\.cgroup2\.devices\.allow = c 10:3 rwm and lxc\.mount\.entry = /dev/ashmem ' \
-	"^BROKEN .*: LXC makes up a boot's ID .*/dev/ashmem$BOOT_ID && mount --bind /dev/ashmem .*/dev/ashmem$BOOT_ID\$"
+	"^BROKEN .*: LXC gives it a new boot ID .*/dev/ashmem$BOOT_ID && mount --bind /dev/ashmem .*/dev/ashmem$BOOT_ID\$"
 rm "$M/proc/misc"
 result "whichever number it has" says 1 '^BROKEN .*lxc\.cgroup2\.devices\.allow = c 10:\* rwm and '
 unloaded; mkdir "$M/run"; : >"$M/run/.containerenv"
@@ -283,26 +283,26 @@ result "in podman, the host is to load the driver" says 1 "^BROKEN +no ashmem dr
 
 # Waydroid and redroid.
 unloaded; mkdir -p "$M/var/lib/waydroid"
-result "Waydroid without settings is told" says 1 '^note +not looked at: Waydroid.s settings in .*, which cannot be read: run'
+result "Waydroid without settings is told" says 1 '^note +not checked: Waydroid.s settings in .*, which cannot be read: run'
 printf 'ro.x=1\nsys.use_memfd=true\n' >"$M/var/lib/waydroid/waydroid_base.prop"
-result "Waydroid with memfds is told" says 1 '^note +Waydroid has Android use memfds, as .*/waydroid_base\.prop says: that serves'
+result "Waydroid with memfds is told" says 1 '^note +Waydroid makes Android use memfds, as set in .*/waydroid_base\.prop: that works'
 echo 'sys.use_memfd=false' >>"$M/var/lib/waydroid/waydroid_base.prop"
-result "Waydroid that lost the device is told" says 1 '^note +Waydroid has Android use /dev/ashmem, as it was there once: .*sudo waydroid upgrade --offline'
+result "Waydroid that lost the device is told" says 1 '^note +Waydroid makes Android use /dev/ashmem, which does not work: .*sudo waydroid upgrade --offline'
 printf '[properties]\nsys.use_memfd = true\n' >"$M/var/lib/waydroid/waydroid.cfg"
-result "the user's own setting counts" says 1 '^note +Waydroid has Android use memfds, as .*/waydroid\.cfg says'
+result "the user's own setting counts" says 1 '^note +Waydroid makes Android use memfds, as set in .*/waydroid\.cfg'
 machine; D=$M/var/lib/docker/containers/0123456789abcdef; mkdir -p "$D"
 echo '{"State":{"Running":true,"Pid":77},"Args":["androidboot.hardware=redroid","androidboot.use_memfd=1"]}' >"$D/config.v2.json"
 echo '{"Privileged":false,"Devices":[]}' >"$D/hostconfig.json"
-result "redroid without the device is told" says 1 '^BROKEN +the redroid container 0123456789ab gets no /dev/ashmem: make it anew with --device' \
+result "redroid without the device is told" says 1 '^BROKEN +the redroid container 0123456789ab gets no /dev/ashmem: recreate it with --device' \
 	'^note +the redroid container 0123456789ab is started with use_memfd: '
 echo '{"Privileged":true,"Devices":[]}' >"$D/hostconfig.json"; mkdir -p "$M/proc/77/root"
-result "redroid that was started before is told" says 1 '^BROKEN +there is no /dev/ashmem in the redroid container 0123456789ab: start it anew .*docker restart 0123456789ab$'
+result "redroid that was started before is told" says 1 '^BROKEN +there is no /dev/ashmem in the redroid container 0123456789ab: restart it .*docker restart 0123456789ab$'
 mkdir -p "$M/proc/77/root/dev"; : >"$M/proc/77/root/dev/ashmem"
-result "redroid with a stale node is told" says 1 "^BROKEN +/dev/ashmem in the redroid container 0123456789ab is stale: start it anew"
+result "redroid with a stale node is told" says 1 "^BROKEN +/dev/ashmem in the redroid container 0123456789ab is stale: restart it"
 sed -i 's/redroid/other/' "$D/config.v2.json"
 result "an image of another name is told by its arguments" says 1 '^BROKEN +/dev/ashmem in the Android container 0123456789ab is stale'
 sed -i 's/androidboot/something/g' "$D/config.v2.json"
-# host CONFIG WORDS: what is said of redroid where Docker was told this.
+# host CONFIG WORDS: whether WORDS are reported for redroid with this hostconfig.json.
 host() {
 	machine
 	mkdir -p "$D"
@@ -319,12 +319,12 @@ result "a capability that is dropped is none" host '{"CapDrop":["CAP_SYS_MODULE"
 BIND='"Binds":["/dev/ashmem:/dev/ashmem"]'
 result "a rule gives the right to open what is bound" host '{'"$BIND"',"DeviceCgroupRules":["c 1:* rwm","c 10:* rwm"]}' "$GETS"
 result "if it is for the device" host '{'"$BIND"',"DeviceCgroupRules":["c 10:200 rwm","b 10:3 rwm","c 10:3 r"]}' \
-	'^BROKEN +the redroid container 0123456789ab has /dev/ashmem mounted, and no right'
+	'^BROKEN +the redroid container 0123456789ab has /dev/ashmem mounted, but no right'
 result "a rule for another device passes none" host '{"DeviceCgroupRules":["c 81:* rmw"]}' '^BROKEN +the redroid container 0123456789ab gets no'
 result "with a rule alone it may make the node itself" host '{"DeviceCgroupRules":["c 10:3 rwm"]}' \
-	'^note +not looked at: whether the redroid container 0123456789ab gets /dev/ashmem'
+	'^note +not checked: whether the redroid container 0123456789ab gets /dev/ashmem'
 result "what CDI passes is not known" host '{"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["ashmem.example/node=all"]}]}' \
-	'^note +not looked at: whether the redroid container 0123456789ab gets /dev/ashmem'
+	'^note +not checked: whether the redroid container 0123456789ab gets /dev/ashmem'
 host '{"Privileged":true}' "$GETS" || true
 sed -i 's/"Pid":0/"Pid":77/; s/}$/,"x":"androidboot.something"}/' "$D/config.v2.json"; mkdir -p "$M/proc/77/root/dev"; ln -s /dev/full "$M/proc/77/root/dev/ashmem"
 result "a link in a container leads nowhere on the host" says 1 '^BROKEN +there is no /dev/ashmem in the redroid container 0123456789ab'
@@ -339,10 +339,10 @@ fi
 sed -i 's/androidboot/something/g' "$D/config.v2.json"
 result "other containers are left alone" says_nothing_of 'the (redroid|Android) container'
 
-# Container engines. Each is given one container without the device, then one with it.
+# Container engines. Each has a container without the device, then one with it.
 ID=$(printf 'c%.0s' {1..64})
 
-# oci DIRECTORY [DEVICE]: what an OCI runtime is given for a container of Android.
+# oci DIRECTORY [DEVICE]: writes an OCI runtime's configuration of an Android container.
 oci() {
 	local device=${2:+"{ \"path\": \"$2\", \"type\": \"c\" }"}
 	mkdir -p "$M/$1"
@@ -356,7 +356,7 @@ oci() {
 	EOF
 }
 
-# docker DIRECTORY [DEVICE]: what Docker keeps of one.
+# docker DIRECTORY [DEVICE]: writes Docker's files about an Android container.
 docker() {
 	local device=${2:+"{ \"PathInContainer\": \"$2\" }"}
 	mkdir -p "$M/$1/containers/$ID"
@@ -364,7 +364,7 @@ docker() {
 	echo "{ \"Privileged\" : false, \"Devices\": [ $device ] }" >"$M/$1/containers/$ID/hostconfig.json"
 }
 
-# engine NAME MAKE DIRECTORY [SIGN]: whether those that this makes are judged.
+# engine NAME MAKE DIRECTORY [SIGN]: whether containers that MAKE makes are judged.
 engine() {
 	machine
 	[[ -z ${4:-} ]] || mkdir -p "$M/$4"
@@ -372,7 +372,7 @@ engine() {
 	says 1 "^BROKEN +the Android container cccccccccccc${1:+ of $1} gets no /dev/ashmem: .+" || return
 	"$2" "$3" /dev/ashmem
 	says 1 "^ok +the Android container cccccccccccc${1:+ of $1} gets /dev/ashmem" &&
-		says_nothing_of '^BROKEN.*container|not looked at'
+		says_nothing_of '^BROKEN.*container|not checked'
 }
 
 moved() {
@@ -388,7 +388,7 @@ TASK=io.containerd.runtime.v2.task
 result "Docker" engine "" docker var/lib/docker
 result "Docker with userns-remap" engine "" docker var/lib/docker/231072.231072
 result "Docker with another data-root, and what it left behind" moved
-# odd FILE TEXT DIRECTORY: whether this is where Docker's containers are then.
+# odd FILE TEXT DIRECTORY: whether Docker's containers are found in DIRECTORY with this setting.
 odd() {
 	machine
 	mkdir -p "$M/etc/docker" "$M/var/lib/docker/containers"
@@ -400,7 +400,7 @@ result "its slashes may be escaped" odd etc/docker/daemon.json '{"data-root":"\\
 result "it may have blanks" odd etc/docker/daemon.json '{\r\n"data-root"\r\n:\r\n"/srv/my docker"}\r\n' 'srv/my docker'
 result "it may end with the line" odd etc/docker/daemon.json '{"data-root":\r\n\t"/srv/docker"\r\n}' srv/docker
 mkdir -p "$M/etc/docker"; echo '{"data-root":"/*/*"}' >"$M/etc/docker/daemon.json"
-result "it is no pattern" says 1 '^note +not looked at: containers of docker, as .*/etc/docker/daemon\.json cannot be'
+result "it is no pattern" says 1 '^note +not checked: containers of docker, as .*/etc/docker/daemon\.json cannot be'
 data_root() {
 	machine
 	mkdir -p "$M/etc/conf.d" "$M/var/lib/docker"
@@ -417,22 +417,22 @@ passwd() {
 	says 1 '^BROKEN +the Android container cccccccccccc of rootless docker gets no'
 }
 result "rootless Docker in a home elsewhere" passwd
-# torn FILE TEXT: whether a container whose files are none is said not to be looked at.
+# torn FILE TEXT: whether a container with an invalid file is reported as not checked.
 torn() {
 	machine
 	docker var/lib/docker /dev/ashmem
 	printf "$2" >"$M/var/lib/docker/containers/$ID/$1"
-	says 1 '^note +not looked at: containers of docker, as .*/containers/c+/config\.v2\.json cannot' && says_nothing_of 'container cccc'
+	says 1 '^note +not checked: containers of docker, as .*/containers/c+/config\.v2\.json cannot' && says_nothing_of 'container cccc'
 }
 result "a configuration that is torn is not looked at" torn hostconfig.json '{'
 result "nor is an empty one" torn config.v2.json ''
 result "nor is one that is something else" torn config.v2.json '\1\2\3'
-# ended NUMBER-FILE: whether one that has ended is judged by what it was given, though its
-# process's number was left, which nobody has, or a process of the host.
+# ended PID-FILE: whether a stopped container is judged by its configuration, although its
+# PID is still recorded: first nobody has that PID, then a process of the host.
 ended() {
 	mkdir -p "$M/${1%/*}"
 	[[ $1 == *.json ]] && sed -i 's/"Pid": 0/"Pid": 77/' "$M/$1" || echo 77 >"$M/$1"
-	says 1 '^ok +the Android container cccccccccccc .*gets /dev/ashmem when it starts' && says_nothing_of 'not looked at' || return
+	says 1 '^ok +the Android container cccccccccccc .*gets /dev/ashmem when it starts' && says_nothing_of 'not checked' || return
 	mkdir -p "$M/proc/77"
 	ln -s ../.. "$M/proc/77/root"
 	says 1 '^ok +the Android container cccccccccccc .*gets /dev/ashmem when it starts'
@@ -443,14 +443,14 @@ machine; oci "var/lib/containers/storage/overlay-containers/$ID/userdata" /dev/a
 result "podman's that was stopped" ended "run/containers/storage/overlay-containers/$ID/userdata/pidfile"
 machine; oci "run/containerd/$TASK/default/$ID" /dev/ashmem; mkdir -p "$M/var/lib/containerd"
 result "containerd's that was killed" ended "run/containerd/$TASK/default/$ID/init.pid"
-# What podman 5.4 has of one that never ran: arguments are in its database alone.
+# Files of podman 5.4 for a container that never ran: only its database has the arguments.
 machine; mkdir -p "$M/var/lib/containers/storage/overlay-containers/$ID/userdata"
 echo '[{"id":"'"$ID"'","names":["x"],"metadata":"{\"image-name\":\"localhost/own:13\"}"}]' >"$M/var/lib/containers/storage/overlay-containers/containers.json"
 printf 'SQLite format 3\0{"command":["/init","androidboot.hardware=own"]}\0' >"$M/var/lib/containers/storage/db.sql"
-result "podman's that never ran is seen by its arguments" says 1 '^note +not looked at: Android.s containers of podman that do not run, which .*/db\.sql mentions'
+result "podman's that never ran is seen by its arguments" says 1 '^note +not checked: Android containers of podman that are not running, found in .*/db\.sql'
 machine; mkdir -p "$M/var/lib/containers/storage/overlay-containers"
 echo '[{"id":"x","metadata":"{\"image-name\":\"docker.io/redroid/redroid:11\"}"}]' >"$M/var/lib/containers/storage/overlay-containers/containers.json"
-result "podman's that was never started is seen" says 1 '^note +not looked at: Android.s containers of podman that do not run'
+result "podman's that was never started is seen" says 1 '^note +not checked: Android containers of podman that are not running'
 result "Docker from snap" engine "docker from snap" docker var/snap/docker/common/var-lib-docker
 result "rootless Docker" engine "rootless docker" docker home/joe/.local/share/docker
 result "podman" engine podman oci "var/lib/containers/storage/overlay-containers/$ID/userdata"
@@ -464,8 +464,8 @@ result "k0s" engine k0s oci "run/k0s/containerd/$TASK/k8s.io/$ID"
 result "MicroK8s" engine MicroK8s oci "var/snap/microk8s/common/run/containerd/$TASK/k8s.io/$ID"
 K3S=run/k3s/containerd/$TASK/k8s.io/$ID
 machine; MOUNT=', { "destination": "/dev/ashmem", "source": "/dev/ashmem", "type": "bind" }' oci "$K3S"
-result "a hostPath volume alone is no right to open it" says 1 '^BROKEN .* of k3s has /dev/ashmem mounted, and no right to open it: run its pod with'
-# rules RULE...: the same with rules of a control group.
+result "a hostPath volume alone is no right to open it" says 1 '^BROKEN .* of k3s has /dev/ashmem mounted, but no right to open it: run its pod with'
+# rules RULE...: the same with device rules.
 rules() {
 	machine
 	MOUNT=', { "destination": "/dev/ashmem", "source": "'"${SOURCE:-/dev/ashmem}"'", "type": "bind" }' oci "$K3S"
@@ -473,7 +473,7 @@ rules() {
 }
 NONE='{ "allow": false, "access": "rwm" }'
 RIGHT='^ok +the Android container cccccccccccc of k3s gets'
-NO_RIGHT='^BROKEN .* of k3s has /dev/ashmem mounted, and no right to open it'
+NO_RIGHT='^BROKEN .* of k3s has /dev/ashmem mounted, but no right to open it'
 rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "minor": 200, "access": "rwm" }'
 result "nor is a rule for another misc device" says 1 "$NO_RIGHT"
 rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "minor": 3, "access": "r" }'
@@ -485,7 +485,7 @@ result "a rule for the device is" says 1 "$RIGHT"
 SOURCE=/dev/null rules "$NONE", '{ "allow": true, "type": "c", "major": 10, "access": "rwm" }'
 result "what is mounted must be the device" says 1 '^BROKEN .* of k3s gets no /dev/ashmem'
 machine; CAPABILITY=CAP_SYS_MODULE oci "$K3S"; echo 77 >"$M/$K3S/init.pid"; mkdir -p "$M/proc/77/root/dev"
-result "a privileged one without it was started before" says 1 '^BROKEN +there is no /dev/ashmem in the Android container cccccccccccc of k3s: start it anew'
+result "a privileged one without it was started before" says 1 '^BROKEN +there is no /dev/ashmem in the Android container cccccccccccc of k3s: restart it'
 machine; oci "$K3S" /dev/ashmem; sed -i 's|"/dev/ashmem", |&"major": 10, "minor": 58, |' "$M/$K3S/config.json"
 result "nor is a node of another number" says 1 '^BROKEN .* of k3s gets another device as /dev/ashmem'
 sed -i 's|"minor": 58|"minor": 3, "fileMode": 432|' "$M/$K3S/config.json"
@@ -493,16 +493,16 @@ result "nor is one for a group alone" says 1 '^BROKEN .* of k3s gets another dev
 sed -i 's|432|438|' "$M/$K3S/config.json"
 result "a node with the right number and mode is" says 1 "$RIGHT"
 machine; mkdir -p "$M/run/k3s/containerd"
-result "an engine that shows nothing is not called looked at" says 1 '^note +not looked at: containers of k3s, which is here'
+result "an engine that shows nothing is not called looked at" says 1 '^note +not checked: containers of k3s, which is installed'
 DATA=$M/var/lib/rancher/k3s/agent/containerd/io.containerd.metadata.v1.bolt/meta.db
 machine; mkdir -p "${DATA%/*}"; printf 'x\0"args":["/init","androidboot.hardware=own"]' >"$DATA"
-result "one that does not run is seen in the database" says 1 '^note +not looked at: Android.s containers of k3s that do not run, which .*/meta\.db mentions'
+result "one that does not run is seen in the database" says 1 '^note +not checked: Android containers of k3s that are not running, found in .*/meta\.db'
 echo other >"$DATA"
 result "where there is none, nothing is said" says_nothing_of k3s
 echo redroid/redroid:15 >"$DATA"
 result "an image is no container" says_nothing_of k3s
-# bolt NAMESPACE ARGUMENT [CUT]: makes DATA a database in bbolt's format with one container,
-# and with one that is gone, in a page that is free.
+# bolt NAMESPACE ARGUMENT [LOOP]: makes DATA a database in bbolt's format with one container,
+# and with a removed one in a free page.
 bolt() {
 	machine
 	DATA=$M/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db
@@ -516,7 +516,7 @@ bolt() {
 		        head += struct.pack("=IIII", is_bucket, at, len(key), len(value))
 		        body += key + value
 		    return struct.pack("=QHHI", number, flags, len(elements), 0) + head + body
-		def bucket(name, elements):  # In its value, as small ones are.
+		def bucket(name, elements):  # Small buckets are stored in the value.
 		    return name, struct.pack("=QQ", 0, 0) + page(0, 2, elements), 1
 		def at_page(name, number):
 		    return name, struct.pack("=QQ", number, 0), 1
@@ -526,17 +526,17 @@ bolt() {
 		gone = b'{"process":{"args":["/init","androidboot.gone=1"]}}'
 		of = lambda spec: bucket(b"containers", [bucket(b"c" * 64, [(b"spec", spec, 0)])])
 		pages = [meta(0, 7, 6), meta(1, 8, 3), page(2, 16, []), page(3, 2, [at_page(b"v1", 4)]),
-		    # A branch, whose elements are shorter.
+		    # The elements of a branch are shorter.
 		    struct.pack("=QHHI", 4, 1, 1, 0) + struct.pack("=IIQ", 16, 1, 5) + b"a",
 		    page(5, 2, [bucket(b"default", []), bucket(sys.argv[1].encode(), [of(spec)])]),
 		    page(6, 2, [bucket(b"v1", [bucket(b"default", [of(gone)])])])]
 		data = b"".join(p.ljust(4096, b"\0") for p in pages)
-		if len(sys.argv) > 3:  # A page that leads to itself.
+		if len(sys.argv) > 3:  # A page that refers to itself.
 		    data = data[:16384] + struct.pack("=QHHI", 4, 1, 99, 0) + struct.pack("=IIQ", 16, 1, 4) * 99 + data[18000:]
 		sys.stdout.buffer.write(data)
 	EOF
 }
-SEEN='^note +not looked at: Android.s containers of containerd that do not run, which .*/meta\.db mentions'
+SEEN='^note +not checked: Android containers of containerd that are not running, found in .*/meta\.db'
 bolt work androidboot.hardware=own
 result "one of containerd that does not run is seen" says 1 "$SEEN"
 bolt work other
@@ -549,12 +549,12 @@ bolt work androidboot.hardware=own; truncate -s 20000 "$DATA"
 result "one that is cut off is read as far as it goes" says_nothing_of 'of containerd'
 machine; docker var/lib/docker /dev/ashmem; oci "run/containerd/$TASK/moby/$ID" /dev/ashmem
 DATA=$M/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db; mkdir -p "${DATA%/*}"; echo androidboot.x >"$DATA"
-result "Docker's container in containerd is known" says_nothing_of 'not looked at'
+result "Docker's container in containerd is known" says_nothing_of 'not checked'
 machine; mkdir -p "$M/proc/88/root/dev"; printf '/init\0androidboot.hardware=own\0' >"$M/proc/88/cmdline"
 result "one that no engine wrote down is seen by its process" says 1 '^BROKEN +there is no /dev/ashmem in the Android container with process 88'
 machine; mkdir -p "$M/var/lib/lxc/android"
 printf 'lxc.mount.entry = /dev/binder dev/binder none bind\n#lxc.mount.entry = /dev/ashmem dev/ashmem none bind\n' >"$M/var/lib/lxc/android/config"
-result "LXC with a line that is commented out" says 1 '^BROKEN +the Android container android of LXC gets no /dev/ashmem, as a line of .*/config is commented out: #lxc\.mount'
+result "LXC with a line that is commented out" says 1 '^BROKEN +the Android container android of LXC gets no /dev/ashmem, as a line in .*/config is commented out: #lxc\.mount'
 echo 'lxc.mount.entry=/dev/ashmem dev/ashmem none bind,optional,create=file' >>"$M/var/lib/lxc/android/config"
 result "LXC with a line" says 1 '^ok +the Android container android of LXC gets /dev/ashmem'
 machine; mkdir -p "$M/var/lib/lxc/web/rootfs"; echo 'lxc.rootfs.path = dir:/var/lib/lxc/web/rootfs' >"$M/var/lib/lxc/web/config"
@@ -562,13 +562,13 @@ result "LXC without Android is left alone" says_nothing_of ' of LXC'
 machine; mkdir -p "$M/etc/pve/lxc"; printf 'ostype: unmanaged\nlxc.mount.entry: /dev/binderfs/binder dev/binder none bind\n' >"$M/etc/pve/lxc/101.conf"
 result "Proxmox" says 1 '^BROKEN +the Android container 101 of Proxmox gets no /dev/ashmem: add lxc\.cgroup2\.devices\.allow: c'
 
-# lxc LINE...: a container of LXC that has the node, and these lines.
+# lxc LINE...: an LXC container with the node and these lines.
 lxc() {
 	machine
 	mkdir -p "$M/var/lib/lxc/android"
 	printf '%s\n' 'lxc.mount.entry = /dev/ashmem dev/ashmem none bind' "$@" >"$M/var/lib/lxc/android/config"
 }
-NO_RIGHT='^BROKEN +the Android container android of LXC has /dev/ashmem, and no right to open it: add lxc'
+NO_RIGHT='^BROKEN +the Android container android of LXC has /dev/ashmem, but no right to open it: add lxc'
 lxc 'lxc.cgroup2.devices.deny = a'
 result "LXC that allows no device" says 1 "$NO_RIGHT"
 lxc 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 10:58 rwm'
@@ -576,7 +576,7 @@ result "LXC that allows the device of another boot" says 1 "$NO_RIGHT"
 lxc 'lxc.cgroup2.devices.deny = a' 'lxc.cgroup2.devices.allow = c 10:3 rwm'
 result "LXC that allows it" says 1 '^ok +the Android container android of LXC gets /dev/ashmem'
 lxc 'lxc.include = /usr/share/lxc/common.conf'
-result "LXC with what cannot be read" says 1 '^note +not looked at: whether the Android container android of LXC may open'
+result "LXC with what cannot be read" says 1 '^note +not checked: whether the Android container android of LXC may open'
 mkdir -p "$M/usr/share/lxc"; echo 'lxc.cgroup2.devices.deny = a' >"$M/usr/share/lxc/common.conf"
 result "LXC with what it includes" says 1 "$NO_RIGHT"
 lxc; mkdir -p "$M/proc/7/root/dev" "$M/proc/6"; echo 0::/lxc.payload.android2/init >"$M/proc/7/cgroup"
@@ -585,10 +585,10 @@ lxc; mkdir -p "$M/usr/share/lxc/conf.d" "$M/etc"; echo 'lxc.include = /usr/share
 echo 'lxc.cgroup2.devices.deny = a' >"$M/usr/share/lxc/conf.d/a.conf"
 result "LXC that includes a directory" says 1 "$NO_RIGHT"
 lxc 'lxc.include = /etc/../x'; echo 'lxc.cgroup2.devices.deny = a' >"$M/x"; mkdir -p "$M/etc"
-result "what is included must be where configurations are" says 1 '^note +not looked at: whether the Android container android of LXC may open'
+result "what is included must be where configurations are" says 1 '^note +not checked: whether the Android container android of LXC may open'
 lxc 'lxc.include = /proc/misc'; sed -i 's/none bind/none bind,optional/' "$M/var/lib/lxc/android/config"
 result "LXC that has no file to bind it to" says 1 '^BROKEN +the Android container android of LXC gets no .* is wrong: lxc\.mount'
-# mounts LINE WORDS: what is said of a container with this line, whose file of mounts has the node.
+# mounts LINE WORDS: whether WORDS are reported for a container with LINE; fstab.android has the node.
 mounts() {
 	lxc; mkdir -p "$M/etc"
 	echo '/dev/ashmem dev/ashmem none bind,create=file 0 0' >"$M/etc/fstab.android"
@@ -596,18 +596,18 @@ mounts() {
 	says 1 "$2"
 }
 result "LXC with a file of mounts" mounts 'lxc.mount.fstab = /etc/fstab.android' '^ok +the Android container android of LXC gets'
-result "LXC with one that cannot be read" mounts 'lxc.mount.fstab = /srv/fstab' '^note +not looked at: whether the Android container android of LXC gets'
-result "LXC with a program that may make nodes" mounts 'lxc.hook.autodev = /opt/nodes' '^note +not looked at: whether the Android container android of LXC gets'
+result "LXC with one that cannot be read" mounts 'lxc.mount.fstab = /srv/fstab' '^note +not checked: whether the Android container android of LXC gets'
+result "LXC with a program that may make nodes" mounts 'lxc.hook.autodev = /opt/nodes' '^note +not checked: whether the Android container android of LXC gets'
 machine; mkdir -p "$M/etc/lxc" "$M/srv/lxc/a"; echo 'lxc.lxcpath = /srv/lxc' >"$M/etc/lxc/lxc.conf"; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/srv/lxc/a/config"
 result "LXC with another place" says 1 '^BROKEN +the Android container a of LXC gets no'
-# process PID PARENT COMMAND: one of whoever runs this.
+# process PID PARENT COMMAND: adds a process of the user who runs this.
 process() {
 	mkdir -p "$M/proc/$1/root/dev"
 	printf 'PPid:\t%s\nUid:\t%s\t0\t0\t0\n' "$2" $EUID >"$M/proc/$1/status"
 	echo -n "$3" >"$M/proc/$1/cmdline"
 	echo '0::/lxc.payload.android/init' >"$M/proc/$1/cgroup"
 }
-# bare LINE...: a container of LXC that runs without the node.
+# bare LINE...: a running LXC container without the node.
 bare() {
 	lxc "$@"
 	process 40 1 '[lxc monitor] /var/lib/lxc android'
@@ -615,12 +615,12 @@ bare() {
 }
 bare; echo 'lxc.mount.entry = /dev/binder dev/binder none bind' >"$M/var/lib/lxc/android/config"
 result "LXC that runs and was told nothing is not merely to be started anew" says 1 \
-	'^BROKEN +the Android container android of LXC gets no /dev/ashmem: add lxc\.cgroup2.*, then start it anew: lxc-stop android && lxc-start android$'
-bare; result "LXC that runs and was started before is" says 1 '^BROKEN +there is no /dev/ashmem in the Android container android of LXC: start it anew'
+	'^BROKEN +the Android container android of LXC gets no /dev/ashmem: add lxc\.cgroup2.*, then restart it: lxc-stop android && lxc-start android$'
+bare; result "LXC that runs and was started before is" says 1 '^BROKEN +there is no /dev/ashmem in the Android container android of LXC: restart it'
 bare 'lxc.cgroup2.devices.deny = a'; : >"$M/proc/41/root/dev/ashmem"
 result "LXC that runs and may not open it" says 1 "$NO_RIGHT"
 result "is not called good, too" says_nothing_of 'in the Android container android|^ok .*android of LXC'
-# One that is whole, as Debian's lxc 6.0.4 has it.
+# Complete rules, as in Debian's lxc 6.0.4.
 V1='lxc.cgroup.devices.deny = a
 lxc.cgroup2.devices.deny = a
 lxc.cgroup.devices.allow = c 10:* rwm'
@@ -628,7 +628,7 @@ lxc "$V1"; mkdir -p "$M/sys/fs/cgroup"; : >"$M/sys/fs/cgroup/cgroup.controllers"
 result "LXC passes over rules of control groups v1 where there is v2" says 1 "$NO_RIGHT"
 rm "$M/sys/fs/cgroup/cgroup.controllers"
 result "where there is v1, it does not" says 1 '^ok +the Android container android of LXC gets'
-# one_name RUNS: two containers of LXC with one name, of which one runs, and its node is stale.
+# one_name RUNS: two LXC containers with the same name. One runs, with a stale node.
 one_name() {
 	local place
 	machine
@@ -660,7 +660,7 @@ sed 's/:/ =/' "$M/etc/pve/lxc/101.conf" >"$M/var/lib/lxc/101/config"
 result "Proxmox with a snapshot that had it" says 1 '^BROKEN +the Android container 101 of Proxmox gets no /dev/ashmem: add lxc\.cgroup2\.devices\.allow: c'
 result "what Proxmox writes itself is not to be changed" says_nothing_of '101 of LXC'
 
-# What Waydroid and Andromeda pass.
+# The nodes that Waydroid and Andromeda pass.
 ENTRY='lxc.mount.entry = /dev/ashmem dev/ashmem none bind,create=file,optional 0 0'
 STALE=dev/ashmemfedcba98-4567-89ab-cdef-0123456789ab
 for name in waydroid andromeda; do
@@ -668,34 +668,34 @@ for name in waydroid andromeda; do
 	machine; D=$M/var/lib/$name; mkdir -p "$D/lxc/$name"; echo 'sys.use_memfd=false' >"$D/${name}_base.prop"
 	NODES=$D/lxc/$name/config_nodes
 	echo "$ENTRY" >"$NODES"
-		result "$title whose own file cannot be read" says 1 "^note +not looked at: whether $title's container reads"
+		result "$title whose own file cannot be read" says 1 "^note +not checked: whether $title's container reads"
 	echo "#lxc.include = /var/lib/$name/lxc/$name/config_nodes" >"$D/lxc/$name/config"
-	result "$title that does not include it" says 1 "^BROKEN +$title's container is not told of .*/config_nodes"
+	result "$title that does not include it" says 1 "^BROKEN +$title's container does not include .*/config_nodes"
 	sed -i 's/^#//' "$D/lxc/$name/config"
-	result "$title that passes the node" says_nothing_of "^BROKEN +$title|not looked at"
+	result "$title that passes the node" says_nothing_of "^BROKEN +$title|not checked"
 	: >"$M/dev/null"
 	sed -i 's/config_nodes/&.bak/' "$D/lxc/$name/config"
-	result "$title that includes another file" says 1 "^BROKEN +$title's container is not told of .*/config_nodes"
+	result "$title that includes another file" says 1 "^BROKEN +$title's container does not include .*/config_nodes"
 	sed -i 's/\.bak//' "$D/lxc/$name/config"
 	printf '%s\nlxc.mount.entry =\n' "$ENTRY" >"$NODES"
 	result "$title with a line that drops those before" says 1 "^BROKEN +$title passes no /dev/ashmem into its container"
 	printf '%s\n' "$ENTRY" "${ENTRY/ashmem/null}" >"$NODES"
-	result "$title with another device over it" says 1 "^BROKEN +$title passes no /dev/ashmem .*, as a line of .* binds no /dev/ashmem: lxc.*/dev/null"
+	result "$title with another device over it" says 1 "^BROKEN +$title passes no /dev/ashmem .*, as a line in .* binds no /dev/ashmem: lxc.*/dev/null"
 	printf '%s\n' "$ENTRY" 'lxc.mount.entry = /dev/ashmem_old dev/ashmem none bind 0 0' >"$NODES"
-	result "$title that cannot start" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which is not there"
+	result "$title that cannot start" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which does not exist"
 	echo "$ENTRY" >"$NODES"
 	sed -i 's/^/#/' "$NODES"
 	result "$title with a line that is commented out" says 1 \
-		"^BROKEN +$title passes no /dev/ashmem .*, as a line of .*/config_nodes is commented out: #lxc\\.mount.*: put in its place: $ENTRY; then restart"
+		"^BROKEN +$title passes no /dev/ashmem .*, as a line in .*/config_nodes is commented out: #lxc\\.mount.*: replace it with: $ENTRY; then restart"
 	echo "${ENTRY/ashmem/ashmem_old}" >"$NODES"
-	result "$title with a line for what is not there" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which is not there"
+	result "$title with a line for what is not there" says 1 "^BROKEN +$title passes .* names /dev/ashmem_old, which does not exist"
 	printf '%s\nlxc.mount.entry = /%s %s none bind,create=file,optional\n' "$ENTRY" $STALE $STALE >"$NODES"
 	result "$title with a line for another boot" says 1 \
-		"^BROKEN +$title does not pass the node that Android 16 opens, as a line of .* is for the node of another boot: .*: put in its place: lxc\\.mount\\.entry = /dev/ashmem$BOOT_ID dev/ashmem$BOOT_ID "
+		"^BROKEN +$title does not pass the node that Android 16 opens, as a line in .* is for the node of another boot: .*: replace it with: lxc\\.mount\\.entry = /dev/ashmem$BOOT_ID dev/ashmem$BOOT_ID "
 	sed -i "s/fedcba98-4567-89ab-cdef-0123456789ab/$BOOT_ID/g" "$NODES"
 	result "$title with one for this boot" says_nothing_of "$title (passes no|does not pass)"
 	: >"$NODES"
-	result "$title that passes nothing" says 1 "^BROKEN +$title passes no /dev/ashmem into its container: have .* sudo $name upgrade --offline"
+	result "$title that passes nothing" says 1 "^BROKEN +$title passes no /dev/ashmem into its container: rewrite .* with sudo $name upgrade --offline"
 done
 
 # Security modules.
@@ -704,16 +704,16 @@ result "AppArmor is told" says 1 '^note +AppArmor confines this process: docker-
 echo 'u:r:su:s0' >"$M/proc/self/attr/current"
 result "another module's label is not taken for AppArmor's" says_nothing_of AppArmor
 echo 1 >"$M/sys/fs/selinux/enforce"
-result "SELinux is told" says 1 '^note +SELinux enforces, and the label of /dev/ashmem is '
+result "SELinux is told" says 1 '^note +SELinux is enforcing, and the label of /dev/ashmem is '
 
-# The script that mends. It is read, and files of a made-up machine are mended by it.
+# The script of --fix: its text, and the files that it fixes on a fake machine.
 script() {
 	local status=0
 	check --fix || status=$?
 	[[ $status == 1 ]] && sh -n "$TMP/said" && grep -qE -- "$1" "$TMP/said"
 }
 
-# mends FILE LINE...: whether the file has these lines then.
+# mends FILE LINE...: whether the file has these lines after the script.
 mends() {
 	check --fix || true
 	sed -n '/^drop_line()/,/^}/p; /^add_line()/,/^}/p; /^drop_line /p; /^add_line /p' "$TMP/said" >"$TMP/script"
@@ -727,17 +727,17 @@ printf "install rust_ashmem echo 'no' \"\$(no)\"\nother\n" >"$F"
 result "--fix loads the module" script '^modprobe rust_ashmem$'
 result "--fix takes lines out, whatever is in them" mends "$F" other
 printf 'install rust_ashmem \\\n /bin/false\n' >"$F"
-result "--fix leaves a line of several to hands" eval '! script "^(drop_line|modprobe) " && grep -q "^# By hand: take that line out" "$TMP/said"'
+result "--fix leaves a line of several to hands" eval '! script "^(drop_line|modprobe) " && grep -q "^# By hand: remove that line" "$TMP/said"'
 machine; D=$M/var/lib/waydroid; mkdir -p "$D/lxc/waydroid"; echo 'sys.use_memfd=false' >"$D/waydroid_base.prop"
 printf 'first\n# lxc.mount.entry = /dev/ashmem dev/ashmem none bind 0 0\nlxc.mount.entry = /%s %s none bind\n' $STALE $STALE >"$D/lxc/waydroid/config_nodes"
 result "--fix mends what Waydroid passes" mends "$D/lxc/waydroid/config_nodes" first "$ENTRY" "${ENTRY//ashmem/ashmem$BOOT_ID}"
-# told WORDS CONFIG FILE: what --fix has for a container of an engine, with that configuration.
+# told WORDS CONFIG FILE: whether --fix prints WORDS for a container with that configuration.
 told() {
 	machine
 	mkdir -p "$M/${3%/*}"
 	printf "$2" >"$M/$3"
 	[[ $3 != */incus/* ]] || mkdir -p "$M/var/lib/incus"
-	script "$1" && says_nothing_of 'not looked at'
+	script "$1" && says_nothing_of 'not checked'
 }
 result "--fix has Proxmox pass the device" told '^pct set 101 -dev2 /dev/ashmem,mode=0666$' \
 	'dev1: /dev/dri/card0\nlxc.mount.entry: /dev/binder dev/binder none bind\n' etc/pve/lxc/101.conf
@@ -762,7 +762,7 @@ result "which no command mends" eval 'check --fix || true; ! grep -q "^pct" "$TM
 result "its devices have no more numbers than there are" told '^pct set 101 -dev0 ' 'dev99999999999999999999: /dev/ashmem\nlxc.mount.entry: /dev/binder x\n' etc/pve/lxc/101.conf
 machine; mkdir -p "$M/run/incus/c1"; echo 'lxc.mount.entry = /var/lib/incus/devices/c1/unix.ashmem.dev-ashmem dev/ashmem none bind,create=file' >"$M/run/incus/c1/lxc.conf"; mkdir -p "$M/var/lib/incus"
 result "Incus makes the node when it starts" says_nothing_of 'c1 of Incus gets no'
-# record DEVICES [ROOTFS]: what Incus 6.0 has of one that does not run, as far as it matters.
+# record DEVICES: the relevant files of Incus 6.0 for a container that does not run.
 record() {
 	machine
 	D=$M/var/lib/incus/storage-pools/default/containers/c1
@@ -776,14 +776,14 @@ record ' {}'
 result "Incus's that never ran is looked at" says 1 '^BROKEN +the Android container c1 of Incus gets no /dev/ashmem: incus config device add c1 '
 record "$PASSES"
 result "one that was given the device gets it" says 1 '^ok +the Android container c1 of Incus gets /dev/ashmem when it starts'
-# What it had when it ran last.
+# The configuration of its last run.
 mkdir "$M/run/incus/c1"; echo 'lxc.rootfs.path = dir:/var/lib/incus/storage-pools/default/containers/c1/rootfs' >"$M/run/incus/c1/lxc.conf"
 result "also if it was given that since it ran" says 1 '^ok +the Android container c1 of Incus gets /dev/ashmem when it starts'
 result "and is judged once" eval '[[ $(grep -c "c1 of Incus" "$TMP/said") == 1 ]]'
 record '\n  config:\n    raw.lxc: lxc.mount.entry=/dev/ashmem dev/ashmem none bind,create=file'
-result "what it is given beside devices is not known before" says 1 '^note +not looked at: whether the Android container c1 of Incus gets'
-# fixes: whether the script can be run twice, and what is BROKEN then is no more than that the
-# nodes, whose number is that of no driver here, cannot be opened.
+result "what it is given beside devices is not known before" says 1 '^note +not checked: whether the Android container c1 of Incus gets'
+# fixes: whether the script can be run twice, and fixes everything. The nodes still cannot be
+# opened, because their number belongs to no driver here.
 fixes() {
 	local command
 	mkdir -p "$TMP/commands"
@@ -813,7 +813,7 @@ else
 	echo "ok $NUMBER Waydroid, too # SKIP no nodes can be made here"
 fi
 
-# What users name, link and write must do nothing to root.
+# Names, links and files of users must do no harm to root.
 runs() {
 	check --fix || true
 	(cd "$M" && sh "$TMP/said" >"$TMP/ran" 2>&1) || true
@@ -822,12 +822,12 @@ runs() {
 BINDER='lxc.mount.entry = /dev/binder dev/binder none bind'
 machine; D="$M/home/joe/.local/share/lxc/"$'x\ntouch PWNED\n#'; mkdir -p "$D"; echo "$BINDER" >"$D/config"
 result "a container's name is not run by the script" runs
-result "and the container is said not to be looked at" says 1 '^note +not looked at: containers of LXC, as'
+result "and the container is said not to be looked at" says 1 '^note +not checked: containers of LXC, as'
 machine; D="$M/var/lib/lxc/"$'x\ntouch PWNED\n#'; mkdir -p "$D"; echo "$BINDER" >"$D/config"
 result "nor by that of another directory" runs
 machine; D=$M/home/joe/.local/share/lxc/joe; mkdir -p "$D"; echo "$BINDER" >"$D/config"
 result "--fix writes to no home" eval 'check --fix || true; grep -q "container joe of LXC gets no" "$TMP/said" && ! grep -qE "^(add|drop)_line .*home" "$TMP/said" && grep -q "^# By hand: add lxc" "$TMP/said"'
-# linked PATH: makes that a link to elsewhere, by another user.
+# linked PATH: replaces PATH by another user's link to elsewhere.
 linked() {
 	mv "$M/$1" "$M/elsewhere"
 	ln -s "$(printf '../%.0s' {1..9})${M:1}/elsewhere" "$M/$1"
@@ -836,7 +836,7 @@ linked() {
 for path in .local .local/share/lxc .local/share/lxc/joe .local/share/lxc/joe/config; do
 	machine; mkdir -p "$D" "$M/usr/bin"; echo "$BINDER" >"$D/config"; : >"$M/usr/bin/lxc-start"
 	if linked "home/joe/$path" 2>/dev/null; then
-		result "links of users are not followed: $path" says 1 '^note +not looked at: containers of LXC, as .*/home/joe/.local.* cannot'
+		result "links of users are not followed: $path" says 1 '^note +not checked: containers of LXC, as .*/home/joe/.local.* cannot'
 		chown -h $EUID "$M/home/joe/$path"
 		result "one's own are: $path" says 1 'container joe of LXC gets no'
 	else
@@ -845,7 +845,7 @@ for path in .local .local/share/lxc .local/share/lxc/joe .local/share/lxc/joe/co
 		echo "ok $NUMBER one's own are: $path # SKIP only root can make one"
 	fi
 done
-# ends_soon: whether it does, and with little memory.
+# ends_soon: whether it ends within a minute, with little memory.
 ends_soon() {
 	(ulimit -v 1000000; ASHMEM_CHECK_ROOT=$M timeout 60 "$TMP/ashmem-check" >"$TMP/said" 2>&1) || [[ $? != 124 ]] && grep -q '^verdict' "$TMP/said"
 }
@@ -857,15 +857,15 @@ head -c 1000000 < <(yes 'lxc.include = /usr/share/lxc/x.conf') >"$D/config"; mkd
 result "and however much they include" ends_soon
 machine; D=$M/home/joe/.local/share/lxc/joe; mkdir -p "$D"
 machine; mkdir -p "$M/var/lib/lxc/a"; ln -s /dev/zero "$M/var/lib/lxc/a/config"
-result "devices are not read" eval '(ulimit -v 500000; says 1 "^note +not looked at: containers of LXC, as")'
+result "devices are not read" eval '(ulimit -v 500000; says 1 "^note +not checked: containers of LXC, as")'
 rm "$M/var/lib/lxc/a/config"; truncate -s 1G "$M/var/lib/lxc/a/config"
-result "nor are files without end" eval '(ulimit -v 500000; says 1 "^note +not looked at: containers of LXC, as")'
+result "nor are files without end" eval '(ulimit -v 500000; says 1 "^note +not checked: containers of LXC, as")'
 unloaded; mkdir -p "$M/etc/modprobe.d"; echo 'updates/rust_ashmem.ko:' >"$M/lib/modules/$RELEASE/modules.dep"
 F=$M/etc/modprobe.d/no.conf
 printf 'install rust_ashmem echo \033[2K\n' >"$F"
 result "what would move the cursor is left to hands" eval '! script "^drop_line " && grep -q "^# By hand: " "$TMP/said"'
 
-# keeps CONTENT LEFT [COMMAND]: whether of a file no more than its line is dropped.
+# keeps CONTENT LEFT [COMMAND]: whether only the one line is dropped from a file.
 keeps() {
 	printf "$1" >"$F"
 	chmod 640 "$F"
@@ -893,7 +893,7 @@ result "its verdict counts" json 'said["verdict"] == "broken" and said["problems
 	sum(f["status"] == "broken" for f in said["findings"])'
 result "a problem has advice" json 'all(f["advice"] for f in said["findings"] if f["status"] == "broken") and
 	"mknod" in found["node"]["advice"]'
-# Control characters, quotes, what is too short or too long, surrogates, and text.
+# Control characters, quotes, truncated and overlong forms, surrogates, and valid text.
 machine; printf '7.3"\\\033[31m\177\xc3\xa9\xc2\x9b\xff\xc0\xaf\xe2\x82\xed\xa0\x80\xf4\x90\x80\x80\xf0\x9f\x98\x80' >"$M/proc/sys/kernel/osrelease"
 result "JSON is valid whatever the bytes" json '"7.3\"\\\\x1b[31m\\x7f\u00e9\\xc2\\x9b\\xff\\xc0\\xaf\\xe2\\x82" in found["kernel"]["text"] and
 	found["kernel"]["text"].count("\U0001f600 on ") == 1'

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests of the scripts share. To be sourced; a test ends with
+# Functions for the tests of the scripts. To be sourced; a test ends with
 # 'exit $BAD'.
 
-# For files of theirs. What a program had to say goes to TMP/said.
+# A directory for temporary files. The output of a program goes to $TMP/said.
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 NUMBER=0
 BAD=0
 
-# result NAME COMMAND...: a test is that the command succeeds.
+# result NAME COMMAND...: a test, which passes if the command succeeds.
 result() {
 	local name=$1
 	shift
