@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shows the regions of ashmem, as slabtop shows slabs: who has them, how large they are,
- * and what of them is unpinned or purged; see --help.
+ * Shows the regions of ashmem, as slabtop shows slabs: their processes, their sizes, and
+ * how much of them is unpinned or purged; see --help.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -57,13 +57,13 @@ static struct region *add_region(void)
 		room = room ? 2 * room : 64;
 		regions = realloc(regions, room * sizeof(*regions));
 		if (!regions)
-			fail("out of memory", "");
+			fail("out of memory.", "Free some and run it again.");
 	}
 	memset(&regions[count], 0, sizeof(*regions));
 	return &regions[count++];
 }
 
-/* Printable ASCII as it is, but for what is in @others; any other byte in octal. */
+/* Copies printable ASCII, but escapes the bytes in @others, and all other bytes, in octal. */
 static void escape(char *to, size_t room, const char *from, const char *others)
 {
 	for (; *from && room > 4; from++) {
@@ -77,7 +77,7 @@ static void escape(char *to, size_t room, const char *from, const char *others)
 	*to = '\0';
 }
 
-/* A region may have any size, whether there is memory for it or not. */
+/* The size of a region is not limited by memory, so products and sums may overflow. */
 static long long times(long long number, long unit)
 {
 	long long product;
@@ -100,7 +100,7 @@ static FILE *open_file(const char *path)
 	return fopen(whole, "re");
 }
 
-/* Reads a file of /proc that is one word: without its newline, and without any other. */
+/* Reads a file of /proc as one word: drops the last newline and escapes all blanks. */
 static void read_word(const char *path, char *to, size_t room)
 {
 	FILE *file = open_file(path);
@@ -116,7 +116,7 @@ static void read_word(const char *path, char *to, size_t room)
 	escape(to, room, *text ? text : "-", " \\");
 }
 
-/* The driver has escaped all else; whatever may be there must not move the cursor. */
+/* The driver escapes names. Other bytes must not get to the terminal in any case. */
 static void make_printable(char *text)
 {
 	for (; *text; text++)
@@ -124,7 +124,7 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-/* Reads what root sees; false if it is not there or may not be read. */
+/* Reads the regions from debugfs. Returns false if its file cannot be read. */
 static bool read_debugfs(void)
 {
 	const long page = sysconf(_SC_PAGESIZE);
@@ -160,7 +160,7 @@ static bool read_debugfs(void)
 	return true;
 }
 
-/* Orders by memory, and what has the same by process. */
+/* Orders by inode, then by process. */
 static int compare_memory(const void *left, const void *right)
 {
 	const struct region *a = left, *b = right;
@@ -170,7 +170,7 @@ static int compare_memory(const void *left, const void *right)
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
-/* Leaves each region to the first process that has it. What has no memory has no number. */
+/* Keeps only the first process of each region. A region without memory has no inode. */
 static void drop_repeated(void)
 {
 	size_t kept = 0;
@@ -214,7 +214,7 @@ static void add_descriptor(const char *pid, const char *fd, long long uid)
 	}
 	free(line);
 	fclose(file);
-	/* The process has ended, or has something else behind this number by now. */
+	/* The process has exited, or the descriptor was reused. */
 	if (region.size == UNKNOWN)
 		return;
 	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
@@ -232,11 +232,11 @@ static bool is_ashmem(const char *path)
 	target[len] = '\0';
 	if (strncmp(target, "/dev/ashmem", 11))
 		return false;
-	/* Android's second node has the number of the boot behind its name. */
+	/* Android's second node has the boot ID at the end of its name. */
 	return !*rest || !strcmp(rest, " (deleted)") || isxdigit((unsigned char)*rest);
 }
 
-/* Reads what the caller may see of the descriptors of all processes. */
+/* Reads the descriptors of all processes, as far as the caller may see them. */
 static void read_proc(void)
 {
 	struct dirent *process, *fd;
@@ -248,9 +248,9 @@ static void read_proc(void)
 	snprintf(path, sizeof(path), "%s/proc", root);
 	processes = opendir(path);
 	if (!processes)
-		fail("/proc is not mounted", "");
+		fail("/proc is not mounted.", "Mount it: mount -t proc proc /proc");
 	while ((process = readdir(processes))) {
-		/* What it was started with is not its own. */
+		/* Descriptors that this program inherited are not its own. */
 		if (!isdigit((unsigned char)*process->d_name) || atol(process->d_name) == getpid())
 			continue;
 		snprintf(path, sizeof(path), "%s/proc/%s/fd", root, process->d_name);
@@ -305,7 +305,7 @@ static long long number_of(const struct region *region)
 	return region->resident;
 }
 
-/* Large sizes first, small numbers and texts first; then by size and inode. */
+/* Sizes descend, numbers and texts ascend. Ties are ordered by size, then by inode. */
 static int compare(const void *left, const void *right)
 {
 	const struct region *a = left, *b = right;
@@ -350,7 +350,7 @@ static const char *human(long long bytes)
 	return text;
 }
 
-/* The name of a user, if it is a local one; that takes no library of the system's. */
+/* The name of a user in /etc/passwd. Does without NSS, so that static builds work. */
 static const char *user_of(long long uid)
 {
 	static long long last = UNKNOWN;
@@ -373,7 +373,7 @@ static const char *user_of(long long uid)
 	return text;
 }
 
-/* Prints as much of a line as there are columns for; 0 are any number. */
+/* Prints a line, cut to @columns unless that is 0. */
 static void print_line(int columns, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void print_line(int columns, const char *format, ...)
@@ -404,7 +404,7 @@ static void print_region(const struct region *region, int columns)
 		   ranges, region->name);
 }
 
-/* Of a terminal, the last line is the cursor's; 0 are any number of lines or columns. */
+/* Prints the table. 0 means no limit. The last line of a terminal is left for the cursor. */
 static void print_table(enum source source, int lines, int columns)
 {
 	long long size = 0, unpinned = 0, purged = 0;
@@ -423,8 +423,8 @@ static void print_table(enum source source, int lines, int columns)
 		   human(purged), key);
 	if (source == PROC) {
 		print_line(columns, geteuid() ?
-			   "Not root: only regions that processes of yours have open." :
-			   "No debugfs: what /proc/*/fdinfo tells, by the first process.");
+			   "Not root: only regions that your processes have open." :
+			   "No debugfs: read from /proc/*/fdinfo, first process only.");
 		room -= room > 0;
 	}
 	print_line(columns, "%7s %-8s %-15s %5s %5s %5s %5s %5s %s", "PID", "USER", "COMMAND",
@@ -477,14 +477,14 @@ static void print_json(enum source source)
 	puts("\n]}");
 }
 
-/* Ends the wait for a key: after most signals all is over, after others it is drawn anew. */
+/* Interrupts the wait for a key: most signals end the program, the others redraw. */
 static void wake(int signal)
 {
 	if (signal != SIGWINCH && signal != SIGCONT)
 		was_told_to_end = true;
 }
 
-/* Has signals come while a key is awaited, and at no other time; sets which then may. */
+/* Blocks signals except during the wait for a key; sets @awaited to the mask for that. */
 static void hold_signals(sigset_t *awaited)
 {
 	static const int signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT };
@@ -516,7 +516,7 @@ static void watch(long seconds)
 		char typed;
 
 		if (has_keys) {
-			/* A shell that stopped and continued it may have changed that. */
+			/* The shell may have changed the modes while this was stopped. */
 			raw = before;
 			raw.c_lflag &= ~(ICANON | ECHO);
 			tcsetattr(STDIN_FILENO, TCSANOW, &raw);
@@ -542,22 +542,22 @@ static void usage(FILE *to)
 {
 	fputs("Usage: ashmem-top [-o] [-s KEY] [-d SECONDS] [--json]\n"
 	      "\n"
-	      "Shows the regions of Android shared memory (ashmem): who has opened each, its\n"
-	      "size, and what of it is in memory (RES), unpinned (UNPIN) and purged (PURGE),\n"
-	      "in how many ranges.\n"
+	      "Shows the regions of Android shared memory (ashmem): the process that opened each,\n"
+	      "its size, how much of it is in memory (RES), unpinned (UNPIN) and purged (PURGE),\n"
+	      "and the number of unpinned ranges (RANGE).\n"
 	      "\n"
-	      "Root sees all regions, in debugfs. Others see those that their own processes\n"
-	      "have open, in /proc/*/fdinfo, which does not tell what is in memory.\n"
+	      "Root sees all regions, from debugfs. Others see the regions that their own\n"
+	      "processes have open, from /proc/*/fdinfo, which does not have RES.\n"
 	      "\n"
-	      "  -o, --once           print all regions once; so does a pipe or a file\n"
+	      "  -o, --once           print all regions once; the default in a pipe or a file\n"
 	      "  -s, --sort=KEY       sort by resident (the default), size, unpinned, purged,\n"
 	      "                       ranges, pid, uid, inode, command or name\n"
-	      "  -d, --delay=SECONDS  wait so long between two pictures (2)\n"
-	      "      --json           print an object once, with sizes in bytes\n"
+	      "  -d, --delay=SECONDS  redraw after so many seconds, 1 to 3600 (default: 2)\n"
+	      "      --json           print a JSON object once, with sizes in bytes\n"
 	      "      --help, --version\n"
 	      "\n"
-	      "q ends it, any other key draws it anew. Bytes of names that cannot be printed are\n"
-	      "shown in octal: \\012.\n", to);
+	      "q quits, any other key redraws. Unprintable bytes of names are shown in octal:\n"
+	      "\\012.\n", to);
 }
 
 static int refuse(const char *text, const char *what)
@@ -594,12 +594,12 @@ int main(int argc, char **argv)
 				;
 			key = keys[i];
 			if (!key)
-				return refuse(optarg, "no key; --help lists them");
+				return refuse(optarg, "not a sort key; --help lists them");
 			break;
 		case 'd':
 			delay = strtol(optarg, &rest, 10);
 			if (*rest || delay < 1 || delay > 3600)
-				return refuse(optarg, "no delay of 1 to 3600 seconds");
+				return refuse(optarg, "not a delay of 1 to 3600 seconds");
 			break;
 		case 'j':
 			json = true;
@@ -635,6 +635,7 @@ int main(int argc, char **argv)
 	else
 		print_table(source, 0, 0);
 	if (fflush(stdout) || ferror(stdout))
-		fail("cannot write to the standard output.", "");
+		fail("cannot write to the standard output.",
+		     "Check for a full disk or a closed pipe.");
 	return 0;
 }

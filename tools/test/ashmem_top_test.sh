@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of ashmem-top that take no driver: made-up machines below a temporary directory,
-# in a pipe and in a pseudo-terminal.
+# Tests of ashmem-top without a driver, on fake machines below a temporary directory, in a
+# pipe and in a pseudo-terminal.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -10,7 +10,7 @@
 M=$TMP/machine
 export TERM=xterm
 
-# machine: makes one whose debugfs has three regions.
+# machine: makes a machine whose debugfs has three regions.
 machine() {
 	rm -rf "$M"
 	mkdir -p "$M"/{proc,etc,sys/kernel/debug/ashmem}
@@ -23,7 +23,7 @@ machine() {
 	END
 }
 
-# process PID FD KEY...: adds one whose descriptor is a region with these lines of fdinfo.
+# process PID FD LINE...: adds a process with a region as FD, with these lines of fdinfo.
 process() {
 	local dir=$M/proc/$1
 	mkdir -p "$dir"/{fd,fdinfo}
@@ -32,7 +32,7 @@ process() {
 	printf '%b\n' "${@:3}" >"$dir/fdinfo/$2"
 }
 
-# processes: makes a machine without debugfs, where two share a region and one has another.
+# processes: makes a machine without debugfs: two processes share a region, one has another.
 processes() {
 	machine
 	rm -r "$M/sys"
@@ -46,12 +46,12 @@ top() {
 	ASHMEM_TOP_ROOT=$M "$TMP/ashmem-top" "$@" >"$TMP/said" 2>&1
 }
 
-# order KEY PID...: whether the regions come so when they are sorted by it.
+# order KEY PID...: whether sorting by KEY gives this order.
 order() {
 	top -o -s "$1" && [[ $(awk 'NR > 2 { print $1 }' "$TMP/said" | xargs) == "${*:2}" ]]
 }
 
-# json EXPRESSION: whether it prints valid JSON, of which that is true.
+# json EXPRESSION: whether it prints valid JSON for which the expression is true.
 json() {
 	top --json && python3 -c '
 import json, sys
@@ -60,9 +60,9 @@ regions = {r["pid"]: r for r in said["regions"]}
 assert eval(sys.argv[2]), said' "$TMP/said" "$1" 2>>"$TMP/said"
 }
 
-# terminal EXPRESSION ARGUMENT...: whether that is true of the status, of what it says in a
-# terminal of SIZE, 6 lines and 80 columns if not set, and of the last picture's lines. After
-# each picture comes one of the steps in NEXT, if it is set, and at last q is typed.
+# terminal EXPRESSION ARGUMENT...: runs it in a terminal of SIZE (default: 6 lines and 80
+# columns), and whether EXPRESSION is true. That may use status, said (the whole output) and
+# lines (the last screen). After each screen, runs the next step of NEXT, then types q.
 terminal() {
 	ASHMEM_TOP_ROOT=$M python3 - "$TMP/ashmem-top" "$@" >"$TMP/said" 2>&1 <<-'END'
 		import fcntl, os, pty, signal, struct, sys, termios
@@ -76,7 +76,7 @@ terminal() {
 		def send(name):
 		    os.kill(pid, name)
 
-		# Whoever waits for ever fails.
+		# A test that hangs must fail.
 		signal.alarm(60)
 		pid, fd = pty.fork()
 		if pid == 0:
@@ -101,17 +101,17 @@ terminal() {
 	END
 }
 
-# fits LINES COLUMNS: prints an expression, whether the last picture does.
+# fits LINES COLUMNS: prints an expression: whether the last screen fits.
 fits() {
 	echo "len(lines) < $1 and all(len(line) <= $2 for line in lines)"
 }
 
-# filled LINES COLUMNS: prints an expression, whether it does so to the last line and column.
+# filled LINES COLUMNS: prints an expression: whether the last screen is filled completely.
 filled() {
 	echo "len(lines) == $1 - 1 and max(map(len, lines)) == $2"
 }
 
-# many COUNT: a machine with so many regions.
+# many COUNT: adds this many regions.
 many() {
 	machine
 	awk -v count="$1" 'BEGIN {
@@ -120,8 +120,8 @@ many() {
 	}' >>"$M/sys/kernel/debug/ashmem/regions"
 }
 
-# closed_early ACTION: what it does if who reads its output does not stay, with that action
-# for SIGPIPE. Prints the status.
+# closed_early ACTION: runs it with a closed pipe as output and this action for SIGPIPE.
+# Prints the status.
 closed_early() {
 	ASHMEM_TOP_ROOT=$M python3 - "$TMP/ashmem-top" "$1" 2>"$TMP/said" <<-'END'
 		import os, signal, subprocess, sys
@@ -140,8 +140,8 @@ result "the largest in memory comes first" order resident 102 103 101
 result "a key of sizes sorts downwards" order unpinned 103 102 101
 result "a key of numbers sorts upwards" order pid 101 102 103
 result "a key of texts sorts upwards" order name 103 101 102
-result "another key is refused" eval '! top -s bogus && grep -q "is no key" "$TMP/said"'
-result "a delay of nothing is refused" eval '! top -d 0 && grep -q "is no delay" "$TMP/said"'
+result "another key is refused" eval '! top -s bogus && grep -q "is not a sort key" "$TMP/said"'
+result "a delay of nothing is refused" eval '! top -d 0 && grep -q "is not a delay" "$TMP/said"'
 result "a word too many is refused" eval '! top bogus && grep -q Usage: "$TMP/said"'
 result "sizes are in units, users have their names" eval \
 	'top && grep -qE "^ +101 system +surfaceflinger +4\.0K +4\.0K +0B +0B +0 small$" "$TMP/said" && grep -q " 102 1001 " "$TMP/said"'
@@ -163,9 +163,9 @@ result "a full disk is an error" eval '! ASHMEM_TOP_ROOT=$M "$TMP/ashmem-top" -o
 processes
 process 13 3 'inode:\t9' 'name:\ttwo\\012lines' 'size:\t4096'
 result "a name is escaped once" json '[r["name"] for r in said["regions"] if r["pid"] == 13] == ["two\\012lines"]'
-result "a number with something behind it is no delay" eval '! top -d 2x && grep -q "is no delay" "$TMP/said"'
+result "a number with something behind it is no delay" eval '! top -d 2x && grep -q "is not a delay" "$TMP/said"'
 result "a number that is too large is no delay" eval \
-	'! top -d 18446744073709551617 && grep -q "is no delay" "$TMP/said"'
+	'! top -d 18446744073709551617 && grep -q "is not a delay" "$TMP/said"'
 
 processes
 process 13 3 'inode:\t9' 'name:\ta \x1b[2J\xc3\xa4\x7f\t"\\z' 'size:\t4096'
