@@ -3,16 +3,16 @@
 #
 # Usage: tools/doctor.sh [--build]     (or: make doctor)
 #
-# Say whether this machine's kernel can build and load rust_ashmem.ko: one line
-# per check, "ok", "note", or "MISSING" with what to do; then the verdict. With
-# --build, say only whether it can be built here, for a kernel that need not run.
-# Reads only; needs no root. Environment:
+# Check whether rust_ashmem.ko can be built and loaded on this machine. Print one
+# line per check, "ok", "note", or "MISSING" with what to do, then the verdict. With
+# --build, check only whether it can be built, for a kernel that need not be running.
+# Changes nothing; root is not required. Environment:
 #   KREL         kernel release (uname -r)
 #   KDIR         its headers or build directory (/lib/modules/$KREL/build)
 #   RUSTC        compiler to try first
-#   KO           module to look at for a signature (rust_ashmem.ko)
+#   KO           module whose signature is checked (rust_ashmem.ko)
 #   DOCTOR_ROOT  prefix for /boot, /etc, /lib, /proc, /sys and /usr (for tests)
-# Exit status: 0 what was asked is possible, 1 it is not, 2 usage.
+# Exit status: 0 possible, 1 not possible, 2 wrong usage.
 
 set -u
 
@@ -20,13 +20,13 @@ usage() { sed -n '4,/^# Exit/s/^# \{0,1\}//p' "$0"; }
 
 R=${DOCTOR_ROOT-}
 KREL=${KREL:-$(uname -r)}
-MAKEVARS=${KDIR:+ KDIR=$KDIR}	# what the make command line will need
+MAKEVARS=${KDIR:+ KDIR=$KDIR}	# variables for the make command line
 KDIR=${KDIR:-$R/lib/modules/$KREL/build}
 . "$(dirname "$0")/lib/kernels.sh"
 . "$(dirname "$0")/lib/tables.sh"
 KO=${KO:-$(dirname "$0")/../rust_ashmem.ko}
 ASKED=both		# or build
-BUILD=yes LOAD=yes	# the verdict; missing() turns them to no
+BUILD=yes LOAD=yes	# the verdict; missing() sets them to no
 RMMOD=''		# set when our own module is loaded already
 CONFIG='' FROM=''	# the kernel's configuration, and where it was found
 
@@ -48,19 +48,19 @@ is_container() {
 	[ -e "$R/.dockerenv" ] || [ -e "$R/run/.containerenv" ] || [ -s "$R/run/systemd/container" ]
 }
 
-# Says where headers, Rust metadata and the compiler come from on this system.
+# Prints where to get Rust metadata on this system; sets META and HEADERS.
 check_distro() {
 	local name
 	META=$(system_says metadata)
 	HEADERS=$(system_says headers)
 	name=$(system_name)
 	entry systems "$SYSTEM" tried
-	[ "$ENTRY" = yes ] || name="$name, expected rather than tried"
+	[ "$ENTRY" = yes ] || name="$name, where this advice is untested"
 	note "$name (from $R/etc/os-release): Rust metadata: $META"
-	[ -z "$(system_says sealed)" ] || note "/usr is not written to here: $(system_says sealed)"
+	[ -z "$(system_says sealed)" ] || note "/usr is read-only here: $(system_says sealed)"
 }
 
-# is_older RELEASE: whether it is too old; of a name that is none it is not known.
+# is_older RELEASE: whether a kernel is too old. False if the release cannot be parsed.
 is_older() {
 	local major minor old_major old_minor
 	IFS=.-+ read -r major minor _ <<<"$1"
@@ -69,18 +69,18 @@ is_older() {
 	[ $((major * 1000 + ${minor:-0})) -lt $((old_major * 1000 + old_minor)) ]
 }
 
-# Where the kernel is too old nothing else matters, so nothing else is asked for.
+# If the kernel is too old, this is the only finding, as nothing else matters.
 check_age() {
 	is_older "$KREL" || return
 	if is_container; then
-		missing both "kernel $KREL is too old, rust_ashmem needs Linux $OLDEST_KERNEL or newer" 'it is the host that has to boot a newer one'
+		missing both "kernel $KREL is too old, rust_ashmem needs Linux $OLDEST_KERNEL or newer" 'boot a newer kernel on the host'
 	else
 		missing both "kernel $KREL is too old, rust_ashmem needs Linux $OLDEST_KERNEL or newer" "on $(system_name): $(system_says kernel); then boot that"
 	fi
 	conclude
 }
 
-# Prints the verdict, and ends.
+# Prints the verdict and exits.
 conclude() {
 	if [ $ASKED = build ]; then
 		printf 'build: %s\n' $BUILD
@@ -97,10 +97,10 @@ conclude() {
 	exit 1
 }
 
-# The files that docker, podman and systemd-nspawn put there.
+# Tells by files that docker, podman and systemd-nspawn create.
 check_container() {
 	if is_container; then
-		note "this is a container: kernel $(uname -r) is its host's, where the headers are found and the module is loaded"
+		note "this is a container: kernel $(uname -r) is the host's; get the headers and load the module there"
 	fi
 }
 
@@ -108,7 +108,7 @@ check_series() {
 	local rel=$KREL major minor from='uname -r or KREL'
 	[ -n "$R" ] || [ "$KREL" = "$(uname -r)" ] ||
 		missing load "kernel $KREL is not the running one ($(uname -r))" 'boot it'
-	# What the headers say is what the module will carry in its vermagic.
+	# The release in the headers becomes the module's vermagic.
 	if [ -r "$KDIR/include/config/kernel.release" ]; then
 		from=$KDIR/include/config/kernel.release
 		rel=$(cat "$from")
@@ -117,10 +117,10 @@ check_series() {
 	fi
 	IFS=.-+ read -r major minor _ <<<"$rel"
 	case $major$minor in
-	*[!0-9]* | '') note "kernel $rel (from $from): series not understood; tested are $TESTED_KERNELS"; return ;;
+	*[!0-9]* | '') note "the release $rel (from $from) cannot be parsed; tested series are $TESTED_KERNELS"; return ;;
 	esac
 	if is_older "$rel"; then
-		missing both "kernel $rel is older than $OLDEST_KERNEL, too old for the Rust APIs used (from $from)" "take the headers of a newer kernel, and boot that"
+		missing both "kernel $rel is older than $OLDEST_KERNEL, too old for the Rust APIs used (from $from)" "install the headers of a newer kernel, and boot it"
 	elif [[ " $TESTED_KERNELS " == *" $major.$minor "* ]]; then ok "kernel $rel: series $major.$minor is tested (from $from)"
 	else note "kernel $rel is untested; $TESTED_KERNELS are tested (from $from)"; fi
 }
@@ -143,18 +143,18 @@ check_config() {
 		else missing both "CONFIG_$opt is not set (in $FROM)" "boot a kernel built with CONFIG_$opt=y"; fi
 	done
 	if is MODVERSIONS && ! is EXTENDED_MODVERSIONS; then
-		missing both "CONFIG_MODVERSIONS=y without CONFIG_EXTENDED_MODVERSIONS (in $FROM)" 'boot a kernel with both or neither, the old format has no room for Rust symbol names'
+		missing both "CONFIG_MODVERSIONS=y without CONFIG_EXTENDED_MODVERSIONS (in $FROM)" 'boot a kernel with both or neither: the old format has no room for Rust symbol names'
 	else ok "CONFIG_MODVERSIONS is off or extended (from $FROM)"; fi
 	if is RANDSTRUCT; then
-		missing both "CONFIG_RANDSTRUCT=y (in $FROM)" 'boot a kernel without it, Rust cannot follow shuffled structures'
+		missing both "CONFIG_RANDSTRUCT=y (in $FROM)" 'boot a kernel without it: Rust cannot use randomized structures'
 	else ok "CONFIG_RANDSTRUCT is off (from $FROM)"; fi
 }
 
-# Two drivers cannot both be the misc device `ashmem`.
+# Only one driver can register the misc device `ashmem`.
 check_name() {
 	local opt m
 	if [ ! -r "$R/proc/misc" ]; then
-		note "$R/proc/misc cannot be read: whether the name ashmem is free is not known"
+		note "cannot tell whether the name ashmem is free: $R/proc/misc cannot be read"
 	elif grep -qE '^ *[0-9]+ ashmem$' "$R/proc/misc"; then
 		for m in rust_ashmem ashmem_linux ashmem_rust ashmem ''; do
 			[ -n "$m" ] && grep -qs "^$m " "$R/proc/modules" && break
@@ -191,16 +191,16 @@ check_headers() {
 	elif ! grep -q '[[:space:]]shmem_file_setup[[:space:]]' "$KDIR/Module.symvers"; then
 		missing both "shmem_file_setup is not exported (in $KDIR/Module.symvers)" 'boot a kernel without CONFIG_TRIM_UNUSED_KSYMS'
 	elif "$KDIR/scripts/basic/fixdep" >/dev/null 2>&1 </dev/null; [ $? -ge 126 ]; then
-		# Seen with headers that were cross-built for small boards.
+		# This happens with cross-built headers of small boards.
 		missing build "headers: $KDIR/scripts/basic/fixdep does not run on this processor" "sudo make -C $KDIR scripts"
 	else
 		ok "headers: $KDIR has what modules in C need"
 	fi
 }
 
-# What rustc reads for a module: the base crates of rust/Makefile, and those
-# that this kernel's scripts/Makefile.build names. bindgen is not needed: only
-# the kernel's own `make prepare` runs it, a build with M= never does.
+# Checks the files that rustc reads for a module: the base crates of rust/Makefile,
+# and those in this kernel's scripts/Makefile.build. bindgen is not needed: only the
+# kernel's own `make prepare` runs it, a build with M= never does.
 check_metadata() {
 	local c f first='' n=0 how
 	for c in kernel core compiler_builtins ffi build_error bindings uapi pin_init macros pin_init_internal \
@@ -209,7 +209,7 @@ check_metadata() {
 		[ -e "$KDIR/$f" ] && continue
 		n=$((n + 1)) first=${first:-$f}
 	done
-	# Other architectures use a target that rustc has built in.
+	# On other architectures, the target is built into rustc.
 	if { is X86 || is UML; } && [ ! -e "$KDIR/scripts/target.json" ]; then n=$((n + 1)) first=${first:-scripts/target.json}; fi
 	if [ $n -eq 0 ]; then ok "Rust metadata: rust/libkernel.rmeta and the rest (in $KDIR)"
 	else
@@ -219,7 +219,7 @@ check_metadata() {
 	fi
 }
 
-# The compiler's version text is part of the name of every Rust symbol.
+# The version text of the compiler is part of every Rust symbol name.
 check_rustc() {
 	local want c v path seen='' get
 	want=$(cfg RUSTC_VERSION_TEXT)
@@ -227,7 +227,7 @@ check_rustc() {
 	for c in "$(command -v "${RUSTC:-rustc}")" "$path" "$R"/usr/bin/rustc "$R"/usr/lib/rust-*/bin/rustc \
 		"$R"/usr/bin/rustc-[0-9]* "${RUSTUP_HOME:-${HOME-}/.rustup}"/toolchains/*/bin/rustc; do
 		[ -x "$c" ] || continue
-		# Looking must not make rustup fetch a toolchain.
+		# This check must not make rustup download a toolchain.
 		v=$(RUSTUP_AUTO_INSTALL=0 "$c" --version 2>/dev/null)
 		if [ "$v" = "$want" ]; then
 			[ "$c" = "$path" ] && [ -z "${RUSTC-}" ] || MAKEVARS="$MAKEVARS RUSTC=$c"
@@ -239,15 +239,15 @@ check_rustc() {
 	c=${want#rustc }
 	v=${c%% *}
 	get=$(system_says rustc "$v")
-	# rustup's text ends after commit and date; those of distributions go on.
+	# The text of rustup's compiler ends after the date; distributions add more.
 	case $want in
-	*\)*\)*) get="install the distribution's own rustc $v ($get), rustup's differs" ;;
-	*) get="install that one, for instance: rustup toolchain install ${c%% *}" ;;
+	*\)*\)*) get="install the distribution's own rustc $v ($get); rustup's differs" ;;
+	*) get="install that version, for instance: rustup toolchain install ${c%% *}" ;;
 	esac
 	missing build "rustc equal to CONFIG_RUSTC_VERSION_TEXT, '$want'${seen:-, no rustc at all}" "$get"
 }
 
-# compiler_packages WANT VERSION: prints what has a C compiler like that.
+# compiler_packages WANT VERSION: prints the packages of such a C compiler.
 compiler_packages() {
 	entry systems "$SYSTEM" compilers
 	case $1$ENTRY in
@@ -258,7 +258,7 @@ compiler_packages() {
 	esac
 }
 
-# Another version of the C compiler will do: the kernel's Makefile only warns.
+# Another version of the C compiler is good enough: the kernel's Makefile only warns.
 check_tools() {
 	local want ver c='' var='' best=0 rank v ld=ld
 	want=$(cfg CC_VERSION_TEXT)
@@ -269,12 +269,12 @@ check_tools() {
 	*)	ver=$(cfg GCC_VERSION)
 		ver=${ver//[!0-9]/} ver=$((10#${ver:-0} / 10000))
 		set -- gcc '' "gcc-$ver" "CC=gcc-$ver"
-		# Debian's headers choose the compiler by its full name.
+		# Debian's headers call the compiler by its full name.
 		[ ! -e "$KDIR/.kernelvariables" ] || set -- "${want%% *}" '' ;;
 	esac
 	while [ $# -gt 0 ]; do
 		v=$("$1" --version 2>/dev/null | head -n 1)
-		# The first word is only the name that gcc was called by.
+		# The first word is only the name that gcc was called with.
 		if [ -z "$v" ]; then rank=0
 		elif [ "${v#* }" = "${want#* }" ]; then rank=3
 		elif v=$("$1" -dumpversion) && [ "${v%%.*}" = $ver ]; then rank=2
@@ -285,7 +285,7 @@ check_tools() {
 	case $best in
 	3) ok "C compiler: $c equals CONFIG_CC_VERSION_TEXT, '$want'${var:+; pass $var to make}" ;;
 	0) missing build "C compiler like '$want' (CONFIG_CC_VERSION_TEXT)" "install $(compiler_packages "$want" "$ver")" ;;
-	*) note "C compiler: $c differs from CONFIG_CC_VERSION_TEXT, '$want'; the build will say so${var:+; pass $var to make}" ;;
+	*) note "C compiler: $c differs from CONFIG_CC_VERSION_TEXT, '$want'; the build will warn${var:+; pass $var to make}" ;;
 	esac
 	MAKEVARS="$MAKEVARS${var:+ $var}"
 	case $var in LLVM=1) ld=ld.lld ;; LLVM=-*) ld=ld.lld-$ver ;; LLVM=*) ld=${var#LLVM=}ld.lld ;; esac
@@ -295,7 +295,7 @@ check_tools() {
 	done
 	if is DEBUG_INFO_BTF_MODULES && ! command -v pahole >/dev/null; then
 		if [ -e "$KDIR/vmlinux" ]; then missing build "pahole, as CONFIG_DEBUG_INFO_BTF_MODULES=y and $KDIR/vmlinux exists" 'install pahole (package pahole or dwarves)'
-		else note "no pahole, but no $KDIR/vmlinux either: the module will have no BTF (CONFIG_DEBUG_INFO_BTF_MODULES=y)"; fi
+		else note "the module will have no BTF (CONFIG_DEBUG_INFO_BTF_MODULES=y): there is no pahole, and no $KDIR/vmlinux"; fi
 	fi
 }
 
@@ -303,23 +303,23 @@ check_enforcement() {
 	local why=''
 	grep -qs Y "$R/sys/module/module/parameters/sig_enforce" && why="$R/sys/module/module/parameters/sig_enforce is Y"
 	is MODULE_SIG_FORCE && why="CONFIG_MODULE_SIG_FORCE=y in $FROM"
-	grep -qsE '\[(integrity|confidentiality)\]' "$R/sys/kernel/security/lockdown" && why="$R/sys/kernel/security/lockdown is on, as with Secure Boot"
+	grep -qsE '\[(integrity|confidentiality)\]' "$R/sys/kernel/security/lockdown" && why="$R/sys/kernel/security/lockdown is on, as under Secure Boot"
 	if [ -z "$why" ] && is SECURITY_LOCKDOWN_LSM && [ ! -r "$R/sys/kernel/security/lockdown" ]; then
-		note "$R/sys/kernel/security/lockdown cannot be read: whether unsigned modules are accepted is not known"
+		note "cannot tell whether unsigned modules are accepted: $R/sys/kernel/security/lockdown cannot be read"
 	elif [ -z "$why" ]; then
 		ok "unsigned modules are accepted (from lockdown and sig_enforce in $R/sys)"
 	elif [ "$(tail -c 28 "$KO" 2>/dev/null | tr -d '\0')" = '~Module signature appended~' ]; then
-		note "only signed modules are accepted ($why); $KO is signed, the kernel must know its key"
+		note "only signed modules are accepted ($why); $KO is signed, and the kernel must trust its key"
 	else
 		missing load "an unsigned module will be refused ($why)" "sign it with a machine owner key ($KDIR/scripts/sign-file sha256 MOK.priv MOK.der rust_ashmem.ko; mokutil --import MOK.der), or turn enforcement off (Secure Boot, module.sig_enforce=, lockdown=)"
 	fi
 	if [ "$(cat "$R/proc/sys/kernel/modules_disabled" 2>/dev/null)" = 1 ]; then
-		missing load "$R/proc/sys/kernel/modules_disabled is 1" 'reboot, and keep it from being set'
+		missing load "$R/proc/sys/kernel/modules_disabled is 1" 'reboot, and make sure that nothing sets it'
 	fi
 }
 
-# Bit 16 is CAP_SYS_MODULE. sudo cannot give what the bounding set lacks, and
-# in a user namespace (uid_map) not even a full set counts.
+# Bit 16 is CAP_SYS_MODULE. sudo cannot add a capability that the bounding set lacks.
+# In a user namespace (uid_map), even all capabilities do not suffice.
 check_rights() {
 	local uid caps map
 	uid=$(awk '$1 == "Uid:" { print $3 }' "$R/proc/self/status" 2>/dev/null)

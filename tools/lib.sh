@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tools share. To be sourced.
+# Common code of the tools. To be sourced.
 
 set -euo pipefail
 

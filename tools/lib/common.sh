@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Words, ends, steps and places. lib.sh sources it.
+# Messages, errors, long steps, and the cache. lib.sh sources this.
 
 # Downloads and kernels, which outlive a checkout.
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rust-ashmem
-# What is built of this checkout.
+# Build results of this checkout.
 OUT=$TOP/out
 
 case $TOP in
@@ -16,7 +16,7 @@ case $TOP in
 esac
 case $CACHE in
 [!/]* | *[[:space:]]*)
-	echo "error: XDG_CACHE_HOME is '${CACHE%/rust-ashmem}': make wants a path from / on, without spaces." >&2
+	echo "error: XDG_CACHE_HOME is '${CACHE%/rust-ashmem}'. Set it to an absolute path without spaces." >&2
 	exit 1
 	;;
 esac
@@ -31,25 +31,25 @@ die() {
 	exit 1
 }
 
-# skip WHAT REASON: ends a test that cannot be run here.
+# skip WHAT REASON: ends a test that cannot run here.
 skip() {
 	say "Skipped: $1: $2."
 	say "0 passed, 0 failed, 1 skipped"
 	exit
 }
 
-# How apt and cargo say that there is no network.
+# Messages of apt and cargo when there is no network.
 NO_NETWORK='Temporary failure resolving|Could not (resolve|connect)|[Uu]nable to connect|[Cc]ould not resolve'
 NO_NETWORK+='|Network is unreachable|Connection (timed out|refused)'
 
-# step WHAT USUAL-TIME LOG COMMAND...: runs a command that may take long, and
-# tells every 15 seconds what it is doing.
+# step WHAT USUAL-TIME LOG COMMAND...: runs a long command, and prints the progress
+# every 15 seconds.
 step() {
 	local what=$1 usual=$2 log=$3 start=$SECONDS next=15
 	shift 3
 	say "$what (usually $usual)"
 	mkdir -p "$(dirname "$log")"
-	# In a process group of its own, so that all of it can be ended.
+	# It gets its own process group, so that all its processes can be killed.
 	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	STEP_PID=$!
@@ -75,7 +75,7 @@ step() {
 				"Connect to the network (a proxy is named in /etc/apt/apt.conf.d) and run the same command again."
 		fi
 		die "$what failed after $((SECONDS - start)) s." \
-			"The end of $log is above; the same command goes on from here."
+			"The end of $log is above. When that is fixed, the same command continues from here."
 	fi
 }
 
@@ -86,22 +86,22 @@ end_step() {
 	exit 130
 }
 
-# need_space GIGABYTES: ends unless the cache's disk has room.
+# need_space GIGABYTES: fails unless the cache's disk has that much free space.
 need_space() {
 	local free
 	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
 	((free >= $1)) ||
-		die "$CACHE has $free GB free and $1 are needed." \
+		die "$CACHE has $free GB free, but $1 GB are needed." \
 			"Free some space, or set XDG_CACHE_HOME to a larger disk."
 }
 
-# with_cache COMMAND...: runs one of the functions that prepare what is in the
-# cache, while no other run does.
+# with_cache COMMAND...: runs a function that changes the cache, while no other run
+# does.
 with_cache() {
 	with_lock lock "$@"
 }
 
-# with_lock NAME COMMAND...: runs it while no other run holds this lock of the cache.
+# with_lock NAME COMMAND...: runs a command with this lock of the cache held.
 with_lock() {
 	local lock
 	mkdir -p "$CACHE" 2>/dev/null ||
@@ -115,9 +115,8 @@ with_lock() {
 	exec {lock}>&-
 }
 
-# fill DIRECTORY COMMAND...: has the command fill a new directory, whose path it is given
-# as its last argument, and moves that to its place, so that half of it is never taken for
-# the whole.
+# fill DIRECTORY COMMAND...: runs the command with a new directory as its last argument,
+# then moves that to DIRECTORY. So an incomplete directory never has the final name.
 fill() {
 	local to=$1 aside=$CACHE/tmp/${1##*/}
 	shift
@@ -125,7 +124,7 @@ fill() {
 	mkdir -p "$aside"
 	"$@" "$aside" || return 1
 	rm -rf "$to"
-	# Only now, as the command may have removed what was beside it.
+	# Only now, as the command may have removed the parent.
 	mkdir -p "${to%/*}"
 	mv "$aside" "$to"
 }

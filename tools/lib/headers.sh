@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The headers of Debian's kernels, of this system or of another one in a directory.
+# Headers of Debian's kernels, on this system or in a directory with another one.
 
-# What making the Rust metadata takes on Debian, besides the C compiler that the
-# headers depend on.
+# Packages that are needed to build the Rust metadata on Debian, besides the C compiler
+# that the headers depend on.
 METADATA_PACKAGES=(bc binutils bindgen bison flex kmod libc6-dev libdw-dev libelf-dev libssl-dev make
 	pahole python3 rust-src rustc xz-utils zlib1g-dev)
 
-# inside ROOT COMMAND...: runs it in that system, where this checkout and the cache
-# are what they are here. What is mounted there nobody else sees.
+# inside ROOT COMMAND...: runs a command in the system below ROOT. This checkout and the
+# cache have the same paths there. The mounts are visible only to the command.
 inside() {
 	local root=$1 user=()
 	shift
@@ -25,13 +25,14 @@ inside() {
 	' sh "$root" "$TOP" "$CACHE" "$@"
 }
 
-# package_version HEADERS: prints the version of the package they came in.
+# package_version HEADERS: prints the version of the headers' package.
 package_version() {
 	sed -n 's/^#define LINUX_PACKAGE_ID " Debian \(.*\)"$/\1/p' "$1/include/generated/package.h" 2>/dev/null || true
 }
 
-# crcs_in MODULE: prints each symbol that it needs after the CRC that it was built with,
-# which it has where CONFIG_MODVERSIONS is on. Read is the form that has room for Rust's.
+# crcs_in MODULE: prints the CRC and the name of each symbol that the module needs. Only
+# modules built with CONFIG_MODVERSIONS have CRCs. Reads the extended format, which has
+# room for the names of Rust symbols.
 crcs_in() {
 	local tmp part
 	tmp=$(mktemp -d)

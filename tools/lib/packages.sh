@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Packages of the distribution, and those of its other suites.
+# Packages of the distribution and of its other suites.
 
-# need_packages PACKAGE...: installs what is missing, unless MAY_INSTALL is no, as
-# while packages are being installed already.
+# need_packages PACKAGE...: installs missing packages. Fails instead if MAY_INSTALL is no,
+# as it is while the package manager runs.
 need_packages() {
 	local missing=() package
 	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 		die "This is not a Debian system." \
-			"The virtual machines are prepared on Debian 12 or 13; 'make doctor' tells about this machine's own kernel."
+			"The virtual machines need Debian 12 or 13. To check this machine's own kernel, run 'make doctor'."
 	for package in "$@"; do
 		[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
 			missing+=("$package")
@@ -31,8 +31,8 @@ install_packages() {
 	apt-get update -qq || return 1
 	! LC_ALL=C apt-get "${install[@]}" "$@" 2>&1 | tee "$CACHE/tmp/install" || return 0
 	grep -qE 'Packages need to be removed|held broken packages' "$CACHE/tmp/install" || return 1
-	# Some of QEMU's tools came from backports, as on images for machines in clouds:
-	# then the rest of QEMU has to come from there, too.
+	# If some of QEMU's packages came from backports, as in cloud images, the others
+	# must come from there, too.
 	for package in "$@"; do
 		if [[ $package == qemu-* ]]; then qemu+=("$package"); else others+=("$package"); fi
 	done
@@ -41,20 +41,20 @@ install_packages() {
 		in_backports fetch_lists && in_backports install_from_backports "${install[@]}" "${qemu[@]}"
 }
 
-# The suites that have kernels and Rust libraries, besides the system's own, and
-# the root in which they are known.
+# Suites with kernels and Rust libraries besides the system's own, and the apt root that
+# has their lists.
 OTHER_SUITES=(trixie trixie-backports)
 ARCHIVE=$CACHE/apt
 
-# in_bullseye COMMAND...: runs one of the functions below on the suites of
-# Debian 11. They have a root of their own, as mirrors will not keep them for ever.
+# in_bullseye COMMAND...: runs one of the functions below on the suites of Debian 11.
+# They have their own root, because mirrors will drop them at some time.
 in_bullseye() {
 	local OTHER_SUITES=(bullseye bullseye-security) ARCHIVE=$CACHE/apt-bullseye
 	"$@"
 }
 
-# in_arm64 COMMAND...: runs one of the functions below on packages for arm64.
-# They have a root of their own, as only some machines need their lists.
+# in_arm64 COMMAND...: runs one of the functions below on packages for arm64. They have
+# their own root, because only some machines need their lists.
 in_arm64() {
 	local OTHER_SUITES=(trixie trixie-backports) ARCHIVE=$CACHE/apt-arm64-backports ARCHITECTURE=arm64
 	"$@"
@@ -66,22 +66,22 @@ in_bookworm() {
 	"$@"
 }
 
-# in_sid COMMAND...: runs one of the functions below on Debian's unstable suite, which is
-# said to be valid for a week only. A mirror that is older will do.
+# in_sid COMMAND...: runs one of the functions below on Debian's unstable suite. Its lists
+# expire after a week, but an older mirror is good enough.
 in_sid() {
 	local OTHER_SUITES=(sid) ARCHIVE=$CACHE/apt-sid VALIDITY=' check-valid-until=no'
 	"$@"
 }
 
-# in_sources COMMAND...: runs one of the functions below on sources of packages. They have
-# a root of their own, as only some legs need their lists.
+# in_sources COMMAND...: runs one of the functions below on source packages. They have their
+# own root, because only some legs need their lists.
 in_sources() {
 	local OTHER_SUITES=(trixie-backports) ARCHIVE=$CACHE/apt-sources KIND=deb-src
 	"$@"
 }
 
-# in_backports COMMAND...: runs one of the functions below on the suites of the
-# system's own release, with its backports, which /etc/apt may lack.
+# in_backports COMMAND...: runs one of the functions below on the suites of the system's
+# own release and its backports, which may be missing in /etc/apt.
 in_backports() {
 	local codename OTHER_SUITES ARCHIVE=$CACHE/apt-backports
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -89,8 +89,8 @@ in_backports() {
 	"$@"
 }
 
-# archive COMMAND...: apt with a root of its own, in which the other suites are
-# known; it leaves /etc/apt alone and needs no privilege.
+# archive COMMAND...: runs apt with its own root, which has the lists of the other suites.
+# Does not touch /etc/apt and needs no privileges.
 archive() {
 	local root=$ARCHIVE architecture=${ARCHITECTURE:-$(dpkg --print-architecture)}
 	"$1" -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" \
@@ -99,14 +99,14 @@ archive() {
 		-o Dir::Cache="$root/cache" -o APT::Sandbox::User=root "${@:2}"
 }
 
-# mirror SUITE: prints the address of the archive that the system uses for the
-# suite of that kind: its own release, or the security updates of it.
+# mirror SUITE: prints the URI of the mirror that the system uses for its own release or,
+# if SUITE is one with security updates, for these.
 mirror() {
 	local format='$(REPO_URI) $(RELEASE) $(COMPONENT)' codename lists=()
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	[[ $1 != *-security ]] || codename+=-security
 	if [[ -z $(apt-get indextargets 'Created-By: Packages') ]]; then
-		# The system's lists were never fetched: fetch our own.
+		# The system has no package lists yet: fetch our own.
 		lists=(-o "Dir::State::lists=$CACHE/apt/own-lists" -o APT::Sandbox::User=root)
 		mkdir -p "$CACHE/apt/own-lists/partial"
 		apt-get "${lists[@]}" update -qq >&2 || return 1
@@ -115,7 +115,7 @@ mirror() {
 		awk -v r="$codename" '$2 == r && $3 == "main" && !found { print $1; found = 1 }'
 }
 
-# open_archive: makes the root, anew if it is older than a day.
+# open_archive: makes the root, or updates it if it is older than a day.
 open_archive() {
 	local root=$ARCHIVE
 	[[ -z $(find "$root/fetched" -mmin -1440 2>/dev/null) ]] || return 0
@@ -138,18 +138,18 @@ fetch_lists() {
 		touch "$root/fetched"
 		return
 	fi
-	# The others are read even if one suite has left the mirror; who misses
-	# something of that will say so.
+	# The other suites are usable even if one has left the mirror. A package that is
+	# missing then is reported later.
 	grep -q 'does not have a Release file' "$CACHE/log/archive"
 }
 
-# install_from_backports ARGUMENT...: apt-get, into the system.
+# install_from_backports ARGUMENT...: runs apt-get on the system, with the lists of the root.
 install_from_backports() {
 	archive apt-get -o Dir::State=/var/lib/apt -o Dir::State::lists="$ARCHIVE/lists" \
 		-o Dir::State::status=/var/lib/dpkg/status -t "${OTHER_SUITES[-1]}" "$@"
 }
 
-# fetch PACKAGE[=VERSION] DIRECTORY: unpacks a package of the other suites.
+# fetch PACKAGE[=VERSION] DIRECTORY: downloads and unpacks a package of the other suites.
 fetch() {
 	local tmp=$CACHE/tmp/fetch
 	rm -rf "$tmp"

@@ -3,12 +3,12 @@
 #
 # Sources of Debian's kernels.
 
-# source_dir PACKAGE VERSION: prints where what that package has is unpacked.
+# source_dir PACKAGE VERSION: prints the directory with the unpacked source.
 source_dir() {
 	echo "$CACHE/source/${1#linux-source-}-$2"
 }
 
-# fetch_source PACKAGE [VERSION]: the newest unless told otherwise.
+# fetch_source PACKAGE [VERSION]: fetches a source package, by default the newest.
 fetch_source() {
 	local package=$1 version=${2:-} tmp=$CACHE/tmp/source-package
 	rm -rf "$tmp"
@@ -19,13 +19,13 @@ fetch_source() {
 	rm -rf "$tmp"
 }
 
-# unpack_source PACKAGE VERSION DIRECTORY: unpacks what the package laid there.
+# unpack_source PACKAGE VERSION DIRECTORY: unpacks the package's source archive in DIRECTORY.
 unpack_source() {
 	echo "unpacking $1"
 	fill "$(source_dir "$1" "$2")" tar --strip-components=1 -xf "$3/$1.tar.xz" -C
 }
 
-# prepare_source_of VERSION: sets KSRC to the source of Debian's kernel of that
+# prepare_source_of VERSION: sets KSRC to the source of Debian's kernel of this
 # version.
 prepare_source_of() {
 	local version=$1 series where
@@ -45,11 +45,11 @@ prepare_source_of() {
 			$where fetch_source "linux-source-$series" "$version"
 		return
 	done
-	die "The archive has no linux-source-$series $version, which this kernel was built of." \
-		"Upgrade kernel and headers to what it has, and boot that."
+	die "The archive has no linux-source-$series $version, from which this kernel was built." \
+		"Upgrade the kernel and its headers to a version that it has, and boot that kernel."
 }
 
-# has_version PACKAGE VERSION: returns whether the archive has that.
+# has_version PACKAGE VERSION: returns whether the archive has that version.
 has_version() {
 	[[ -n $(archive apt-cache madison "$1" | awk -v v="$2" '$3 == v') ]]
 }

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Reads tools/tables, which say themselves how they are written. A script that sources
-# this sets R, the prefix of the machine that is asked about, and KREL, its kernel.
+# Looks up tools/tables. Each table describes its format. A script that sources this sets
+# R, the root directory of the machine to look at, and KREL, its kernel release.
 
 TABLES=$(dirname "${BASH_SOURCE[0]}")/../tables
 
-# What was read: the sections of a table, and the values by "TABLE SECTION KEY".
+# The tables that were read: the sections of each, and the values by "TABLE SECTION KEY".
 declare -A SECTIONS VALUES
 
 # read_table TABLE
@@ -25,13 +25,13 @@ read_table() {
 	done <"$TABLES/$1"
 }
 
-# entry TABLE SECTION KEY: sets ENTRY to the value, or to nothing.
+# entry TABLE SECTION KEY: sets ENTRY to the value, or to an empty string.
 entry() {
 	[[ -n ${SECTIONS[$1]-} ]] || read_table "$1"
 	ENTRY=${VALUES["$1 $2 $3"]-}
 }
 
-# fits PATTERNS VALUE...: whether one of the values is one of the patterns.
+# fits PATTERNS VALUE...: whether one of the values matches one of the patterns.
 fits() {
 	local patterns pattern value
 	read -r -a patterns <<<"$1"
@@ -44,7 +44,7 @@ fits() {
 	return 1
 }
 
-# has_any PATHS: whether one of them is there.
+# has_any PATHS: whether one of the paths exists.
 has_any() {
 	local path paths
 	read -r -a paths <<<"$1"
@@ -54,7 +54,7 @@ has_any() {
 	return 1
 }
 
-# os_release KEY: prints the value, the last of several.
+# os_release KEY: prints the value of a key in os-release; the last line counts.
 os_release() {
 	local file
 	for file in "${R-}/etc/os-release" "${R-}/usr/lib/os-release"; do
@@ -83,7 +83,7 @@ find_system() {
 			[[ -z $ENTRY ]] || has_any "$ENTRY" || continue
 			entry systems "$section" machine
 			[[ -z $ENTRY ]] || fits "$ENTRY" "$machine" || continue
-			# The last one fits all, so another ID may say more.
+			# "unknown" matches everything; try the other IDs first.
 			[[ $section != unknown || -z $id ]] || continue
 			SYSTEM=$section
 			return
@@ -91,7 +91,7 @@ find_system() {
 	done
 }
 
-# machine_says KEY: prints that of this kind of processor.
+# machine_says KEY: prints a value for this processor type.
 machine_says() {
 	local section machine
 	machine=$(uname -m)
@@ -105,7 +105,7 @@ machine_says() {
 	done
 }
 
-# flavour: prints what the kernel's release says after its numbers.
+# flavour: prints the suffix of the kernel's release, after the numbers.
 flavour() {
 	local rest=$KREL
 	while [[ $rest == [0-9]*-* ]]; do rest=${rest#*-}; done
@@ -113,14 +113,14 @@ flavour() {
 	echo "$rest"
 }
 
-# debian_flavour: prints that, or the usual one if Debian has no packages of it.
+# debian_flavour: prints the flavour if Debian has packages of it, or else the usual one.
 debian_flavour() {
 	local known
 	known=$(machine_says debian)
 	[[ " $known " == *" $(flavour) "* ]] && flavour || echo "${known%% *}"
 }
 
-# system_says KEY [RUSTC]: prints that of this system, with the variables replaced.
+# system_says KEY [RUSTC]: prints a value for this system, with variables replaced.
 system_says() {
 	local value pkgbase series=${KREL%%[-+_]*} rustc=${2:-} version codename
 	entry systems "$SYSTEM" "$1"
@@ -136,7 +136,7 @@ system_says() {
 	[[ -z $value ]] || printf '%s\n' "$value"
 }
 
-# system_name: prints what people call it.
+# system_name: prints the name of this system.
 system_name() {
 	local name
 	entry systems "$SYSTEM" name
@@ -144,8 +144,8 @@ system_name() {
 	echo "${name:-distribution unknown}"
 }
 
-# find_sign TABLE PROCESS...: sets FOUND to the first section of which a sign is there, or a
-# process that is called so.
+# find_sign TABLE PROCESS...: sets FOUND to the first section with an existing sign, or with
+# one of these processes.
 find_sign() {
 	local section
 	read_table "$1"
@@ -158,7 +158,7 @@ find_sign() {
 	done
 }
 
-# find_init, find_manager: set INIT and MANAGER, unless they are named already.
+# find_init, find_manager: set INIT and MANAGER, unless they are set already.
 find_init() {
 	[[ -z ${INIT:-} ]] || return 0
 	find_sign inits "$(cat "${R-}/proc/1/comm" 2>/dev/null)"

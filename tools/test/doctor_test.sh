@@ -3,20 +3,20 @@
 #
 # Usage: tools/test/doctor_test.sh
 #
-# Feeds doctor.sh made-up machines below a temporary directory and looks at its
-# exit status and its words. KTAP on stdout, 1 if a test fails. DOCTOR names
+# Runs doctor.sh on fake machines below a temporary directory, and checks its exit
+# status and its output. Prints KTAP; exits with 1 if a test fails. DOCTOR names
 # another script to test.
 
 set -u
 
 DOCTOR=${DOCTOR:-$(dirname "$0")/../doctor.sh}
 KREL=7.3.4-test
-# No real compiler says this, so only the made-up ones can match.
+# No real compiler prints this, so only the fake ones can match.
 RUSTC_TEXT='rustc 1.85.1 (0123456789 2025-03-15) (test)'
 N=0 FAILED=0
 TMP=$(mktemp -d) || exit 1
 trap 'rm -rf "$TMP"' EXIT
-# Only these of the real machine's programs: its compilers must not matter.
+# Only these programs of the real machine are used: its compilers must not matter.
 mkdir "$TMP/bin"
 for tool in awk bash cat cut dirname grep gzip head sed sort tail tr uname; do
 	ln -s "$(command -v $tool)" "$TMP/bin/$tool"
@@ -27,7 +27,7 @@ program() {	# FILE OUTPUT
 	chmod +x "$1"
 }
 
-# A machine where all is well, as root; each test then breaks one thing.
+# A good machine, as root. Each test then breaks one thing.
 machine() {
 	local f
 	M=$TMP/$((N + 1))
@@ -70,8 +70,8 @@ machine() {
 rights() { printf 'Uid:\t%s\t%s\t0\t0\nCapEff:\t%s\nCapBnd:\t%s\n' "$1" "$1" "$2" "$2" >"$M/proc/self/status"; }
 config() { sed -i "/CONFIG_${1%%=*}[= ]/d" "$M/boot/config-$KREL"; echo "CONFIG_$1" >>"$M/boot/config-$KREL"; }
 
-# expect NAME STATUS BUILD LOAD REGEX...: every regex is to match a line. LOAD is - where
-# only building is asked about.
+# expect NAME STATUS BUILD LOAD REGEX...: every regex must match a line. LOAD is - to ask
+# only about building.
 expect() {
 	local name=$1 want="$2 build: $3 load: $4" out status bad='' re asked=''
 	[ "$4" != - ] || want="$2 build: $3" asked=--build
@@ -86,7 +86,7 @@ expect() {
 	for re in "$@"; do
 		grep -qE -e "$re" <<<"$out" || bad="${bad}no line matches '$re'; "
 	done
-	# Whatever the verdict, a finding belongs to it.
+	# There must be a MISSING line if and only if the verdict is bad.
 	[ "$status" = 0 ] || grep -q '^MISSING  .*: ' <<<"$out" || bad="${bad}no finding; "
 	[ "$status" != 0 ] || ! grep -q '^MISSING' <<<"$out" || bad="${bad}a finding; "
 	if [ -z "$bad" ]; then
@@ -107,7 +107,7 @@ expect 'good machine' 0 yes yes '^next: make && sudo insmod rust_ashmem\.ko$' '^
 	'^ok +kernel 7\.3\.4-test: series 7\.3 is tested' '^ok +RUSTC=.*/usr/bin/rustc equals' '^note .*Debian GNU/Linux .*: linux-headers packages carry none; for kernels from [0-9.]* on'
 
 machine; : >"$M/.dockerenv"
-expect 'container' 0 yes yes "^note +this is a container: kernel .* is its host's"
+expect 'container' 0 yes yes "^note +this is a container: kernel .* is the host's"
 
 machine; sed -i 's|^CONFIG_RUST=y|# CONFIG_RUST is not set|' "$M/boot/config-$KREL"
 expect 'no CONFIG_RUST' 1 no no '^MISSING +CONFIG_RUST is not set .*: boot a kernel built with CONFIG_RUST=y' '^otherwise: make demo'
@@ -124,43 +124,43 @@ expect 'one crate missing, Ubuntu' 1 no yes "lacks rust/libzerocopy_derive\.so \
 machine; program "$M/usr/bin/rustc" 'rustc 1.85.1 (0123456789 2025-03-15)'
 expect 'other rustc' 1 no yes "^MISSING +rustc equal to CONFIG_RUSTC_VERSION_TEXT, '.*\(test\)', .*: install the distribution's own rustc 1\.85\.1 \(sudo apt install rustc\)"
 
-# distribution NAME OS-RELEASE REGEX...: what it says where headers and compiler lack.
+# distribution NAME OS-RELEASE RUSTC METADATA: the advice if metadata and rustc are missing.
 distribution() {
 	local name=$1 rustc=$3
 	machine
 	rm -r "$K/rust" "$M/usr/bin/rustc"
 	printf '%b\n' "$2" >"$M/etc/os-release"
 	shift 3
-	expect "$name" 1 no yes '^note .*, expected rather than tried' "^MISSING +rustc .*, no rustc at all: install the distribution's own rustc 1\.85\.1 \($rustc\)" \
+	expect "$name" 1 no yes '^note .*, where this advice is untested' "^MISSING +rustc .*, no rustc at all: install the distribution's own rustc 1\.85\.1 \($rustc\)" \
 		"^MISSING +Rust metadata: .*: $1"
 }
 distribution Ubuntu 'ID=ubuntu\nID_LIKE=debian' 'sudo apt install rustc-1\.85' "package linux-lib-rust-$KREL carries it"
 distribution Arch 'ID=cachyos\nID_LIKE=arch' 'sudo pacman -S rust' 'package linux-headers .* carries it'
 distribution Fedora 'ID=fedora' 'sudo dnf install rust-1\.85\.1 rust-src' 'package kernel-devel carries none'
-distribution NixOS 'ID=nixos' "take the kernel's moduleBuildDependencies, which have it" "the kernel's dev output carries it"
+distribution NixOS 'ID=nixos' "use the kernel's moduleBuildDependencies, which have it" "the kernel's dev output carries it"
 
 distribution 'Arch, linux-lts' 'ID=endeavouros\nID_LIKE=arch' 'sudo pacman -S rust' 'package linux-headers .* carries it'
-distribution Tumbleweed 'ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"' 'sudo zypper install rust1\.85' 'whether kernel-test-devel'
+distribution Tumbleweed 'ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"' 'sudo zypper install rust1\.85' 'not checked whether kernel-test-devel'
 distribution Void 'ID="void"' 'sudo xbps-install -S rust rust-src' 'linux7\.3-headers carries none'
 distribution Gentoo 'ID=gentoo' '.*eselect rust list.*' 'the build directory has it'
 distribution Alpine 'ID=alpine' 'as root: apk add rust rust-src' 'linux-test-dev carries none'
 distribution postmarketOS 'ID=postmarketos\nID_LIKE=alpine' 'apk add rust rust-src.*' "only the kernel's own build directory"
 distribution Mint 'ID=linuxmint\nID_LIKE="ubuntu debian"\nVERSION_ID="22.2"\nUBUNTU_CODENAME=noble' 'sudo apt install rustc-1\.85' "package linux-lib-rust-$KREL"
 
-# sealed NAME OS-RELEASE REGEX: what it says where /usr is not written to.
+# sealed NAME OS-RELEASE REGEX: the advice on a system with a read-only /usr.
 sealed() {
 	machine
 	mkdir -p "$M/run" && : >"$M/run/ostree-booted"
 	printf '%b\n' "$2" >"$M/etc/os-release"
-	expect "$1" 0 yes yes "^note +/usr is not written to here: $3"
+	expect "$1" 0 yes yes "^note +/usr is read-only here: $3"
 }
 sealed Silverblue 'ID=fedora\nVARIANT_ID=silverblue' 'build the module in a toolbox, then sudo make install-writable; or layer'
 sealed Bazzite 'ID=bazzite\nID_LIKE="fedora"' 'build the module in a toolbox'
 sealed Bluefin 'ID=bluefin\nID_LIKE="fedora"' 'build the module in a toolbox'
 sealed SteamOS 'ID=steamos\nID_LIKE=arch' 'build in a container .*, then sudo make install-writable'
 
-# old NAME RELEASE OS-RELEASE REGEX: what it says of a kernel that is too old, which is all it
-# says before the verdict.
+# old NAME RELEASE OS-RELEASE REGEX: the advice for a kernel that is too old, which must be
+# the only finding.
 old() {
 	local KREL=$2
 	machine
@@ -183,9 +183,9 @@ old "Tumbleweed's kernel" 6.17.1-1-default 'ID="opensuse-tumbleweed"' 'sudo zypp
 old "Void's kernel" 6.12.60_1 'ID=void' 'sudo xbps-install -Su linux-mainline'
 old "Gentoo's kernel" 6.12.58-gentoo-dist 'ID=gentoo' 'sudo emerge .*'
 old "NixOS's kernel" 6.12.58 'ID=nixos' 'boot\.kernelPackages = .*'
-old "nobody knows whose kernel" 6.6.1 'ID=other' 'where to get a newer one here is not known.*'
+old "nobody knows whose kernel" 6.6.1 'ID=other' 'install Linux .* \(no package is known\)'
 machine; KREL=6.1.0-41-amd64; : >"$M/.dockerenv"
-expect "a container's host's" 1 no no '^MISSING +kernel 6\.1\.0-41-amd64 is too old, .*: it is the host that has to boot a newer one$'
+expect "a container's host's" 1 no no '^MISSING +kernel 6\.1\.0-41-amd64 is too old, .*: boot a newer kernel on the host$'
 KREL=7.3.4-test
 
 N=$((N + 1))
@@ -247,7 +247,7 @@ machine; : >"$K/.kernelvariables"
 expect 'compiler fixed by Debian headers' 1 no yes "^MISSING +C compiler like 'x86_64-linux-gnu-gcc-14 \(Test\) 14\.2\.0' .*: install gcc-14$"
 
 machine; config DEBUG_INFO_BTF_MODULES=y
-expect 'BTF without vmlinux' 0 yes yes '^note +no pahole, but no .*/vmlinux either'
+expect 'BTF without vmlinux' 0 yes yes '^note +the module will have no BTF .*: there is no pahole, and no .*/vmlinux'
 
 machine; config DEBUG_INFO_BTF_MODULES=y; : >"$K/vmlinux"
 expect 'BTF without pahole' 1 no yes '^MISSING +pahole, .*: install pahole'
@@ -271,9 +271,9 @@ expect 'lines that end as elsewhere' 1 no no 'on Debian: sudo apt install -t tri
 machine; printf 'ID=debian\nVERSION_CODENAME="a&b"\nVERSION_ID="13"\n' >"$M/etc/os-release"
 expect 'a name with what the shell replaces' 1 no no '-t a&b-backports'
 machine; mkdir "$M/etc/os-release.d"; rm "$M/etc/os-release"; mv "$M/etc/os-release.d" "$M/etc/os-release"
-expect 'a directory in place of os-release' 1 no no 'distribution unknown: where to get'
+expect 'a directory in place of os-release' 1 no no 'distribution unknown: install Linux'
 machine; program "$M/usr/bin/uname" i686
-expect '32-bit x86' 1 no no 'none of 32-bit x86 can have Rust; .*linux-image-amd64:amd64'
+expect '32-bit x86' 1 no no 'no 32-bit x86 kernel supports Rust; .*linux-image-amd64:amd64'
 machine; program "$M/usr/bin/uname" armv7l
 expect '32-bit ARM' 1 no no 'linux-image-armmp linux-headers-armmp'
 KREL=7.3.4-test
