@@ -13,7 +13,7 @@ all: modules
 
 modules modules_install:
 	@test -e $(KDIR)/Makefile || { \
-		echo "error: $(KDIR) is no kernel build directory; 'make doctor' says what is missing."; \
+		echo "error: $(KDIR) is not a kernel build directory. Run 'make doctor' to see what is missing."; \
 		exit 1; \
 	}
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@

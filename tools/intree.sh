@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Puts driver and selftests into a kernel tree, or takes them out; see --help.
+# Adds the driver and the selftests to a kernel tree, or removes them; see --help.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -15,16 +15,16 @@ usage() {
 		Usage: make intree KSRC=DIR
 		       make intree-remove KSRC=DIR
 
-		DIR is the source tree of Linux $OLDEST_TREE or newer. It gets
+		DIR is the source tree of Linux $OLDEST_TREE or newer. This adds
 
 		  $DRIVER                 the driver, CONFIG_ASHMEM_RUST
 		  $HEADER     its header
 		  $EVENTS  its trace events
 		  $SELFTESTS  its selftests
 
-		and a line in the Kconfig and the Makefile of drivers/android and in the
-		Makefile of the selftests. Doing it again brings them up to date;
-		intree-remove takes them out. After that, in DIR:
+		and a line to the Kconfig and the Makefile of drivers/android and to the
+		Makefile of the selftests. Running it again updates them; intree-remove
+		removes them. After that, in DIR:
 
 		  tools/testing/kunit/kunit.py run --kunitconfig=$DRIVER --make_options LLVM=1
 		  make LLVM=1 menuconfig      # Device Drivers, Android
@@ -33,35 +33,35 @@ usage() {
 	EOF
 }
 
-# need_tree: ends unless the tree is one that the driver can be put into.
+# need_tree: fails unless the driver can be added to the tree.
 need_tree() {
 	local file other version
-	[[ -n ${KSRC:-} ]] || die "No kernel tree is named." "Say which: make intree KSRC=/path/to/linux"
+	[[ -n ${KSRC:-} ]] || die "KSRC is not set." "Set it to a kernel tree: make intree KSRC=/path/to/linux"
 	for file in Makefile drivers/android/{Kconfig,Makefile} tools/testing/selftests/Makefile; do
-		[[ -f $KSRC/$file ]] || die "$KSRC is no kernel source tree: it has no $file." "Name one by KSRC=."
+		[[ -f $KSRC/$file ]] || die "$KSRC is not a kernel source tree: it has no $file." "Set KSRC= to one."
 	done
 	version=$(sed -n 's/^VERSION = //p' "$KSRC/Makefile").$(sed -n 's/^PATCHLEVEL = //p' "$KSRC/Makefile")
 	[[ $(printf '%s\n' "$OLDEST_TREE" "$version" | sort -V | head -n 1) == "$OLDEST_TREE" && -f $KSRC/rust/kernel/miscdevice.rs ]] ||
-		die "$KSRC is Linux $version, which is too old." "Take Linux $OLDEST_TREE or newer."
+		die "$KSRC is Linux $version, which is too old." "Use Linux $OLDEST_TREE or newer."
 	[[ -w $KSRC && -w $KSRC/drivers/android ]] || die "$KSRC cannot be written to." "Run it as the tree's owner."
-	# Android's own kernels have one, and two cannot be the same device.
+	# Android's own kernels have a driver, and only one can register the device.
 	other=$(grep -rlE --include=Kconfig '^config ASHMEM(_RUST)?$' "$KSRC/drivers" | grep -v "^$KSRC/$DRIVER/" || true)
 	[[ -z $other ]] ||
-		die "$KSRC has an ashmem driver already, in ${other#"$KSRC"/}." "Remove that first; two drivers cannot be /dev/ashmem."
+		die "$KSRC has an ashmem driver already, in ${other#"$KSRC"/}." "Remove it first: only one driver can be /dev/ashmem."
 	for file in "$DRIVER" "$HEADER" "$EVENTS" "$SELFTESTS"; do
 		[[ ! -e $KSRC/$file ]] || is_ours ||
-			die "$KSRC has a $file that this did not put there." "Move it away, if you want to keep it, or remove it."
+			die "$KSRC has a $file that this did not put there." "Move it away, or remove it."
 	done
 }
 
-# is_ours: returns whether what is in these places came from here, be it by a run that
-# was interrupted.
+# is_ours: returns whether existing files were added by this script, perhaps by an
+# interrupted run.
 is_ours() {
 	[[ -e $KSRC/$DRIVER/rust_ashmem.rs || (! -e $KSRC/$DRIVER && -e $KSRC/$DRIVER.new) ]]
 }
 
-# without PATTERN FILE: takes matching lines out. A file that another tree shares is
-# left alone: it is replaced, not written to.
+# without PATTERN FILE: removes matching lines. Replaces the file instead of writing to it,
+# as another tree may share it by a hard link.
 without() {
 	! grep -q "$1" "$KSRC/$2" || sed -i "/$1/d" "$KSRC/$2"
 }
@@ -70,7 +70,7 @@ remove() {
 	without '^source "drivers\/android\/ashmem\/Kconfig"$' drivers/android/Kconfig
 	without '^obj-y[[:space:]]*+= ashmem\/$' drivers/android/Makefile
 	without '^TARGETS += ashmem$' tools/testing/selftests/Makefile
-	# The driver last: it tells that the others are ours.
+	# The driver last: is_ours looks for it.
 	rm -rf "${KSRC:?}"/{"$HEADER","$EVENTS","$SELFTESTS"}
 	rm -rf "${KSRC:?}"/{"$DRIVER","$DRIVER.new"}
 }
@@ -82,13 +82,13 @@ add() {
 	mkdir "$new/src"
 	cp "$TOP"/{Kbuild,Kconfig,.kunitconfig,rust_ashmem.rs} "$new"
 	cp -r "$TOP"/src/*.{rs,c,S} "$TOP/src/compat" "$new/src"
-	# What a build in this checkout made.
+	# A build in this checkout makes this.
 	rm -f "$new/src/static_branch.rs"
 	cp "$TOP/$HEADER" "$KSRC/$HEADER"
 	cp "$TOP/$EVENTS" "$KSRC/$EVENTS"
 	mkdir "$KSRC/$SELFTESTS"
 	(cd "$TOP/selftests" && cp ./*.[ch] ./*.sh .gitignore Makefile README.md config settings "$KSRC/$SELFTESTS")
-	# The lines come last: until then the tree is what it was.
+	# The lines come last: until then, builds of the tree are unchanged.
 	mv "$new" "$KSRC/$DRIVER"
 	sed -i '$a obj-y\t\t\t\t\t+= ashmem/' "$KSRC/drivers/android/Makefile"
 	sed -i '/^endmenu$/i source "drivers/android/ashmem/Kconfig"' "$KSRC/drivers/android/Kconfig"
@@ -96,7 +96,7 @@ add() {
 	grep -q ashmem "$KSRC/drivers/android/Makefile" && grep -q ashmem "$KSRC/drivers/android/Kconfig" &&
 		grep -q ashmem "$KSRC/tools/testing/selftests/Makefile" && return
 	remove
-	die "$KSRC has a drivers/android or selftests of another form." "Tell the project which tree it is."
+	die "The files of drivers/android or of the selftests in $KSRC have an unknown form." "Report which tree it is."
 }
 
 case ${1:-} in
@@ -109,5 +109,5 @@ KSRC=$(cd "$KSRC" && pwd)
 "$1"
 case $1 in
 add) say "Driver and selftests are in $KSRC; 'tools/intree.sh --help' says how to build them." ;;
-remove) say "$KSRC is without them." ;;
+remove) say "Driver and selftests were removed from $KSRC." ;;
 esac

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of install.sh below directories of their own, with a made-up kernel: what goes
-# where, what is left, and which words it has for what it refuses.
+# Tests of install.sh in temporary directories, with a fake kernel: what it installs and
+# removes, what it keeps, and its error messages.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -15,10 +15,10 @@ TREE=$TMP/tree
 RULE=lib/udev/rules.d/60-rust_ashmem.rules
 LOAD=lib/modules-load.d/rust_ashmem.conf
 MODULE=lib/modules/$RELEASE/updates/rust_ashmem.ko
-# Where DKMS installs it.
+# DKMS installs the module here.
 OTHER=lib/modules/$RELEASE/updates/dkms
 
-# module RELEASE: makes a module for that kernel.
+# module RELEASE: makes a module for this kernel.
 module() {
 	mkdir -p "$TREE"
 	{
@@ -27,7 +27,7 @@ module() {
 	} | gcc -c -x assembler -o "$TREE/rust_ashmem.ko" -
 }
 
-# kernel: makes a build directory, and a module for it. It installs as Kbuild does.
+# kernel: makes a build directory, which installs as Kbuild does, and a module for it.
 kernel() {
 	rm -rf "$ROOT" "$BUILD" "$TREE"
 	mkdir -p "$BUILD/include/config"
@@ -40,26 +40,26 @@ kernel() {
 	module "$RELEASE"
 }
 
-# Not even root may then write where the mode forbids it.
+# Without this capability, modes also apply to root.
 BOUND=()
 ((EUID)) || BOUND=(setpriv --bounding-set=-dac_override)
 
-# installs VARIABLE... TARGET: runs make as users do, without what their environment
-# has to say.
+# installs VARIABLE... TARGET: runs make as users do, without variables from the
+# environment.
 installs() {
 	"${BOUND[@]}" env -u DESTDIR -u prefix -u INSTALL_MOD_PATH -u INSTALL_MOD_DIR -u MAKEFLAGS \
 		make --no-print-directory -C "$TOP" KDIR="$BUILD" MO="$TREE" "$@" >"$TMP/said" 2>&1
 }
 
-# says WORDS VARIABLE... TARGET: whether it is refused with these words.
+# says WORDS VARIABLE... TARGET: whether make fails with these words.
 says() {
 	local words=$1
 	shift
 	! installs "$@" && grep -qE -e "$words" "$TMP/said"
 }
 
-# has DIRECTORY FILE...: whether these are all the files there, but for the programs,
-# which is there if it is built.
+# has DIRECTORY FILE...: whether these are all the files there. The programs do not count,
+# as they may not have been built.
 has() {
 	local dir=$1
 	shift
@@ -76,7 +76,7 @@ finds() {
 	modprobe -n -v -d "$1" -S "$RELEASE" ashmem_linux >"$TMP/said" 2>&1 && grep -q "$MODULE" "$TMP/said"
 }
 
-# spaces: whether nothing is done in such a checkout, or beside it.
+# spaces: whether nothing is done in or beside a checkout whose path has spaces.
 spaces() {
 	local dir="$TMP/notes x"
 	mkdir "$dir"
@@ -122,7 +122,7 @@ result "without DESTDIR, depmod is run where INSTALL_MOD_PATH says" eval '
 result "it tells that another kernel runs" eval \
 	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install &&
 	grep -q "when Linux $RELEASE boots" "$TMP/said"'
-result "it tells that udev does not look there" grep -q "do not look into $ROOT/here" "$TMP/said"
+result "it tells that udev does not look there" grep -q "do not read $ROOT/here" "$TMP/said"
 result "and run again when the module has gone" eval \
 	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" uninstall && ! finds "$ROOT"'
 kernel
@@ -132,12 +132,12 @@ result "a compressed module is removed, of whichever kernel" eval \
 	'mv "$ROOT/lib/modules/$RELEASE" "$ROOT/lib/modules/7.3.3" &&
 	installs KDIR=/nowhere DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 
-# Other systems than those of systemd and udev.
+# Systems without systemd or udev.
 ETC_RULE=etc/udev/rules.d/60-rust_ashmem.rules
 ETC_LOAD=etc/modules-load.d/rust_ashmem.conf
 NODES=usr/local/sbin/rust_ashmem-nodes
 
-# goes_to INIT MANAGER FILE...: whether these are what is installed there, and all is removed.
+# goes_to INIT MANAGER FILE...: whether exactly these are installed, and all are removed.
 goes_to() {
 	kernel
 	installs DESTDIR="$ROOT" INIT="$1" MANAGER="$2" install-files && has "$ROOT" "${@:3}" &&
@@ -174,17 +174,17 @@ writable() {
 		installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]
 }
 result "where /usr cannot be written to, /etc and /var are, alone" writable
-# Nothing is removed or changed that it did not install.
+# Files that it did not install are not removed or changed.
 hand_made() {
 	kernel
 	install -D -m 600 /dev/stdin "$ROOT/$ETC_RULE" <<<'# by hand'
 	install -D /dev/stdin "$ROOT/$ETC_LOAD" <<<rust_ashmem
 	installs DESTDIR="$ROOT" "$@" && has "$ROOT" "$ETC_RULE" "$ETC_LOAD" &&
-		grep -q "note: $ROOT/$ETC_RULE stays, as it is not what this installs" "$TMP/said"
+		grep -q "note: $ROOT/$ETC_RULE is kept: you made or changed it" "$TMP/said"
 }
 result "uninstall-files keeps what was made by hand in /etc" hand_made uninstall-files
 result "and so does uninstall" hand_made uninstall
-# keeps TARGET...: whether what was made by hand in /etc is not written over, and said to stay.
+# keeps TARGET...: whether hand-made files in /etc are not overwritten, and a note says so.
 keeps() {
 	kernel
 	install -D -m 600 /dev/stdin "$ROOT/$ETC_RULE" <<<'# by hand'
@@ -193,13 +193,13 @@ keeps() {
 	ln -s /dev/null "$ROOT/etc/systemd/system/rust_ashmem.service"
 	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev "$@" && [[ $(<"$ROOT/$ETC_RULE") == '# by hand' && ! -s $ROOT/$ETC_LOAD &&
 		$(stat -c %a "$ROOT/$ETC_RULE") == 600 && $(readlink "$ROOT/etc/systemd/system/rust_ashmem.service") == /dev/null ]] &&
-		grep -q "note: $ROOT/$ETC_RULE stays, as it is not what this installs. To have that, move it away" "$TMP/said" &&
+		grep -q "note: $ROOT/$ETC_RULE is kept: you made or changed it. To replace it, move it away" "$TMP/said" &&
 		installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev uninstall && has "$ROOT" "$ETC_RULE" "$ETC_LOAD" &&
-		[[ -L $ROOT/etc/systemd/system/rust_ashmem.service ]] && grep -q "rust_ashmem.service stays" "$TMP/said"
+		[[ -L $ROOT/etc/systemd/system/rust_ashmem.service ]] && grep -q "rust_ashmem.service is kept" "$TMP/said"
 }
 result "install keeps what was made by hand in /etc" keeps install
 result "install-writable, too" keeps install-writable
-# changed COMMAND...: whether an installed file stays at uninstall, once this changed it.
+# changed COMMAND...: whether uninstall keeps a file that this changed.
 changed() {
 	kernel
 	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files && "$@" "$ROOT/$ETC_RULE" &&
@@ -235,7 +235,7 @@ half() {
 		[[ -z $(find "$ROOT" -type f) ]]
 }
 result "nothing is half installed where /etc cannot be written to" half
-# blanks: whether no file but the one that was meant can be removed.
+# blanks: whether odd characters in paths cannot remove other files.
 blanks() {
 	kernel
 	install -D /dev/stdin "$TMP/other" <<<kept
@@ -244,7 +244,7 @@ blanks() {
 		says 'has a blank, or one of' DESTDIR="$ROOT" prefix='/opt/a|b' install-files && [[ ! -e $ROOT ]]
 }
 result "paths with blanks and the like are refused" blanks
-# read_only: whether root is told so where even root may not write.
+# read_only: whether root gets the right message on a read-only file system.
 read_only() {
 	kernel
 	mkdir "$ROOT"
@@ -252,7 +252,7 @@ read_only() {
 		- env -u MAKEFLAGS make -C "$TOP" DESTDIR="$ROOT" uninstall >"$TMP/said" 2>&1 || return
 	! unshare -m sh -c 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && shift && exec "$@"' "$ROOT" \
 		- env -u MAKEFLAGS make -C "$TOP" KDIR="$BUILD" MO="$TREE" DESTDIR="$ROOT" install >"$TMP/said" 2>&1 &&
-		grep -q 'is read-only, as on systems that come as an image' "$TMP/said" &&
+		grep -q 'is read-only, as on image-based systems' "$TMP/said" &&
 		grep -q 'sudo make install-writable' "$TMP/said" && ! grep -q 'Run it as root' "$TMP/said"
 }
 if unshare -m true 2>/dev/null; then
@@ -261,7 +261,7 @@ else
 	NUMBER=$((NUMBER + 1))
 	echo "ok $NUMBER root is told that the system is read-only # SKIP nothing can be mounted here"
 fi
-# What has Waydroid pass the node of each boot.
+# The script that makes Waydroid pass the node of each boot.
 NODES_FILE=$ROOT/var/lib/waydroid/lxc/waydroid/config_nodes
 ENTRY='lxc.mount.entry = /dev/ashmem dev/ashmem none bind,create=file,optional 0 0'
 waydroid() {
@@ -277,20 +277,20 @@ result "Waydroid passes the node of this boot, and none of another" eval '
 result "Waydroid without the device is left alone" eval 'waydroid first && [[ $(<"$NODES_FILE") == first ]]'
 result "and so is none" eval 'kernel && WAYDROID_ROOT=$ROOT "$TOP/packaging/waydroid-nodes"'
 kernel
-result "no build directory is refused" says '/nowhere is no kernel build directory' \
+result "no build directory is refused" says '/nowhere is not a kernel build directory' \
 	KDIR=/nowhere DESTDIR="$ROOT" install
 result "no module is refused" eval '
 	rm "$TREE/rust_ashmem.ko"; says "rust_ashmem.ko has not been built" DESTDIR="$ROOT" install'
 module 7.2.1-test
 result "a module for another kernel is refused" says \
-	"is for Linux 7\.2\.1-test, and .* is that of Linux $RELEASE" DESTDIR="$ROOT" install
+	"is for Linux 7\.2\.1-test, but .* is for Linux $RELEASE" DESTDIR="$ROOT" install
 module "$RELEASE"
 result "what the kernel's build says is shown" says '^COMPLAINT' COMPRESS='echo COMPLAINT; false' \
 	DESTDIR="$ROOT" install
 result "nothing is half installed then" eval '[[ ! -e $ROOT ]]'
 mkdir -m 555 "$ROOT"
-result "paths that do not begin with / are refused" eval 'says "is no path from /" prefix=usr DESTDIR="$ROOT" install-files &&
-	says "is no path from /" DESTDIR=rel install-files && [[ ! -e $TOP/rel ]]'
+result "paths that do not begin with / are refused" eval 'says "is not an absolute path" prefix=usr DESTDIR="$ROOT" install-files &&
+	says "is not an absolute path" DESTDIR=rel install-files && [[ ! -e $TOP/rel ]]'
 result "and so is a checkout whose path has spaces" spaces
 result "who may not write is told to be root" says 'cannot be written to' DESTDIR="$ROOT" install
 result "in which way" grep -q 'sudo make install' "$TMP/said"

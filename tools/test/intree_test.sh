@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of intree.sh on a made-up kernel tree: what it puts there and takes out, and
-# that it leaves what is somebody else's.
+# Tests of intree.sh on a fake kernel tree: what it adds and removes, and that it keeps
+# other files.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -12,7 +12,7 @@ DRIVER=$TREE/drivers/android/ashmem
 HEADER=$TREE/include/uapi/linux/ashmem.h
 SELFTESTS=$TREE/tools/testing/selftests/ashmem
 
-# tree: makes one without ashmem.
+# tree: makes a kernel tree without ashmem.
 tree() {
 	rm -rf "$TREE"
 	mkdir -p "$TREE"/{drivers/android,include/{uapi/linux,trace/events},rust/kernel,tools/testing/selftests}
@@ -23,7 +23,7 @@ tree() {
 	printf 'TARGETS += acct\nTARGETS += bpf\n' >"$TREE/tools/testing/selftests/Makefile"
 }
 
-# intree STATUS WORDS COMMAND: whether it ends so and says so.
+# intree STATUS WORDS COMMAND: whether it exits with this status and prints these words.
 intree() {
 	local status=0
 	KSRC=$TREE "$TOP/tools/intree.sh" "$3" >"$TMP/said" 2>&1 || status=$?
@@ -34,7 +34,7 @@ listing() {
 	(cd "$TREE" && find . -type f -exec cksum {} + | sort)
 }
 
-# keeps FILE: whether neither command touches a file of somebody else's.
+# keeps FILE: whether neither command touches a file that it did not add.
 keeps() {
 	tree
 	mkdir -p "$(dirname "$1")"
@@ -50,7 +50,7 @@ result "driver, header and selftests are put there" eval \
 	'intree 0 "are in" add && [[ -e $DRIVER/src/area.rs && -e $HEADER && -e $SELFTESTS/area_test.c ]]'
 result "it can be repeated" eval \
 	'listing >"$TMP/once" && intree 0 "are in" add && listing | diff "$TMP/once" - >>"$TMP/said"'
-result "all is taken out" eval 'intree 0 "is without" remove && listing | diff "$TMP/before" - >>"$TMP/said"'
+result "all is taken out" eval 'intree 0 "were removed from" remove && listing | diff "$TMP/before" - >>"$TMP/said"'
 result "a run that was interrupted is taken up" eval \
 	'mkdir "$DRIVER.new" && touch "$HEADER" && intree 0 "are in" add && [[ ! -e $DRIVER.new ]]'
 result "another driver there is kept" keeps "$DRIVER/other.c"
