@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The module under DKMS; see --help.
+# Installs the module with DKMS, and builds it for DKMS; see --help.
 
-# What DKMS does is the system's business, and so is its cache.
+# DKMS builds for the system, so the cache is the system's as well.
 export XDG_CACHE_HOME=/var/cache
 . "$(dirname "$0")/lib.sh"
 
 PATH+=:/usr/sbin:/sbin
 cd "$TOP" || exit
-# The same as in dkms.conf.
+# As in dkms.conf.
 NAME=rust-ashmem
-# What building the module and its metadata takes.
+# The files that are needed to build the module and its metadata.
 FILES=(Kbuild Makefile rust_ashmem.rs src/*.{rs,c,S} src/compat/{Kbuild,kernel.rs} include/trace/events/ashmem.h
 	tools/{dkms,doctor,lib,metadata}.sh tools/lib/*.sh tools/tables/*)
 
@@ -21,21 +21,21 @@ usage() {
 		       make dkms-uninstall
 		       make dkms-source DESTDIR=DIR
 
-		  dkms-install    see that it can be built for the running kernel, or the one
-		                  that KREL names; copy the module's source to
-		                  /usr/src/$NAME-VERSION, then have DKMS build and install it for
-		                  that kernel, each that has an older one, and each that is
+		  dkms-install    try to build the module for the running kernel, or for the one
+		                  in KREL; copy the source to /usr/src/$NAME-VERSION; then have
+		                  DKMS build and install the module for that kernel, for each
+		                  kernel that has an older version, and for each kernel that is
 		                  installed later (root)
 		  dkms-uninstall  remove all of that, for every kernel (root)
-		  dkms-source     copy the source alone, below DIR; packages do that
+		  dkms-source     only copy the source, below DIR; for packages
 
-		DKMS runs 'tools/dkms.sh build RELEASE HEADERS'. Where Debian's headers lack
-		the Rust metadata, that makes it first, as 'make metadata' does, in
-		$CACHE. It installs no package.
+		DKMS runs 'tools/dkms.sh build RELEASE HEADERS'. If Debian's headers lack the
+		Rust metadata, that makes it first, as 'make metadata' does, in
+		$CACHE. It installs no packages.
 	EOF
 }
 
-# find_dkms: sets DKMS, the process that runs this and keeps what it says in make.log.
+# find_dkms: sets DKMS to the process that runs this with its output in make.log.
 find_dkms() {
 	DKMS=$PPID
 	while is_dkms "$DKMS" && [[ /proc/$DKMS/fd/1 -ef /proc/self/fd/1 ]]; do
@@ -48,9 +48,9 @@ is_dkms() {
 	[[ $(cat "/proc/$1/comm" 2>/dev/null) == dkms ]]
 }
 
-# aloud: copies its input to the log, and to where DKMS itself speaks, as its user has
-# to read it. That is a terminal, a pipe, a file or a socket, so it cannot be opened
-# anew, but the very descriptor can be had: by pidfd_open() and pidfd_getfd().
+# aloud: copies its input to the log and to DKMS's own output, where the user sees it. That
+# may be a pipe or a socket, which cannot be reopened by path, so the descriptor is taken
+# with pidfd_open() and pidfd_getfd().
 aloud() {
 	if [[ -z $DKMS ]] || ! command -v perl >/dev/null; then
 		cat
@@ -87,53 +87,53 @@ build() {
 		refuse "$(cat "$TOP/misfit")"
 }
 
-# examine: sets findings, what the doctor says about building for that kernel.
+# examine: sets findings to the doctor's output about building for that kernel.
 examine() {
 	findings=$(KREL=$release KDIR=$headers "$TOP/tools/doctor.sh" --build) || true
 	say "$findings"
 }
 
-# needs_metadata: returns whether that is all that is missing, or it was laid and may
-# be that of an older package of these headers.
+# needs_metadata: returns whether only the metadata is missing, or whether this project
+# installed it and it may be of an older version of the headers.
 needs_metadata() {
 	local missing
 	missing=$(grep ^MISSING <<<"$findings") || [[ -e $headers/rust/laid-by-rust_ashmem ]] || return
 	[[ $missing == ?("MISSING  Rust metadata: "+([^$'\n'])) ]]
 }
 
-# refuse [LINE...]: ends, with words of what to do then.
+# refuse [LINE...]: prints the lines and what to do, and fails.
 refuse() {
-	local next=("$NAME is not installed for Linux $release. When that is done (by make, in /usr/src/$NAME-$VERSION):"
+	local next=("$NAME is not installed for Linux $release. Do the above (run make in /usr/src/$NAME-$VERSION), then:"
 		"  sudo dkms install $NAME/$VERSION -k $release"
-		"or, where this stopped apt:  sudo dpkg --configure -a")
-	[[ -z $TRIAL ]] || next=("What is installed was not changed. When that is done, run the same command again.")
+		"or, if this stopped apt:  sudo dpkg --configure -a")
+	[[ -z $TRIAL ]] || next=("The installed version was not changed. Do the above, then run the same command again.")
 	printf '%s\n' "" "$@" "${next[@]}" | aloud
 	exit 1
 }
 
 need_root() {
-	((EUID == 0)) || die "DKMS is root's." "Run it as root: sudo make $1"
+	((EUID == 0)) || die "DKMS needs root." "Run it as root: sudo make $1"
 	command -v dkms >/dev/null || die "dkms is not installed." "Install it (package dkms) and run the same command again."
-	# Two owners of the same files would remove each other's.
+	# Both would install the same files, and each would remove the other's.
 	[[ $(dpkg-query -W -f '${db:Status-Status}' $NAME-dkms 2>/dev/null) != installed ]] ||
 		die "The package $NAME-dkms is installed, and has the module's source in /usr/src." \
 			"Remove it first: sudo apt purge $NAME-dkms"
 }
 
-# need_other_place: ends if this is the source that would be removed.
+# need_other_place: fails if this checkout is the source that would be removed.
 need_other_place() {
 	[[ $TOP != /usr/src/$NAME-[0-9]* ]] ||
-		die "$TOP is the source that DKMS has, which this would remove." \
+		die "$TOP is DKMS's copy of the source, which this would remove." \
 			"Run it in the checkout that it came from; if that is gone, clone the project again."
 }
 
-# try RELEASE: builds it aside, and ends if that fails, as DKMS can build no version
-# beside one that is installed. Not in /tmp, from which nothing may be executed on some
+# try RELEASE: builds a copy, and fails if that fails. DKMS cannot do this, as it cannot
+# build a version while it is installed. Not in /tmp, which is mounted noexec on some
 # machines.
 try() {
 	local tmp
 	[[ -e /lib/modules/$1/build/Makefile ]] ||
-		die "Linux $1 has no headers here." "Install them, sudo apt install linux-headers-$1, or name another kernel by KREL=."
+		die "Linux $1 has no headers here." "Install them, sudo apt install linux-headers-$1, or set KREL= to another kernel."
 	make -s tools
 	tmp=$(mktemp -d /usr/src/$NAME.XXXXXX)
 	# shellcheck disable=SC2064
@@ -143,22 +143,22 @@ try() {
 	"$tmp/usr/src/$NAME-$VERSION/tools/dkms.sh" build "$1" "/lib/modules/$1/build" trial || exit
 }
 
-# need_headers RELEASE...: ends if one that has it would lose it.
+# need_headers RELEASE...: fails if the module could not be rebuilt for one of the kernels.
 need_headers() {
 	local release
 	for release in "$@"; do
 		[[ -e /lib/modules/$release/build/Makefile ]] ||
-			die "Linux $release has the module, but no headers here any more to build it with." \
-				"Install them, sudo apt install linux-headers-$release, or let it go: sudo dkms remove $NAME -k $release"
+			die "Linux $release has the module, but its headers are no longer installed, so it cannot be rebuilt." \
+				"Install them, sudo apt install linux-headers-$release, or remove the module from that kernel: sudo dkms remove $NAME -k $release"
 	done
 }
 
-# installed: prints the kernels that DKMS has it installed for.
+# installed: prints the kernels for which DKMS has installed the module.
 installed() {
 	dkms status "$NAME" | sed -n "s/^$NAME\/[^,]*, \([^,]*\), .*: installed.*/\1/p" | sort -u
 }
 
-# install_for RELEASE...: has DKMS install it, for the others if it fails for one.
+# install_for RELEASE...: has DKMS install the module; if one kernel fails, continues with the rest.
 install_for() {
 	local release status=0
 	for release in "$@"; do
@@ -167,20 +167,20 @@ install_for() {
 	return $status
 }
 
-# copy_source DESTDIR: it comes into sight as a whole.
+# copy_source DESTDIR: copies the source, atomically.
 copy_source() {
 	local to=$1/usr/src/$NAME-$VERSION
 	mkdir -p "${to%/*}"
 	rm -rf "$to" "$to.new"
 	mkdir "$to.new"
 	(cd "$TOP" && cp --parents "${FILES[@]}" "$to.new")
-	# What a build in this checkout made.
+	# A build in this checkout makes this.
 	rm -f "$to.new/src/static_branch.rs"
 	sed "s/#MODULE_VERSION#/$VERSION/; s/#OLDEST_KERNEL#/$OLDEST_KERNEL/" "$TOP/dkms.conf" >"$to.new/dkms.conf"
 	mv "$to.new" "$to"
 }
 
-# forget: removes every version that DKMS knows and its source.
+# forget: removes every version from DKMS, with its source.
 forget() {
 	local dir
 	for dir in /var/lib/dkms/$NAME/*/source; do
@@ -189,7 +189,7 @@ forget() {
 		if [[ -e $dir/source/dkms.conf ]]; then
 			dkms remove "$NAME/${dir##*/}" --all
 		else
-			# DKMS removes nothing whose source is gone.
+			# DKMS cannot remove a version whose source is gone.
 			rm -rf "$dir" /lib/modules/*/updates/dkms/rust_ashmem.ko*
 		fi
 	done
@@ -202,7 +202,7 @@ case ${1:-} in
 -h | --help) usage ;;
 build) build "$2" "$3" "${4:-}" ;;
 source)
-	[[ -n ${2:-} ]] || die "DESTDIR is not set." "Say where: make dkms-source DESTDIR=DIR. 'make dkms-install' is for this system."
+	[[ -n ${2:-} ]] || die "DESTDIR is not set." "Set it: make dkms-source DESTDIR=DIR. To install on this system: make dkms-install."
 	copy_source "$2"
 	;;
 install)

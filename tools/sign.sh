@@ -14,20 +14,19 @@ usage() {
 	cat <<-EOF
 		Usage: make sign [KEY=FILE CERT=FILE] [KDIR=DIR] [MODULE=rust_ashmem.ko]
 
-		After 'make', before insmod or 'make modules_install': signs the module, which
-		a kernel that was booted with Secure Boot asks for. A signature that is there
-		already is replaced.
+		Signs the module, as required under Secure Boot. Run it after 'make', and before
+		insmod or 'make modules_install'. Replaces an existing signature.
 
 		  KEY     the private key, in PEM, or a pkcs11: address
 		  CERT    its certificate, in DER or PEM
 
-		By default these are what DKMS signs with. A key with a passphrase takes it from
-		KBUILD_SIGN_PIN. The kernel takes the module if the certificate is enrolled,
-		which nothing here does; docs/secure-boot.md says how.
+		The default is the key of DKMS. The passphrase of a key is read from
+		KBUILD_SIGN_PIN. The kernel accepts the module only if the certificate is
+		enrolled. This does not enrol it; docs/secure-boot.md says how.
 	EOF
 }
 
-# dkms_setting NAME: prints what DKMS's configuration, which is shell, says.
+# dkms_setting NAME: prints a setting of DKMS's configuration, which is shell code.
 dkms_setting() {
 	(
 		set +u
@@ -39,12 +38,12 @@ dkms_setting() {
 	)
 }
 
-# find_keys: sets KEY and CERT to what DKMS signs with, unless they are given.
+# find_keys: sets KEY and CERT to those of DKMS, unless they are given.
 find_keys() {
 	[[ -z $KEY && -z $CERT ]] || return 0
 	KEY=$(dkms_setting mok_signing_key)
 	CERT=$(dkms_setting mok_certificate)
-	# Ubuntu's DKMS takes the key of update-secureboot-policy.
+	# Ubuntu's DKMS uses the key of update-secureboot-policy.
 	if [[ -z $KEY && -e $VAR/lib/shim-signed/mok ]]; then
 		KEY=$VAR/lib/shim-signed/mok/MOK.priv
 		CERT=$VAR/lib/shim-signed/mok/MOK.der
@@ -55,24 +54,24 @@ find_keys() {
 
 # need_file FILE WHAT-TO-DO
 need_file() {
-	# A directory that may not be entered hides what is in it.
-	[[ -r $1 ]] || die "$1 is not there, or you may not read it." "$2"
+	# A directory without search permission hides its files.
+	[[ -r $1 ]] || die "$1 does not exist, or you may not read it." "$2"
 }
 
-# configured_hash: prints the kernel's choice, which it understands.
+# configured_hash: prints the kernel's hash algorithm.
 configured_hash() {
 	local hash
 	hash=$(sed -n 's/^CONFIG_MODULE_SIG_HASH="\(.*\)"$/\1/p' "$KDIR/.config" 2>/dev/null || true)
 	echo "${hash:-sha256}"
 }
 
-# cut_signature FILE: another signature would be put behind the first.
+# cut_signature FILE: removes a signature, as sign-file would append another.
 cut_signature() {
 	local size length
 	[[ $(tail -c 28 "$1" | tr -d '\0') == "$MARK" ]] || return 0
 	size=$(stat -c %s "$1")
 	length=$(tail -c 32 "$1" | head -c 4 | od -An -tu4 --endian=big)
-	# The mark and its newline come after 12 bytes that describe the signature.
+	# The marker of 28 bytes is preceded by a struct of 12 bytes, and that by the signature.
 	truncate -s $((size - 28 - 12 - length)) "$1"
 }
 
@@ -84,28 +83,28 @@ KDIR=$1 KEY=$2 CERT=$3 MODULE=${4:-$TOP/rust_ashmem.ko}
 SIGN_FILE=$KDIR/scripts/sign-file
 
 [[ $MODULE == *.ko ]] ||
-	die "$MODULE is no module, or a compressed one." "A module is signed before it is compressed: name one that ends with .ko."
+	die "$MODULE is not a module, or is compressed." "Sign the module before compressing it: set MODULE= to a file that ends with .ko."
 need_file "$MODULE" "Build it: make."
 find_keys
 [[ -n $KEY && -n $CERT ]] || die "Key and certificate go together." "Name both: make sign KEY=FILE CERT=FILE."
-HELP="Run it as root, name others by KEY= and CERT=, or make some: docs/secure-boot.md."
+HELP="Run this as root, set KEY= and CERT= to others, or create some: docs/secure-boot.md."
 [[ $KEY == pkcs11:* ]] || need_file "$KEY" "$HELP"
 need_file "$CERT" "$HELP"
 [[ -x $SIGN_FILE ]] ||
-	die "$KDIR has no scripts/sign-file." "Install the kernel's headers, or name its build directory by KDIR=."
+	die "$KDIR has no scripts/sign-file." "Install the kernel's headers, or set KDIR= to its build directory."
 
 NEW=$MODULE.signed
 trap 'rm -f "$NEW" "$NEW.~signed~"' EXIT
-# It stays its owner's when root signs it.
+# The module keeps its owner when root signs it.
 cp -p "$MODULE" "$NEW"
 cut_signature "$NEW"
 cut=$(stat -c %s "$NEW")
-# A signature is appended in a file of its own, which would be root's again.
+# sign-file writes a new file, which would belong to root, so its content is copied back.
 "$SIGN_FILE" "$(configured_hash)" "$KEY" "$CERT" "$NEW" "$NEW.~signed~" ||
 	die "$SIGN_FILE cannot sign with $KEY and $CERT." \
-		"Its words are above: the key must be the certificate's, and its passphrase in KBUILD_SIGN_PIN."
-(($(stat -c %s "$NEW.~signed~") > cut)) || die "$SIGN_FILE signed nothing." "Install the kernel's headers anew."
+		"Its output is above. The key must belong to the certificate, and its passphrase must be in KBUILD_SIGN_PIN."
+(($(stat -c %s "$NEW.~signed~") > cut)) || die "$SIGN_FILE signed nothing." "Reinstall the kernel's headers."
 cat "$NEW.~signed~" >"$NEW"
 mv "$NEW" "$MODULE"
 say "$MODULE is signed by '$(modinfo -F signer "$MODULE" 2>/dev/null || true)'."
-say "The kernel takes it if $CERT is enrolled: sudo mokutil --test-key $CERT"
+say "The kernel accepts it if $CERT is enrolled. To check that: sudo mokutil --test-key $CERT"

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of dkms.sh without DKMS: who hears what, and what has to agree.
+# Tests of dkms.sh without DKMS: where its output goes, and what must be consistent.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
 VERSION=$(make -s -C "$TOP" version)
-# Builds as DKMS does: what the build says goes to a log.
+# Builds as DKMS does, with the output in a log.
 cat >"$TMP/dkms" <<-EOF
 	#!/bin/bash
 	( eval "$TOP/tools/dkms.sh build 7.3.4-test $TMP/headers" ) >>"$TMP/make.log" 2>&1 || exit 10
 EOF
 chmod +x "$TMP/dkms"
 
-# refuses WORDS: whether DKMS fails, and these words are in its log and said by it.
+# refuses WORDS: whether DKMS fails, and these words are in its log and in its output.
 refuses() {
 	local status=0
 	: >"$TMP/make.log"
@@ -22,7 +22,7 @@ refuses() {
 	((status == 10)) && grep -qE -e "$1" "$TMP/said" && grep -qE -e "$1" "$TMP/make.log"
 }
 
-# refuses_in_file: the same where DKMS speaks to a file, and goes on speaking.
+# refuses_in_file: the same if DKMS's output is a file, to which it writes more later.
 refuses_in_file() {
 	: >"$TMP/make.log"
 	("$TMP/dkms" || echo "(bad exit status: $?)") >"$TMP/said" 2>&1
@@ -34,12 +34,12 @@ tells_command() {
 	refuses "sudo dkms install rust-ashmem/$VERSION -k 7\.3\.4-test\$"
 }
 
-# keeps_details: whether what is fine is told to the log alone.
+# keeps_details: whether good findings go only to the log.
 keeps_details() {
 	refuses '^MISSING' && ! grep -qE '^(ok|note)' "$TMP/said" && grep -qE '^(ok|note)' "$TMP/make.log"
 }
 
-# logs_without_perl: whether the words are in the log at least where there is no perl.
+# logs_without_perl: whether the message is at least in the log without perl.
 logs_without_perl() {
 	local tool
 	mkdir -p "$TMP/bin"
@@ -50,8 +50,8 @@ logs_without_perl() {
 	! PATH=$TMP/bin "$TMP/dkms" >"$TMP/said" 2>&1 && grep -q "is not installed for Linux" "$TMP/make.log"
 }
 
-# has_words_alone: whether a build without DKMS says everything once, and not to who
-# runs it.
+# has_words_alone: whether a build without DKMS prints everything once, and nothing to the
+# terminal of its parent.
 has_words_alone() {
 	bash -c '"$@" >"$0" 2>&1; true' "$TMP/said" "$TOP/tools/dkms.sh" build 7.3.4-test "$TMP/headers" 2>"$TMP/heard"
 	[[ $(grep -c 'is not installed for' "$TMP/said") == 1 && ! -s $TMP/heard ]]
@@ -61,7 +61,7 @@ changelog_agrees() {
 	[[ $(head -n 1 "$TOP/debian/changelog") == "rust-ashmem ($VERSION) "* ]]
 }
 
-# depends: whether the package brings all that the metadata is made with.
+# depends: whether the package depends on all packages that building the metadata needs.
 depends() {
 	local package depends
 	depends=$(awk '/^Depends:/ { on = 1 } on && /^[A-Z]/ && !/^Depends:/ { exit } on' "$TOP/debian/control" | tr -s ' ,' '\n')
@@ -70,11 +70,11 @@ depends() {
 	done
 }
 
-# source_builds: whether the source that DKMS gets has all that the crate and its
-# scripts name.
+# source_builds: whether the source for DKMS has all files that the crate and its scripts
+# refer to.
 source_builds() {
 	local dir=$TMP/root/usr/src/rust-ashmem-$VERSION file
-	# This is what make -C tells the makes below it, and they must not tell it here.
+	# Messages of make -w about directories must not get into the version.
 	make -w -C "$TOP" dkms-source DESTDIR="$TMP/root" >"$TMP/said"
 	make -s -C "$dir" clean KDIR=/nowhere || return 1
 	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$dir/dkms.conf" && make -s -C "$dir" version | grep -qx "$VERSION" || return 1

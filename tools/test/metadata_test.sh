@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of metadata.sh on made-up headers: what it refuses, and with which words.
+# Tests of metadata.sh on fake headers: what it refuses, and its error messages.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -11,14 +11,14 @@ HEADERS=$TMP/usr/src/linux-headers-$RELEASE
 VERSION=7.3.4-1
 RUSTC_TEXT='rustc 1.85.1 (0123456789 2025-03-15) (test)'
 VERMAGIC="$RELEASE SMP preempt mod_unload "
-# The same function of the kernel crate, as two compilers call it.
+# The same function of the kernel crate, as two compilers mangle its name.
 OURS=_RNvMs1_NtNtCsb5MLIFMWygY_6kernel5alloc9allocatorNtB5_7Vmalloc7to_page
 OTHER=_RNvMs1_NtNtCs4Hq0yTnZr2d_6kernel5alloc9allocatorNtB5_7Vmalloc7to_page
 
-# What modules have of CRCs: nothing but where a test says so.
+# Sections with CRCs for modules; empty unless a test sets it.
 CRCS=
 
-# rustc TEXT: makes a compiler that says so.
+# rustc TEXT: makes a compiler with this version text.
 rustc() {
 	printf '#!/bin/sh\necho "%s"\n' "$1" >"$TMP/rustc"
 	chmod +x "$TMP/rustc"
@@ -36,8 +36,8 @@ module() {
 	} | gcc -c -x assembler -o "$file" -
 }
 
-# versioned CRC: makes headers whose shmem_file_setup has this CRC, and has modules built
-# against one that has 0x12345678.
+# versioned CRC: makes headers whose shmem_file_setup has this CRC. Modules are built
+# against 0x12345678.
 versioned() {
 	headers
 	sed -i "/shmem_file_setup/s/0x00000000/$1/" "$HEADERS/Module.symvers"
@@ -45,7 +45,7 @@ versioned() {
 	CRCS+=".section __version_ext_names, \"a\"\\n.asciz \"$OURS\"\\n.asciz \"shmem_file_setup\"\\n"
 }
 
-# headers: makes headers in which metadata was laid, with the kernel's own rustc.
+# headers: makes headers with installed metadata, and the kernel's own rustc.
 headers() {
 	rm -rf "$HEADERS" "$HEADERS-rt"
 	mkdir -p "$HEADERS"/{include/generated,rust,scripts}
@@ -62,7 +62,7 @@ headers() {
 	rustc "$RUSTC_TEXT"
 }
 
-# says STATUS WORDS COMMAND...: whether metadata.sh ends so and says so.
+# says STATUS WORDS COMMAND...: whether metadata.sh exits with STATUS and prints WORDS.
 says() {
 	local wanted=$1 words=$2 status=0
 	shift 2
@@ -70,7 +70,7 @@ says() {
 	[[ $status == "$wanted" ]] && grep -qE -e "$words" "$TMP/said"
 }
 
-# checks STATUS WORDS VERMAGIC SYMBOL...: the same for a module that needs these.
+# checks STATUS WORDS VERMAGIC SYMBOL...: the same for a check of a module.
 checks() {
 	local wanted=$1 words=$2
 	shift 2
@@ -78,19 +78,19 @@ checks() {
 	METADATA_ROOT=$TMP says "$wanted" "$words" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"
 }
 
-# is_made_anew: whether it is tried, which takes a cache, when scripts was replaced.
+# is_made_anew: whether a rebuild is tried, which fails without a cache, after scripts was replaced.
 is_made_anew() {
 	: >"$HEADERS/rust/target.json"
 	says 0 'All 1 Rust symbols' lay "$HEADERS" && rm "$HEADERS/scripts/target.json" || return 1
 	MAY_INSTALL=no XDG_CACHE_HOME=/proc says 1 'cannot|Packages are missing' lay "$HEADERS"
 }
 
-# cleans: whether cleaning leaves what came with the headers, and only that.
+# cleans: whether cleaning keeps exactly the files that came with the headers.
 cleans() {
 	says 0 'as Debian' clean "$HEADERS" && [[ ! -e $HEADERS/rust && ! -e $HEADERS/scripts/target.json && -e $HEADERS/.config ]]
 }
 
-# cleans_as_root: not even root may write where the mode forbids it, if so bound.
+# cleans_as_root: whether a user without write permission is told to use sudo.
 cleans_as_root() {
 	local bound=(env)
 	((EUID)) || bound=(setpriv --bounding-set=-dac_override)
@@ -99,7 +99,7 @@ cleans_as_root() {
 		grep -q 'sudo make metadata-clean\.' "$TMP/said" && chmod 755 "$HEADERS"
 }
 
-# keeps_shared: whether cleaning leaves what headers with the same scripts need.
+# keeps_shared: whether cleaning keeps files that other headers with the same scripts need.
 keeps_shared() {
 	cp -r "$HEADERS" "$HEADERS-rt"
 	rm -r "$HEADERS-rt/scripts"
@@ -108,8 +108,8 @@ keeps_shared() {
 		says 0 'as Debian' clean "$HEADERS-rt" && [[ ! -e $HEADERS/scripts/target.json ]]
 }
 
-# forgets_gone: whether what was laid over headers goes after their package, and the
-# other ones stay.
+# forgets_gone: whether the metadata of removed headers is removed, and that of others is
+# kept.
 forgets_gone() {
 	local kbuild=$TMP/usr/lib/linux-kbuild-7.3.4
 	cp -r "$HEADERS" "$HEADERS-rt"
@@ -124,7 +124,7 @@ forgets_gone() {
 	[[ ! -e $HEADERS && ! -e $kbuild && -e $HEADERS-rt/rust && -e $HEADERS-rt/scripts/target.json ]]
 }
 
-# cleans_all: whether cleaning all leaves what is no work of ours.
+# cleans_all: whether cleaning all keeps metadata that came with headers.
 cleans_all() {
 	cp -r "$HEADERS" "$HEADERS-rt"
 	rm "$HEADERS-rt/scripts/laid-by-rust_ashmem" "$HEADERS-rt/rust/laid-by-rust_ashmem"
@@ -133,7 +133,7 @@ cleans_all() {
 		[[ -e $HEADERS-rt/rust && -e $HEADERS-rt/scripts/target.json ]]
 }
 
-# checks_without_kernel: the release is told from the headers.
+# checks_without_kernel: whether a check works with the release from the headers.
 checks_without_kernel() {
 	rm -r "$TMP/lib/modules"
 	checks 0 "the vermagic is '7\.3\.4\+test-amd64 SMP" "$VERMAGIC" "$OURS" &&
@@ -191,7 +191,7 @@ result "what is no module is refused" eval ': >"$TMP/rust_ashmem.ko"
 	METADATA_ROOT=$TMP says 1 "cannot be read" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"'
 result "a module built with an older package's metadata is refused" eval '
 	echo 7.3.4-0 >"$HEADERS/rust/laid-by-rust_ashmem"
-	checks 1 "metadata in .* is not whole, or of another version than 7\.3\.4-1" "$VERMAGIC" "$OURS"'
+	checks 1 "metadata in .* is incomplete, or not of version 7\.3\.4-1" "$VERMAGIC" "$OURS"'
 headers
 result "who may not write is told what to run as root" cleans_as_root
 headers

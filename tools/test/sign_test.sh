@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of sign.sh with a made-up sign-file: which keys it takes, what it does to
-# the module, and what it refuses with which words.
+# Tests of sign.sh with a fake sign-file: which keys it uses, what it does to the module,
+# and its error messages.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -11,7 +11,7 @@ MODULE=$TMP/rust_ashmem.ko
 KDIR=$TMP/build
 CODE='what is signed'
 
-# headers: makes headers with a sign-file whose signature is its arguments; it
+# headers: makes headers with a sign-file that writes its arguments as the signature, and
 # refuses the key 'bad'.
 headers() {
 	mkdir -p "$KDIR/scripts"
@@ -26,27 +26,27 @@ headers() {
 	chmod +x "$KDIR/scripts/sign-file"
 }
 
-# keys DIRECTORY NAME...: makes these.
+# keys DIRECTORY NAME...: makes key files.
 keys() {
 	mkdir -p "$TMP/$1"
 	(cd "$TMP/$1" && shift && touch "$@")
 }
 
-# says STATUS WORDS [KEY CERT]: whether sign.sh ends so and says so.
+# says STATUS WORDS [KEY CERT]: whether sign.sh exits with STATUS and prints WORDS.
 says() {
 	local wanted=$1 words=$2 status=0
 	SIGN_ROOT=$TMP "$TOP/tools/sign.sh" "$KDIR" "${3:-}" "${4:-}" "$MODULE" >"$TMP/said" 2>&1 || status=$?
 	[[ $status == "$wanted" ]] && grep -qE -e "$words" "$TMP/said"
 }
 
-# signs WORDS [KEY CERT]: whether the module is then signed with these words, once.
+# signs WORDS [KEY CERT]: whether the module then has one signature, with these words.
 signs() {
 	says 0 'is signed by' "${@:2}" || return
 	tr -d '\0' <"$MODULE" >"$TMP/said"
 	[[ $(<"$TMP/said") == "$CODE$1"$'\2'?'~Module signature appended~' ]]
 }
 
-# leaves WORDS KEY CERT: whether it is refused, and the module left as it was.
+# leaves WORDS KEY CERT: whether sign.sh fails with WORDS, and the module is unchanged.
 leaves() {
 	local before
 	before=$(md5sum <"$MODULE")
@@ -61,7 +61,7 @@ result "the kernel's hash and the given key are taken" signs 'sha512 good good.d
 result "a signature is replaced" signs 'sha512 other other.der' "$TMP/keys/other" "$TMP/keys/other.der"
 result "a module that cannot be signed is left" leaves 'cannot sign with' "$TMP/keys/bad" "$TMP/keys/good.der"
 result "a key without a certificate is refused" leaves 'go together' "$TMP/keys/good"
-result "keys of DKMS that are not there are named" leaves "$TMP/var/lib/dkms/mok.key is not there"
+result "keys of DKMS that are not there are named" leaves "$TMP/var/lib/dkms/mok.key does not exist"
 keys var/lib/dkms mok.key mok.pub
 result "by default, DKMS's keys are taken" signs 'sha512 mok.key mok.pub'
 keys var/lib/shim-signed/mok MOK.priv MOK.der
@@ -71,7 +71,7 @@ printf 'mok_signing_key=%s\nmok_certificate=%s.der\n' "$TMP"/keys/{good,good} >"
 result "or those that DKMS's configuration names" signs 'sha512 good good.der'
 : >"$KDIR/.config"
 result "SHA-256 is for a kernel that names no hash" signs 'sha256 good good.der'
-result "a compressed module is refused" eval '(MODULE+=.xz && says 1 "a compressed one")'
+result "a compressed module is refused" eval '(MODULE+=.xz && says 1 "or is compressed")'
 rm "$KDIR/scripts/sign-file"
 result "headers without sign-file are refused" leaves 'has no scripts/sign-file'
 rm "$MODULE"

@@ -268,14 +268,14 @@ checkout_is_tried() {
 	mv "$ROOT/usr/bin/rustc" "$ROOT/usr/bin/rustc.real"
 	now env -C "$TOP" make dkms-install KREL="$SECOND" || status=$?
 	mv "$ROOT/usr/bin/rustc.real" "$ROOT/usr/bin/rustc"
-	((status)) && said 'MISSING +rustc equal to' && said 'What is installed was not changed' && [[ -n $module && -e $module ]] &&
+	((status)) && said 'MISSING +rustc equal to' && said 'The installed version was not changed' && [[ -n $module && -e $module ]] &&
 		is_installed "$VERSION" "$SECOND"
 }
 
 # copy_refused: DKMS's copy of the source does not remove itself.
 copy_refused() {
 	! now env -C "/usr/src/rust-ashmem-$VERSION" make dkms-install KREL="$SECOND" &&
-		said 'is the source that DKMS has' && is_installed "$VERSION" "$SECOND"
+		said "is DKMS's copy of the source" && is_installed "$VERSION" "$SECOND"
 }
 
 checkout_uninstalls() {
