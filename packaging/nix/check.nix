@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# ashmem-check, which says what is wrong with a machine's ashmem, and ashmem-top, which
-# shows who has which regions.
+# ashmem-check, which finds problems with ashmem on a machine, and ashmem-top, which shows
+# the regions and their processes.
 { lib, stdenv }:
 
 stdenv.mkDerivation {
@@ -23,7 +23,7 @@ stdenv.mkDerivation {
   '';
 
   meta = {
-    description = "Tells why Android shared memory (ashmem) does not work, and who has it";
+    description = "Tools that show why Android shared memory (ashmem) does not work, and who uses it";
     license = lib.licenses.gpl2Only;
     mainProgram = "ashmem-check";
     platforms = lib.platforms.linux;

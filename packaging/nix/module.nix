@@ -10,7 +10,7 @@
 let
   cfg = config.hardware.rust-ashmem;
   oldest = import ./oldest.nix;
-  # The rule runs programs of Debian's places, which NixOS refuses.
+  # The rule runs programs in /bin, where NixOS does not have them.
   rules = pkgs.writeTextFile {
     name = "rust-ashmem-rules";
     destination = "/lib/udev/rules.d/60-rust_ashmem.rules";

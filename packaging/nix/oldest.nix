@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The oldest kernel, as tools/lib/kernels.sh has it.
+# The oldest supported kernel, from tools/lib/kernels.sh.
 let
   lines = builtins.split "\n" (builtins.readFile ../../tools/lib/kernels.sh);
   found = builtins.filter (line: builtins.isString line && builtins.match "OLDEST_KERNEL=.*" line != null) lines;
