@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an area is: its defaults and sizes, who shares it, what mapping freezes,
- * and the calls that a device file refuses.
+ * The basics of an area: its defaults and sizes, who shares it, what the first
+ * mapping freezes, and the calls that a device file refuses.
  */
 #include <limits.h>
 #include <sys/epoll.h>
@@ -132,8 +132,8 @@ TEST_F(mode, does_not_restrict_ioctls)
 }
 
 /*
- * The kernel hands an ioctl's answer on as an int, whatever the driver makes of
- * it: of a size of 2 GiB or more, its low 32 bits are seen, with a sign.
+ * The kernel truncates the result of an ioctl to an int. So a size of 2 GiB or more
+ * shows as its low 32 bits, with a sign.
  */
 TEST_F(area, size_is_told_as_an_int)
 {
@@ -148,7 +148,7 @@ TEST_F(area, size_is_told_as_an_int)
 	}
 }
 
-/* The libc function returns an int, which many a client will go on to use. */
+/* ioctl() of libc returns an int, on which clients depend. */
 TEST_F(area, size_through_libc_is_the_result)
 {
 	ASSERT_EQ(0, set_size(self->fd, 0x7fffffff));

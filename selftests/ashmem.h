@@ -2,9 +2,9 @@
 /*
  * Helpers for the ashmem tests.
  *
- * They answer as the kernel does before libc splits the answer in two: a value,
- * or a negative errno. A test thus states a refusal in one line. Include this
- * after kselftest_harness.h in a test, or alone in another program.
+ * They return what the system call returns: a value, or a negative errno. So a test
+ * can check for an error in one line. Include this after kselftest_harness.h in a
+ * test, or alone in another program.
  */
 #ifndef _SELFTESTS_ASHMEM_H
 #define _SELFTESTS_ASHMEM_H
@@ -39,7 +39,7 @@
 #define PROT_RW		(PROT_READ | PROT_WRITE)
 #define PROT_ALL	(PROT_READ | PROT_WRITE | PROT_EXEC)
 
-/* A size_t survives the way through the kernel's long even where it looks like an errno. */
+/* Returns a value unchanged, even a large size_t that looks like an errno. */
 static inline long answer(long ret)
 {
 	return ret == -1 ? -errno : ret;
@@ -141,7 +141,7 @@ static inline long pin_status(int fd, size_t page, size_t count)
 	return pin_status_bytes(fd, page * page_size(), count * page_size());
 }
 
-/* The pages of an area, P for a pinned one and a dot for an unpinned one. */
+/* Draws the pages of an area: P for a pinned page, a dot for an unpinned one. */
 static inline const char *picture(int fd, size_t pages)
 {
 	static char text[64 + 3];
@@ -158,13 +158,13 @@ static inline const char *picture(int fd, size_t pages)
 	return text;
 }
 
-/* How many pages of the whole system that purged; any area will do for @fd. */
+/* Purges everything; returns the number of pages, or an error. @fd may be any area. */
 static inline long purge_all(int fd)
 {
 	return area_ioctl(fd, ASHMEM_PURGE_ALL_CACHES, 0);
 }
 
-/* An area of @size bytes that nobody has mapped yet. */
+/* Creates an area of @size bytes, not mapped yet. */
 static inline int area_create(size_t size)
 {
 	int fd = area_open(O_RDWR);
@@ -181,7 +181,7 @@ static inline char *area_map(int fd, size_t len, int prot, int flags)
 	return mmap(NULL, len, prot, flags, fd, 0);
 }
 
-/* What mmap() has to say to this, leaving nothing mapped. */
+/* Returns the result of mmap(), and removes the mapping. */
 static inline long try_map(int fd, size_t len, int prot, int flags)
 {
 	char *map = area_map(fd, len, prot, flags);
@@ -234,7 +234,7 @@ static inline bool is_filled(const char *buf, size_t len, char byte)
 	return true;
 }
 
-/* What map_filled() fills a page with. */
+/* The letter with which map_filled() fills a page. */
 static inline char letter_of(size_t page)
 {
 	return 'a' + page % 26;
@@ -266,7 +266,7 @@ static inline bool are_zero(const char *map, size_t page, size_t count)
 	return is_filled(map + page * page_size(), count * page_size(), 0);
 }
 
-/* Reads one byte in a child: 0, or the signal that the child died of. */
+/* Reads one byte in a child. Returns 0, or the signal that killed the child. */
 static inline int signal_of_read(const volatile char *byte)
 {
 	pid_t child = fork();
@@ -282,7 +282,7 @@ static inline int signal_of_read(const volatile char *byte)
 	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* The exit status of a child, or -1 when it did not come to that. */
+/* The exit status of a child, or -1 if it did not exit. */
 static inline int exit_status_of(pid_t child)
 {
 	int status;
@@ -379,7 +379,7 @@ static inline bool is_noexec(int fd)
 
 #ifdef __KSELFTEST_HARNESS_H
 
-/* EXPECT and ASSERT are two statements each: a loop around one needs its braces. */
+/* EXPECT and ASSERT are two statements each, so a loop around one needs braces. */
 
 #define area_open_or_skip(flags) __area_open_or_skip(_metadata, flags)
 
@@ -387,7 +387,7 @@ static inline int __area_open_or_skip(struct __test_metadata *_metadata, int fla
 {
 	int fd = area_open(flags);
 
-	/* ASHMEM_REQUIRED says that the device must be there. */
+	/* With ASHMEM_REQUIRED, the test fails without the device. */
 	switch (getenv("ASHMEM_REQUIRED") ? 0 : -fd) {
 	case ENOENT:
 	case ENODEV:
@@ -402,7 +402,7 @@ static inline int __area_open_or_skip(struct __test_metadata *_metadata, int fla
 
 #define purge_or_skip(fd) __purge_or_skip(_metadata, fd)
 
-/* Leaves nothing to purge in the system, so that later answers are exact. */
+/* Purges everything in the system, so that later page counts are exact. */
 static inline bool __purge_or_skip(struct __test_metadata *_metadata, int fd)
 {
 	long ret = purge_all(fd);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Of which memory cgroup reclaim takes unpinned pages.
+ * Tests from which memory cgroup reclaim takes unpinned pages.
  *
- * Most of this is seen through the shrinker's files in debugfs, and counts pages of
- * the whole system, so these tests want to be the only user of the device that
- * unpins. They make cgroups and a swap device of their own, and remove them.
+ * Most tests use the shrinker's files in debugfs, which count pages of the whole system.
+ * So no other user of the device may unpin meanwhile. The tests make their own cgroups
+ * and swap device, and remove them.
  */
 #include <sched.h>
 #include <sys/resource.h>
@@ -14,10 +14,10 @@
 
 #define PAGES	16
 
-/* How often to look for what the kernel does in its own time. */
+/* How often to check for work that the kernel defers. */
 #define TRIES	100000
 
-/* Two cgroups, with room for a tenant in each. */
+/* Two cgroups, each for one tenant. */
 FIXTURE(homes)
 {
 	int shrinker, zram, *homes;
@@ -69,7 +69,7 @@ static void log_use(struct __test_metadata *_metadata, const char *when, int cgr
 	       used(cgroup, "memory.swap.current"), left);
 }
 
-/* Two tenants, the first with room for twice its region. */
+/* Starts two tenants. The first has a limit of twice its region. */
 #define start_tenants(tenants, homes, region) \
 	__start_tenants(_metadata, tenants, homes, region)
 
@@ -83,8 +83,8 @@ static void __start_tenants(struct __test_metadata *_metadata, struct tenant *te
 }
 
 /*
- * Lets a tenant grow until its region is purged, or it is that large, and returns
- * how many pages of the region are left.
+ * Lets a tenant allocate memory, until its region is purged or it has allocated @pages.
+ * Returns how many pages of the region are left.
  */
 #define squeeze(tenant, home, shrinker, pages) \
 	__squeeze(_metadata, tenant, home, shrinker, pages)
@@ -114,7 +114,7 @@ static long __squeeze(struct __test_metadata *_metadata, struct tenant *tenant, 
 	EXPECT_TRUE(are_intact(self->tenants[1].map, 0, region));			\
 } while (0)
 
-/* All but the region fits below the limit, with 2 MiB to spare. */
+/* Without the region, everything fits below the limit, with 2 MiB to spare. */
 TEST_F_TIMEOUT(homes, limit_purges_rather_than_kills, 300)
 {
 	size_t region = 16 * MIB / page_size(), spare = 2 * MIB / page_size();
@@ -147,7 +147,7 @@ TEST_F_TIMEOUT(homes, limit_purges_rather_than_swaps, 300)
 	EXPECT_EQ(0, tenant_ends(self->tenants));
 }
 
-/* Whatever is read in a cgroup at its limit, there are pages of files to take. */
+/* Reading files at the limit of a cgroup only reclaims pages of the page cache. */
 TEST_F_TIMEOUT(homes, reading_at_the_limit_purges_nothing, 300)
 {
 	size_t region = 16 * MIB / page_size(), size = 4 * region * page_size();
@@ -167,7 +167,7 @@ TEST_F_TIMEOUT(homes, reading_at_the_limit_purges_nothing, 300)
 	EXPECT_OTHER_HOME_INTACT(region);
 }
 
-/* A little more than the limit does not cost everything. */
+/* Exceeding the limit slightly does not purge everything. */
 TEST_F_TIMEOUT(homes, small_excess_purges_a_part, 300)
 {
 	size_t region = 64 * MIB / page_size();
@@ -186,7 +186,7 @@ TEST_F_TIMEOUT(homes, small_excess_purges_a_part, 300)
 	EXPECT_EQ(0, read_stat(self->homes[0], "memory.events", "oom_kill"));
 }
 
-/* That is not to say that it does not go when it has to. */
+/* But everything is purged if necessary. */
 TEST_F_TIMEOUT(homes, lowered_limit_purges_all, 300)
 {
 	size_t region = 64 * MIB / page_size();
@@ -199,7 +199,7 @@ TEST_F_TIMEOUT(homes, lowered_limit_purges_all, 300)
 	EXPECT_EQ(0, tenant_ends(self->tenants));
 }
 
-/* A cgroup that is removed leaves what there is to its parent, some time later. */
+/* The ranges of a removed cgroup move to its parent, after some time. */
 TEST_F_TIMEOUT(homes, removed_cgroup_leaves_ranges_to_its_parent, 300)
 {
 	unsigned long long parent = cgroup_id(self->cgroups.top);
@@ -222,7 +222,7 @@ TEST_F_TIMEOUT(homes, removed_cgroup_leaves_ranges_to_its_parent, 300)
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(tenant->fd, 0, 0));
 }
 
-/* Who unpins has the range, whoever's the region is; what pins may split it. */
+/* A range belongs to the cgroup of the task that unpinned it. Pinning may split the range. */
 TEST_F(homes, ranges_stay_where_they_were_unpinned)
 {
 	int fd = area_create(PAGES * page_size());
@@ -244,7 +244,7 @@ TEST_F(homes, ranges_stay_where_they_were_unpinned)
 	close(fd);
 }
 
-/* What one has pinned again is no matter to where another unpins, nor who does so next. */
+/* After a range is pinned, it belongs to the cgroup that unpins it next. */
 TEST_F(homes, whoever_unpins_next_has_the_range)
 {
 	int fd = area_create(PAGES * page_size());
@@ -263,8 +263,8 @@ TEST_F(homes, whoever_unpins_next_has_the_range)
 }
 
 /*
- * The most ranges that somebody has who joins some, from another memory cgroup than where
- * they were unpinned, when there are too many.
+ * Unpins as many ranges as possible. At the limit, makes room by joining ranges that were
+ * unpinned in another memory cgroup. Returns the number of ranges made.
  */
 static long join_and_go_on(int fd)
 {
@@ -272,7 +272,7 @@ static long join_and_go_on(int fd)
 
 	for (long i = 1; made < 2 * MOST_RANGES; i++) {
 		while (unpin(fd, 3 * i, 1)) {
-			/* A range that was unpinned here becomes a new one. */
+			/* Joining replaces a range that was unpinned in this cgroup. */
 			if (joined == 1000 || unpin(fd, 3 * joined++, 2))
 				return made;
 		}
@@ -296,7 +296,7 @@ TEST_F_TIMEOUT(homes, joins_in_another_cgroup_leave_ranges_charged, 300)
 	EXPECT_EQ(0, exit_status_of(child));
 }
 
-/* A CPU charges up to 64 pages in advance: divided by so many, that is 32 bytes for each. */
+/* A CPU charges up to 64 pages in advance. Divided by this number, that is 32 bytes each. */
 static int many(void)
 {
 	return 2 * page_size();
@@ -329,7 +329,7 @@ static bool unpin_one(int i)
 	return !unpin(region, 2 * i, 1);
 }
 
-/* How many bytes it takes to do something so often, each time, of a cgroup's memory. */
+/* The memory, in bytes, that one call of @once charges to a cgroup, averaged over many. */
 static long long bytes_of(int cgroup, bool (*once)(int i))
 {
 	long long before = read_number(cgroup, "memory.current");
@@ -340,7 +340,7 @@ static long long bytes_of(int cgroup, bool (*once)(int i))
 	return (read_number(cgroup, "memory.current") - before) / many();
 }
 
-/* Whoever makes the kernel need memory pays for it. */
+/* The driver's own memory is charged to the cgroup that causes the allocation. */
 TEST_F_TIMEOUT(homes, regions_names_and_ranges_are_charged, 300)
 {
 	const rlim_t most = 2 * many() + 64;
@@ -359,7 +359,7 @@ TEST_F_TIMEOUT(homes, regions_names_and_ranges_are_charged, 300)
 	region = area_create(2 * many() * page_size());
 	ASSERT_EQ(0, try_map(region, page_size(), PROT_RW, MAP_SHARED));
 	ASSERT_EQ(0, cgroup_join(self->homes[0]));
-	/* The files stay open: the kernel frees a closed one later, at no certain time. */
+	/* The files stay open, because the kernel frees closed files only at some later time. */
 	file = bytes_of(self->homes[0], open_null);
 	area = bytes_of(self->homes[0], open_area);
 	TH_LOG("%lld bytes for a file, %lld with its area", file, area);
@@ -376,7 +376,7 @@ TEST_F_TIMEOUT(homes, regions_names_and_ranges_are_charged, 300)
 	ASSERT_EQ(0, cgroup_join(self->cgroups.root));
 }
 
-/* The average of the oldest stands for all. */
+/* The count uses the average size of the oldest ranges for all ranges. */
 TEST_F(homes, many_ranges_count_by_their_average)
 {
 	int fd = area_create(1024 * page_size());
@@ -393,7 +393,7 @@ TEST_F(homes, many_ranges_count_by_their_average)
 	close(fd);
 }
 
-/* What is freed may be charged to another cgroup: who touches a page first pays for it. */
+/* A page is charged to the cgroup that touches it first, its range to the one that unpins. */
 TEST_F(homes, who_unpins_is_asked_not_who_pays)
 {
 	size_t pages = 4 * MIB / page_size();
@@ -408,7 +408,7 @@ TEST_F(homes, who_unpins_is_asked_not_who_pays)
 	ASSERT_EQ(0, cgroup_join(self->homes[1]));
 	EXPECT_EQ(0, unpin(fd, 0, 0));
 	EXPECT_EQ(pages, shmem_of(self->homes[0]));
-	/* Without swap nothing else can be had. */
+	/* Without swap there is nothing else to reclaim. */
 	EXPECT_EQ(-EAGAIN, write_number(self->homes[0], "memory.reclaim", 4 * MIB));
 	EXPECT_TRUE(are_intact(map, 0, pages));
 	EXPECT_EQ(pages, shrinker_count(self->shrinker, self->ids[1]));
@@ -420,7 +420,7 @@ TEST_F(homes, who_unpins_is_asked_not_who_pays)
 	close(fd);
 }
 
-/* A limit is that of all below it. */
+/* Reclaim in a parent includes its children. */
 TEST_F(homes, limit_of_the_parent_purges_in_both)
 {
 	for (int i = 0; i < HOMES; i++) {
@@ -449,7 +449,7 @@ TEST_F(homes, scan_of_one_cgroup_spares_the_other)
 	EXPECT_OTHER_HOME_INTACT(4 * CHUNK);
 }
 
-/* Unpins two pages, of which the first is unpinned already, again and again. */
+/* Unpins two pages, the first of which is unpinned already, in a loop. */
 static pid_t join_in(int home, int fd)
 {
 	pid_t parent = getpid(), child = fork();
@@ -465,7 +465,7 @@ static pid_t join_in(int home, int fd)
 	return child;
 }
 
-/* A range changes lists meanwhile, as reclaim has one for each cgroup. */
+/* Meanwhile the range moves between the LRU lists, of which each cgroup has one. */
 TEST_F_TIMEOUT(homes, purge_of_all_finds_what_changes_cgroups, 300)
 {
 	int fd = area_create(2 * page_size()), kept = 0, status;

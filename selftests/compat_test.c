@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ioctl numbers, and what each width of process may use. Built for 64 and for
- * 32 bits, this tests the native and the compat entry of a 64-bit kernel.
+ * The ioctl numbers, and which of them 32-bit and 64-bit processes can use. Built for
+ * both, this tests the native and the compat ioctls of a 64-bit kernel.
  */
 #include <assert.h>
 #include <sys/utsname.h>
@@ -42,8 +42,8 @@ static_assert(COMPAT_ASHMEM_GET_FILE_ID == GET_FILE_ID_32, "compat GET_FILE_ID")
 
 static_assert(ASHMEM_NAME_LEN == 256, "NAME_LEN");
 static_assert(sizeof(ASHMEM_NAME_DEF) == 11, "NAME_DEF");
-static_assert(ASHMEM_NOT_PURGED == 0 && ASHMEM_WAS_PURGED == 1, "answers of PIN");
-static_assert(ASHMEM_IS_UNPINNED == 0 && ASHMEM_IS_PINNED == 1, "answers of GET_PIN_STATUS");
+static_assert(ASHMEM_NOT_PURGED == 0 && ASHMEM_WAS_PURGED == 1, "results of PIN");
+static_assert(ASHMEM_IS_UNPINNED == 0 && ASHMEM_IS_PINNED == 1, "results of GET_PIN_STATUS");
 static_assert(sizeof(struct ashmem_pin) == 8, "struct ashmem_pin");
 static_assert(offsetof(struct ashmem_pin, len) == 4, "struct ashmem_pin");
 
@@ -52,7 +52,7 @@ static bool is_64bit_process(void)
 	return sizeof(long) == 8;
 }
 
-/* An emulated "linux32" kernel would say no, and only cost a skipped test. */
+/* Under linux32, uname shows a 32-bit kernel. Then a test is skipped, which is harmless. */
 static bool is_64bit_kernel(void)
 {
 	struct utsname uts;

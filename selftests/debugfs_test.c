@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What root sees in debugfs of all regions, and of what has happened. */
+/* The files for root in debugfs: all regions, and the statistics. */
 #include "kselftest_harness.h"
 #include "reclaim.h"
 
@@ -9,7 +9,7 @@
 #define ROOT	"/sys/kernel/debug/ashmem"
 #define ROOM	(8 << 20)
 
-/* What a line of regions says. */
+/* A line of the file "regions". */
 struct region {
 	unsigned long long inode;
 	long pid;
@@ -34,7 +34,7 @@ FIXTURE_SETUP(debugfs)
 		return;
 	if (access(ROOT, F_OK))
 		SKIP(return, "no %s: %s", ROOT,
-		     geteuid() ? "that takes root" : "no debugfs, or it is not mounted");
+		     geteuid() ? "root is required" : "no debugfs, or it is not mounted");
 	self->text = mmap(NULL, ROOM, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->text);
 }
@@ -62,7 +62,7 @@ static bool parse(const char *line, struct region *region)
 	return true;
 }
 
-/* How many regions are of a process and of this size; the last of them. */
+/* Counts regions of a process and of this size; @found is the last of them. */
 static size_t find_of(pid_t pid, char *text, size_t size, struct region *found)
 {
 	struct region region;
@@ -82,13 +82,13 @@ static size_t find_of(pid_t pid, char *text, size_t size, struct region *found)
 	return count;
 }
 
-/* The same of this process. */
+/* The same for this process. */
 static size_t find(char *text, size_t size, struct region *found)
 {
 	return find_of(getpid(), text, size, found);
 }
 
-/* A size that nobody else has. */
+/* A size that no other region has. */
 #define SIZE	(16 * self->page - 4095 + 1234)
 
 TEST_F(debugfs, files_are_for_root_to_read)
@@ -158,7 +158,7 @@ TEST_F(debugfs, region_tells_what_it_is)
 	EXPECT_STREQ("mapped", region.state);
 }
 
-/* A word that is empty would shift those after it. */
+/* An empty word would shift the columns after it. */
 TEST_F(debugfs, process_without_name_has_a_dash)
 {
 	struct region region;
@@ -170,7 +170,7 @@ TEST_F(debugfs, process_without_name_has_a_dash)
 	EXPECT_STREQ("-", region.command);
 }
 
-/* Who opened a region may be gone while others have it. */
+/* A region may outlive the process that opened it. */
 TEST_F(debugfs, region_outlives_who_opened_it)
 {
 	struct region region;
@@ -179,7 +179,7 @@ TEST_F(debugfs, region_outlives_who_opened_it)
 	char c;
 
 	ASSERT_EQ(0, pipe(pipes));
-	/* As fork(), but what the child opens is open here, too. */
+	/* Like fork(), but with a shared descriptor table. */
 	child = syscall(__NR_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
 	ASSERT_LE(0, child);
 	if (!child) {
@@ -224,7 +224,7 @@ TEST_F(debugfs, region_tells_what_is_unpinned_and_purged)
 	EXPECT_EQ(3, region.ranges);
 }
 
-/* So large that their sum is no number. */
+/* Their sum overflows. */
 TEST_F(debugfs, huge_regions_do_no_harm)
 {
 	const size_t size = (size_t)-1 / 2 & -self->page;
@@ -268,7 +268,7 @@ TEST_F(debugfs, stats_sum_up_what_there_is)
 	EXPECT_LE(8, stat_of("resident"));
 }
 
-/* Any size can be set, and costs nothing. */
+/* Any size can be set without allocating memory. */
 TEST_F(debugfs, size_of_what_was_never_mapped_is_not_summed_up)
 {
 	long long size = stat_of("size");
@@ -305,7 +305,7 @@ TEST_F(debugfs, stats_tell_what_has_happened)
 	ASSERT_EQ(0, pin(self->fd, 0, 1));
 	ASSERT_EQ(1, pin(self->fd, 0, 0));
 	EXPECT_EQ(found + 2, stat_of("pins_of_purged"));
-	/* What a region that is gone did is still counted. */
+	/* The statistics include regions that were closed. */
 	ASSERT_EQ(0, close(self->fd));
 	self->fd = -EBADF;
 	EXPECT_EQ(unpinned + 4, stat_of("unpinned_so_far"));
@@ -326,7 +326,7 @@ TEST_F(debugfs, stats_tell_of_purges_by_hand)
 	EXPECT_EQ(hand + 8, stat_of("purged_for_hand"));
 }
 
-/* Leaves those lines of regions that are of this process, whose names the test knows. */
+/* Drops the lines of other processes, whose names may look like addresses. */
 static void keep_own_lines(char *text)
 {
 	char *line = text, *to = text;
@@ -391,7 +391,7 @@ TEST_F(debugfs, many_regions_are_all_there)
 	EXPECT_EQ(0, find(self->text, SIZE, &region));
 }
 
-/* Reads a file in small pieces from where it is to its end; returns how much was added. */
+/* Reads a file from its position to its end, in small pieces. Returns the length. */
 static ssize_t read_rest(int fd, char *text)
 {
 	size_t len = 0;
@@ -403,7 +403,7 @@ static ssize_t read_rest(int fd, char *text)
 	return got < 0 ? got : (ssize_t)len;
 }
 
-/* How many lines of a text are of this process and of a size from one to another. */
+/* Counts the lines of this process with a size in a range. */
 static size_t count_sizes(const char *text, size_t from, size_t to)
 {
 	struct region region;
@@ -415,7 +415,7 @@ static size_t count_sizes(const char *text, size_t from, size_t to)
 	return count;
 }
 
-/* What goes while the file is read is not there, what stays is, and what comes is not. */
+/* During a read of the file, regions that are closed or opened are not shown, others are. */
 TEST_F(debugfs, regions_come_and_go_from_line_to_line)
 {
 	const size_t first = SIZE, last = first + MANY - 1;
@@ -440,16 +440,16 @@ TEST_F(debugfs, regions_come_and_go_from_line_to_line)
 	ASSERT_LE(0, rest);
 	EXPECT_EQ(1, count_sizes(self->text, last, last));
 	EXPECT_EQ(0, count_sizes(self->text, last + 1, last + 1));
-	/* What was read ahead is still there: as much as a page has room for. */
+	/* Closed regions are shown only if they were read ahead, into a buffer of one page. */
 	EXPECT_GT(self->page / 20, count_sizes(self->text, first, last - 1));
 	EXPECT_EQ(got + rest, lseek(file, 0, SEEK_CUR));
 
-	/* Who begins again sees what came. */
+	/* A read from the start shows new regions. */
 	ASSERT_EQ(0, lseek(file, 0, SEEK_SET));
 	ASSERT_LT(0, read_rest(file, self->text));
 	EXPECT_EQ(0, count_sizes(self->text, first, last - 1));
 	EXPECT_EQ(2, count_sizes(self->text, last, last + 1));
-	/* And who begins in the middle sees the rest. */
+	/* A read from the middle shows the rest. */
 	ASSERT_EQ(10, lseek(file, 10, SEEK_SET));
 	rest = read_rest(file, self->text + ROOM / 2);
 	EXPECT_STREQ(self->text + 10, self->text + ROOM / 2);
@@ -460,13 +460,13 @@ TEST_F(debugfs, regions_come_and_go_from_line_to_line)
 	close(fds[MANY - 1]);
 }
 
-/* Regions that stay, half of them older than all that come and go, half younger than some. */
+/* Regions that stay open: half of them are older than all others, half younger than some. */
 #define STEADY	32
 
-/* How often regions came and went in the other process. */
+/* How often the other process opened and closed regions. */
 static size_t *turns;
 
-/* Opens, unpins and closes a region; the last ones stay open. */
+/* Opens and unpins a region, and closes an old one. The last ones stay open. */
 static void churn(int unused)
 {
 	static int fds[MANY];
@@ -537,11 +537,11 @@ TEST_F_TIMEOUT(debugfs, reading_does_not_mind_what_happens_meanwhile, 180)
 		ASSERT_LE(0, fds[i]);
 	}
 	ASSERT_TRUE(wait_for_turns(MANY, child));
-	/* Until each region that was there has gone, and the one that came for it. */
+	/* Until each region has been replaced twice. */
 	while (reads < 10 || *turns < 3 * MANY) {
 		long long now = stat_of("unpinned_so_far");
 
-		/* It only grows, even while regions go. */
+		/* It never decreases, even if regions are closed. */
 		ASSERT_LE(last, now);
 		last = now;
 		file = open(ROOT "/regions", O_RDONLY | O_CLOEXEC);

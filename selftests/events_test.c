@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Trace events: each call of the driver is one, with what it was asked and answered. */
+/* Trace events: each call of the driver is recorded with its arguments and its result. */
 #include "kselftest_harness.h"
 #include "reclaim.h"
 
 #define TRACEFS	"/sys/kernel/tracing"
 #define TRACE	65536
 
-/* A trace buffer of our own, which has the events of this process alone. */
+/* A separate trace buffer, with only the events of this process. */
 FIXTURE(events)
 {
 	int fd;
@@ -33,7 +33,7 @@ FIXTURE_SETUP(events)
 		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
 	if (access(TRACEFS "/events/ashmem", F_OK))
 		SKIP(return, "no events of ashmem in %s: %s", TRACEFS,
-		     geteuid() ? "that takes root" : "the kernel has no trace events");
+		     geteuid() ? "root is required" : "the kernel has no trace events");
 	snprintf(self->name, sizeof(self->name), TRACEFS "/instances/ashmem_test.%d", getpid());
 	ASSERT_EQ(0, mkdir(self->name, 0700));
 	self->buffer = open_dir(AT_FDCWD, self->name);
@@ -55,8 +55,8 @@ FIXTURE_TEARDOWN(events)
 }
 
 /*
- * What was recorded since the last call, a line for each event: its name and its fields,
- * without the prefix that the names have in common.
+ * The events since the last call, one line each: the name without the common prefix, and
+ * the fields.
  */
 static const char *recorded(int buffer)
 {
@@ -72,7 +72,7 @@ static const char *recorded(int buffer)
 		if (event)
 			to += sprintf(to, "%s\n", event + strlen(": ashmem_"));
 	}
-	/* Opening it so empties it. */
+	/* O_TRUNC empties the buffer. */
 	close(openat(buffer, "trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
 	return text;
 }
@@ -92,7 +92,7 @@ static unsigned long long inode_of(int fd)
 	return inode;
 }
 
-/* A text in which each # is the inode of @fd. */
+/* Replaces each # in a text by the inode of @fd. */
 static const char *with_inode(int fd, const char *text)
 {
 	static char expected[8192];
@@ -245,7 +245,7 @@ TEST_F(events, scan_by_hand_is_told)
 	ASSERT_LT(strstr(text, purge), strstr(text, " purged=8 left_out=0\n"));
 }
 
-/* What the first scan found memory to be, if it is a word that is documented. */
+/* The mood in the first scan_begin event, if it is a documented one. */
 static const char *mood_of(const char *text)
 {
 	static const char *const moods[] = { "plenty", "calm", "short", "none" };
@@ -314,7 +314,7 @@ TEST_F(events, limit_of_a_cgroup_is_told)
 	cgroups_close(&cgroups);
 }
 
-/* What looks like an address would be seen if it were there. */
+/* The test for addresses in events does find addresses. */
 TEST_F(events, addresses_are_recognized)
 {
 	EXPECT_FALSE(has_address("pin: inode=18446744073709 first=0 pages=4294967295\n"));

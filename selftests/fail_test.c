@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The N-th allocation, or copy to or from the user, of each call fails, for every N that
- * there is: the call answers an error that is documented, changes nothing, and works when
- * it is made again.
+ * Makes the N-th allocation, or copy to or from user space, of each call fail, for every
+ * possible N. The call must return a documented error and change nothing, and must work
+ * when it is repeated.
  *
- * Needs a kernel with CONFIG_FAULT_INJECTION, FAULT_INJECTION_DEBUG_FS and FAILSLAB; with
- * FAULT_INJECTION_USERCOPY and FAIL_PAGE_ALLOC more can fail. MODULE, the path of
- * rust_ashmem.ko, has its loading tested as well.
+ * Needs a kernel with CONFIG_FAULT_INJECTION, FAULT_INJECTION_DEBUG_FS and FAILSLAB. With
+ * FAULT_INJECTION_USERCOPY and FAIL_PAGE_ALLOC, more can fail. If MODULE is the path of
+ * rust_ashmem.ko, loading the module is tested as well.
  */
 #include <dirent.h>
 #include <sched.h>
@@ -16,23 +16,23 @@
 #include "reclaim.h"
 
 #define PAGES		16
-/* No call can fail in so many places. */
+/* More places than any call has. */
 #define MOST_PLACES	2000
 /*
- * So many places in a row where nothing fails are the end: whether a call allocates pages
- * for one of them varies from one time to the next.
+ * After this many places in a row without a failure, a call has no more places. One is not
+ * enough, because the number of page allocations of a call varies.
  */
 #define MISSES		3
 
 #define LONG_NAME	"a name that is longer than the room that an area has for short ones"
 
-/* The errors that a lack of memory and a bad address make. */
+/* The errors that a call may return: ENOMEM, and EFAULT. */
 #define MEMORY		1
 #define ADDRESS		2
-/* As ADDRESS; but not every architecture has the copy of a string fail. */
+/* As ADDRESS, but not all architectures can make the copy of a string fail. */
 #define STRING		4
 
-/* One thread's file in which N is written. */
+/* The fail-nth file of this thread. */
 static int fail_nth = -EBADF;
 
 static bool write_once(int fd, const char *text)
@@ -40,7 +40,7 @@ static bool write_once(int fd, const char *text)
 	return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
-/* From now on the @n-th place fails that the calling thread comes to. */
+/* Makes the @n-th place that this thread reaches fail. */
 static bool arm(unsigned int n)
 {
 	char text[16];
@@ -50,8 +50,8 @@ static bool arm(unsigned int n)
 }
 
 /*
- * Lets nothing fail any more; whether something did. To ask takes copies, too: what fails
- * here has not failed before.
+ * Ends the failures. Returns whether there was one. The calls for this copy data as well: a
+ * failure in one of them does not count.
  */
 static bool disarm(void)
 {
@@ -71,11 +71,11 @@ static const char * const failures[] = { "failslab", "fail_page_alloc", "fail_us
 
 #define CONSOLE	"/proc/sys/kernel/printk"
 
-/* How all that was before. */
+/* The settings before the test. */
 static char found[ARRAY_SIZE(failures)][ARRAY_SIZE(settings)][16], found_console[64];
 static pid_t program;
 
-/* Calls @visit for each setting, with what it was or will be. */
+/* Calls @visit for each setting, with its saved text. */
 static void visit_settings(void (*visit)(const char *path, char *text, size_t size))
 {
 	char path[80];
@@ -96,7 +96,7 @@ static void note(const char *path, char *text, size_t size)
 		*text = '\0';
 }
 
-/* Writes only where something has changed. */
+/* Writes only settings that have changed. */
 static void put_back(const char *path, char *text, size_t size)
 {
 	char now[64];
@@ -105,7 +105,7 @@ static void put_back(const char *path, char *text, size_t size)
 		write_text(AT_FDCWD, path, text);
 }
 
-/* The program outlives a test that takes too long, which a teardown does not. */
+/* Not in the fixture, because a test that times out skips its teardown. */
 __attribute__((constructor)) static void note_settings(void)
 {
 	program = getpid();
@@ -118,7 +118,7 @@ __attribute__((destructor)) static void put_settings_back(void)
 		visit_settings(put_back);
 }
 
-/* Lets allocations that may wait fail, too, and says nothing when they do. */
+/* Lets allocations that may sleep fail as well, without a message in the log. */
 static long prepare_failures(const char *name)
 {
 	char path[64];
@@ -146,14 +146,14 @@ static long failures_open(void)
 
 	if (ret)
 		return ret;
-	/* Either may be missing. */
+	/* The kernel may lack either. */
 	prepare_failures("fail_page_alloc");
 	can_fail_copies = !prepare_failures("fail_usercopy");
 	fail_nth = answer(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
 	return fail_nth < 0 ? fail_nth : 0;
 }
 
-/* What can be seen of an area. */
+/* The visible state of an area. */
 struct view {
 	char name[ASHMEM_NAME_LEN], pins[PAGES + 3], fdinfo[1024];
 	long size, mask, id_answer;
@@ -174,13 +174,13 @@ static void view_of(int fd, struct view *view)
 	snprintf(view->pins, sizeof(view->pins), "%s", picture(fd, PAGES));
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	read_text(AT_FDCWD, path, view->fdinfo, sizeof(view->fdinfo));
-	/* The last line: reclaim may purge what is unpinned at any time. */
+	/* Ignores this last line, because reclaim may purge unpinned pages at any time. */
 	purged = strstr(view->fdinfo, "purged:");
 	if (purged)
 		*purged = '\0';
 }
 
-/* An area, and what a call needs and leaves. */
+/* An area, with the arguments and the results of a call. */
 struct subject {
 	int fd;
 	char *map;		/* all of it, filled, or NULL */
@@ -190,13 +190,13 @@ struct subject {
 	size_t len;
 };
 
-/* An answer that is no error is as good as 0. */
+/* Returns 0 for any result that is not an error. */
 static long error_of(long ret)
 {
 	return ret < 0 ? ret : 0;
 }
 
-/* An error, 0 for what was expected, or 1. */
+/* Returns an error as it is, 0 for the expected result, or 1 for another. */
 static long compare(long ret, long expected)
 {
 	return ret < 0 ? ret : ret != expected;
@@ -275,14 +275,14 @@ static long do_unpin(struct subject *subject)
 	return unpin(subject->fd, 3, 2);
 }
 
-/* Ranges that are charged to their user. */
+/* Unpins ranges that are counted for their user. */
 static void have_ranges(struct subject *subject)
 {
 	for (size_t page = 6; page < PAGES; page += 2)
 		unpin(subject->fd, page, 1);
 }
 
-/* An unpinned range that is split by pinning its middle. */
+/* Unpins a range, which pinning its middle will split. */
 static void have_range(struct subject *subject)
 {
 	unpin(subject->fd, 1, 8);
@@ -298,7 +298,7 @@ static long do_pin_status(struct subject *subject)
 	return compare(pin_status(subject->fd, 3, 2), ASHMEM_IS_UNPINNED);
 }
 
-/* A user who has nothing unpinned yet; becoming that one can fail, too. */
+/* Unpins as a user without any ranges yet. Changing the user can fail, too. */
 static long do_unpin_as_stranger(struct subject *subject)
 {
 	long ret = answer(syscall(SYS_setresuid, -1, STRANGER, -1));
@@ -331,7 +331,7 @@ static long do_seek(struct subject *subject)
 	       compare(try_seek(subject->fd, position, SEEK_SET), position);
 }
 
-/* Reads a file, which begins with @words. */
+/* Reads a file, which must begin with @words. */
 static long read_file(struct subject *subject, const char *path, const char *words)
 {
 	long ret = read_text(AT_FDCWD, path, subject->buf, sizeof(subject->buf));
@@ -357,7 +357,7 @@ static long do_regions(struct subject *subject)
 	return read_file(subject, "/sys/kernel/debug/ashmem/regions", "inode ");
 }
 
-/* The child has the same memory and leaves it as it is. */
+/* Forks a child that changes nothing. */
 static long do_fork(struct subject *subject)
 {
 	pid_t child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
@@ -372,7 +372,7 @@ static long do_fork(struct subject *subject)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* Nothing can keep a descriptor from being closed, nor a region from going with it. */
+/* Closing a descriptor never fails, and always frees the region. */
 static long do_close(struct subject *subject)
 {
 	close(subject->fd);
@@ -380,7 +380,7 @@ static long do_close(struct subject *subject)
 	return 0;
 }
 
-/* Whether a call that answered 0 did what it should. */
+/* Whether a call that returned 0 did its work. */
 static bool has_opened(const struct subject *subject)
 {
 	return get_size(subject->opened) == 0;
@@ -424,7 +424,7 @@ static bool has_mapped(const struct subject *subject)
 			      are_zero(subject->mapped, 0, PAGES);
 }
 
-/* Private memory is anonymous here, and begins as zeros. */
+/* A private mapping of an area is anonymous memory, which begins as zeros. */
 static bool has_mapped_zeros(const struct subject *subject)
 {
 	return are_zero(subject->mapped, 0, PAGES);
@@ -451,7 +451,7 @@ static const struct call {
 	void (*prepare)(struct subject *subject);
 	bool is_mapped;
 	unsigned int errors;
-	bool (*has_worked)(const struct subject *subject);	/* or NULL: its answer tells */
+	bool (*has_worked)(const struct subject *subject);	/* NULL: the result suffices */
 	bool has_no_place;	/* where it could fail */
 } calls[] = {
 	{ "open", do_open, .errors = MEMORY | ADDRESS, .has_worked = has_opened },
@@ -509,7 +509,7 @@ static bool subject_make(struct subject *subject, const struct call *call)
 	return true;
 }
 
-/* Takes back what a call that worked has made. */
+/* Undoes a call that worked. */
 static void subject_undo(struct subject *subject)
 {
 	if (subject->mapped)
@@ -528,7 +528,7 @@ static void subject_free(struct subject *subject)
 	close(subject->fd);
 }
 
-/* Whether such a kernel can have the call fail at all. */
+/* Whether this kernel can make the call fail at all. */
 static bool must_fail(const struct call *call)
 {
 	return call->errors & MEMORY || (call->errors & ADDRESS && can_fail_copies);
@@ -539,7 +539,7 @@ static bool has_worked(const struct call *call, const struct subject *subject)
 	return !call->has_worked || call->has_worked(subject);
 }
 
-/* Whether each page has its letter, or zeros if it was unpinned before the call or is now. */
+/* Whether each page has its letter, or zeros if it was unpinned before or after the call. */
 static bool are_kept(const struct subject *subject, const struct view *before)
 {
 	const char *pins = subject->fd < 0 ? before->pins : picture(subject->fd, PAGES);
@@ -554,7 +554,7 @@ static bool are_kept(const struct subject *subject, const struct view *before)
 	return true;
 }
 
-/* Whether the kernel lives on: User-mode Linux 6.18 dies of a fork without memory. */
+/* Whether the kernel survives: User-mode Linux 6.18 crashes if a fork fails. */
 static bool survives(const struct call *call)
 {
 	FILE *cpus = call->make == do_fork ? fopen("/proc/cpuinfo", "r") : NULL;
@@ -572,7 +572,7 @@ static bool survives(const struct call *call)
 
 #define fail_at(call, n) __fail_at(_metadata, call, n)
 
-/* Makes the call with a failure at the @n-th place; whether there was such a place. */
+/* Makes the call with a failure at the @n-th place. Returns whether there is such a place. */
 static bool __fail_at(struct __test_metadata *_metadata, const struct call *call, unsigned int n)
 {
 	struct subject subject;
@@ -587,14 +587,14 @@ static bool __fail_at(struct __test_metadata *_metadata, const struct call *call
 	has_failed = disarm();
 	if (!ret) {
 		EXPECT_TRUE(has_worked(call, &subject)) {
-			TH_LOG("%s, place %u: answers 0 and has done nothing", call->name, n);
+			TH_LOG("%s, place %u: returns 0, but did nothing", call->name, n);
 		}
 	} else if (!has_failed) {
 		EXPECT_EQ(0, ret) TH_LOG("%s, without a failure", call->name);
 	} else {
 		EXPECT_TRUE(is_documented(call, ret)) {
 			TH_LOG("%s, place %u: %s", call->name, n,
-			       ret < 0 ? strerror(-ret) : "answers 0 and something wrong");
+			       ret < 0 ? strerror(-ret) : "returns 0, but with a wrong result");
 		}
 		view_of(subject.fd, &after);
 		EXPECT_EQ(0, memcmp(&before, &after, sizeof(before))) {
@@ -602,7 +602,7 @@ static bool __fail_at(struct __test_metadata *_metadata, const struct call *call
 			       before.name, before.pins, before.fdinfo, after.name, after.pins,
 			       after.fdinfo);
 		}
-		/* If it is not mapped, name and size can still be changed. */
+		/* If the area is not mapped, its name and size can still be changed. */
 		if (!call->is_mapped) {
 			EXPECT_EQ(0, set_name(subject.fd, "other"));
 			EXPECT_EQ(0, set_size(subject.fd, before.size));
@@ -643,8 +643,8 @@ FIXTURE_SETUP(failing)
 		SKIP(return, "the C driver has no files in debugfs");
 	ret = failures_open();
 	if (ret)
-		SKIP(return, "no failures can be injected into this kernel: %s", strerror(-ret));
-	/* Failures are set up in debugfs, so it is there. */
+		SKIP(return, "this kernel has no fault injection: %s", strerror(-ret));
+	/* Fault injection is set up in debugfs, so debugfs is mounted. */
 	ASSERT_LE(0, self->regions);
 }
 
@@ -661,7 +661,7 @@ TEST_F_TIMEOUT(failing, call_changes_nothing_and_works_again, 900)
 
 		if (!survives(&calls[i]))
 			continue;
-		/* Touches the program's own pages, and has lists made that stay. */
+		/* First without a failure, to touch pages and allocate lists that stay. */
 		fail_at(&calls[i], MOST_PLACES);
 		for (n = 1; n <= places + MISSES && n < MOST_PLACES; n++)
 			if (fail_at(&calls[i], n))
@@ -696,7 +696,7 @@ static bool exists(const char *path)
 	return !access(path, F_OK);
 }
 
-/* A cache that was merged with another one leaves a link behind. */
+/* A slab cache that was merged leaves a symbolic link, which does not count. */
 static bool is_dir(const char *path)
 {
 	struct stat stat;
@@ -704,7 +704,7 @@ static bool is_dir(const char *path)
 	return !lstat(path, &stat) && S_ISDIR(stat.st_mode);
 }
 
-/* What the module leaves behind, or NULL. */
+/* Something that the module left behind, in words, or NULL. */
 static const char *left_by_module(void)
 {
 	if (exists("/sys/module/rust_ashmem"))
@@ -731,7 +731,7 @@ static long unload(void)
 	return answer(syscall(SYS_delete_module, "rust_ashmem", O_NONBLOCK));
 }
 
-/* What means that the kernel, or the driver, found something wrong. */
+/* Messages that show a bug in the kernel or the driver. */
 static const char * const complaints[] = {
 	"WARNING: ", "BUG: ", "KASAN: ", "UBSAN: ", "Oops", "general protection fault",
 	"nable to handle", "circular locking", "recursive locking", "inconsistent lock state",
@@ -741,12 +741,12 @@ static const char * const complaints[] = {
 	"list_del corruption", "unreferenced object",
 };
 
-/* Without memory the kernel warns that trace events have no fields; that is its own. */
+/* If allocations fail, the kernel itself warns about trace events. That is not the driver. */
 static bool is_complaint(const char *line, bool is_busy)
 {
 	if (strstr(line, "WARNING: ") && strstr(line, "trace_events.c"))
 		return false;
-	/* Only of a name that cannot be had. */
+	/* Right only if the device name is taken. */
 	if (strstr(line, "another driver"))
 		return !is_busy;
 	for (size_t i = 0; i < ARRAY_SIZE(complaints); i++)
@@ -756,8 +756,8 @@ static bool is_complaint(const char *line, bool is_busy)
 }
 
 /*
- * The first complaint in the kernel's log since this was last asked, or NULL. Each read()
- * gives a line.
+ * The first complaint in the kernel's log since the last call, or NULL. Each read() returns
+ * a line.
  */
 static const char *complaint_in(int log, bool is_busy)
 {
@@ -773,8 +773,8 @@ static const char *complaint_in(int log, bool is_busy)
 }
 
 /*
- * Of memory for the module as such, the kernel says that it is short, with a trace. So
- * warnings stay off the console meanwhile.
+ * The kernel logs a trace if it cannot allocate memory for a module. So the console does not
+ * show warnings during this test.
  */
 #define QUIET	4
 
@@ -786,7 +786,7 @@ TEST_F_TIMEOUT(failing, load_leaves_nothing, 300)
 	long ret;
 
 	if (!path || !*path)
-		SKIP(return, "MODULE does not say where the module is");
+		SKIP(return, "MODULE is not set to the path of the module");
 	module = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, module);
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -807,7 +807,7 @@ TEST_F_TIMEOUT(failing, load_leaves_nothing, 300)
 		if (has_failed)
 			places = n;
 		refused += ret < 0;
-		/* The kernel's own errors of finit_module() and misc_register() are among them. */
+		/* Other errors come from finit_module() and misc_register(). */
 		EXPECT_TRUE(!ret || (has_failed && (ret == -ENOMEM || ret == -EFAULT ||
 						    ret == -EBUSY))) {
 			TH_LOG("place %u: %s", n, strerror(-ret));
@@ -827,7 +827,7 @@ TEST_F_TIMEOUT(failing, load_leaves_nothing, 300)
 		TH_LOG("place %u: %.*s", n - 1, (int)strcspn(complaint, "\n"), complaint);
 	}
 	close(log);
-	/* The module is there now, as before. */
+	/* The module must be loaded again at the end. */
 	EXPECT_TRUE(exists("/sys/module/rust_ashmem") || !load(module));
 	close(module);
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random calls on several areas by several processes, those of memory among them, while
- * memory is short now and then: what is pinned keeps its contents throughout.
+ * Random calls on several areas by several processes, including memory management calls,
+ * while memory is short now and then. Pinned pages must keep their contents.
  *
  *   ASHMEM_SEED=1 ASHMEM_CALLS=20000 ASHMEM_SECONDS=3600 ./fuzz_test
  *
- * says what to begin with, how many calls each process makes in a round, and for how long
- * to go on with further rounds, each of the next seed. A process makes the same calls for
- * a seed, whatever they answer; how those of several follow each other is up to the kernel.
+ * sets the first seed, the number of calls of each process in a round, and the duration.
+ * Each further round uses the next seed. For a given seed, each process makes the same
+ * calls, whatever they return. The order between processes is up to the kernel.
  * ASHMEM_TRACE=1 prints each call.
  *
- * Each area has a part for each process, which no other one writes to, pins or unpins.
+ * Each area has a part for each process. No other process writes, pins or unpins it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,10 +31,10 @@
 #define CALLS		3000
 #define CALLS_OF_CHILD	12
 
-/* So much memory has who lives in the first cgroup. */
+/* The memory limit of the first cgroup. */
 #define LIMIT		(48ULL * MIB)
 
-/* What private memory is filled with; that of areas never is. */
+/* The fill of private memory, which areas never have. */
 #define PRIVATE_FILL	0xee
 #define MOST_FILL	200
 
@@ -53,7 +53,7 @@ struct page {
 	bool is_unpinned;
 };
 
-/* A mapping that anything may be done to. */
+/* A mapping that random calls may change. */
 struct slot {
 	char *map;	/* or NULL */
 	size_t pages;
@@ -62,27 +62,27 @@ struct slot {
 	bool is_shared;
 };
 
-/* What a process tells the test. */
+/* The report of a process to the test. */
 struct report {
 	char text[256];
 	unsigned int calls, purged;
-	int zram;	/* of the swap that it added, or negative */
+	int zram;	/* of the swap that the process added, or negative */
 };
 
 struct worker {
 	unsigned int number;
 	__u64 state;
 	int fds[AREAS];
-	char *maps[AREAS];	/* all of each, for looking alone */
+	char *maps[AREAS];	/* each whole area, only for reading */
 	struct page pages[AREAS][PART];
 	struct slot slots[SLOTS];
 	int wild, own, userfault, shrinker;
-	char *nowhere;		/* a page that nobody can reach */
+	char *nowhere;		/* a page without access */
 	const struct cgroups *cgroups;
 	struct report *report;
 };
 
-/* All that decides about a call. */
+/* The random numbers that determine a call. */
 struct draw {
 	unsigned int a, b, c, d;
 };
@@ -141,7 +141,7 @@ static size_t draw_range(const struct draw *draw, size_t *count)
 	return first;
 }
 
-/* Only memory may be what is lacking, and then nothing has changed. */
+/* The only valid error is ENOMEM, and then nothing has changed. */
 static bool do_unpin(struct worker *worker, const struct draw *draw)
 {
 	size_t area = draw->a % AREAS, count, first = draw_range(draw, &count);
@@ -264,7 +264,7 @@ static bool do_dup(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* Any ioctl on an area that nobody relies on, with any argument. */
+/* Any ioctl with any argument, on an area whose contents are not checked. */
 static bool do_wild(struct worker *worker, const struct draw *draw)
 {
 	static const unsigned long numbers[] = {
@@ -301,7 +301,7 @@ static bool do_wild(struct worker *worker, const struct draw *draw)
 		arg = 0;
 		break;
 	case 1:
-		/* Never where the program has something that the answer would change. */
+		/* An address without access: a result must not overwrite the program's own data. */
 		arg = is_address ? (unsigned long)worker->nowhere + draw->b % page_size() : draw->b;
 		break;
 	case 2:
@@ -373,7 +373,7 @@ static bool do_map(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* Keeps what is before the part that goes, or else what is behind it. */
+/* Unmaps a part of a slot. Keeps the pages before it, or else those behind it. */
 static bool do_unmap(struct worker *worker, const struct draw *draw)
 {
 	struct slot *slot = draw_slot(worker, draw);
@@ -397,7 +397,7 @@ static bool do_unmap(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* Moves a slot, changes its length, or has the same pages in another one. */
+/* Moves a slot, changes its length, or maps its pages a second time. */
 static bool do_remap(struct worker *worker, const struct draw *draw)
 {
 	struct slot *slot = draw_slot(worker, draw), *other = &worker->slots[draw->d % SLOTS];
@@ -422,7 +422,7 @@ static bool do_remap(struct worker *worker, const struct draw *draw)
 		map = mremap(slot->map, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
 		break;
 	default:
-		/* A second mapping of what is shared. */
+		/* Maps shared pages a second time. */
 		map = mremap(slot->map, 0, pages * page_size(), MREMAP_MAYMOVE);
 	}
 	if (map == MAP_FAILED)
@@ -436,7 +436,7 @@ static bool do_remap(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* Whether pages of a slot are of the worker's own part of an area; which one is first. */
+/* Whether pages of a slot belong to the worker's own part; sets the first one. */
 static bool are_own(const struct worker *worker, const struct slot *slot, const char *at,
 		    size_t count, size_t *page)
 {
@@ -449,7 +449,7 @@ static bool are_own(const struct worker *worker, const struct slot *slot, const 
 
 static bool do_advise(struct worker *worker, const struct draw *draw)
 {
-	/* All but those that take pages from the machine: 100 and 101. */
+	/* All except 100 and 101, which take pages out of use. */
 	int advice = draw->d / 4 % 29;
 	struct slot *slot = draw_slot(worker, draw);
 	size_t count, page;
@@ -465,7 +465,7 @@ static bool do_advise(struct worker *worker, const struct draw *draw)
 	} else if (are_own(worker, slot, at, count, &page)) {
 		bool is_done = !madvise(at, count * page_size(), advice);
 
-		/* It may have come to a part that it cannot do. */
+		/* It may have stopped in the middle. */
 		for (size_t i = page; i < page + count; i++)
 			if (is_done || is_filled(address_of(worker, slot->area, i), page_size(), 0))
 				worker->pages[slot->area][i].fill = 0;
@@ -506,7 +506,7 @@ static bool do_protect(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* It would undo the protection mask. */
+/* remap_file_pages() must fail, as it would bypass the protection mask. */
 static bool do_remap_pages(struct worker *worker, const struct draw *draw)
 {
 	struct slot *slot = draw_slot(worker, draw);
@@ -533,7 +533,7 @@ static void land(int signal_number)
 	signal(signal_number, SIG_DFL);
 }
 
-/* Fills a page; whether it could be. */
+/* Fills a page. Returns false if that faults. */
 static bool fill_page(char *at, unsigned char fill)
 {
 	if (sigsetjmp(landing, 1)) {
@@ -560,7 +560,7 @@ static bool is_page_of(const char *at, unsigned char fill)
 	return is_good;
 }
 
-/* Looks at a page of a slot, or writes to it, if it can be reached. */
+/* Checks a page of a slot, or writes to it, if it is accessible. */
 static bool touch(struct worker *worker, const struct draw *draw, bool may_write)
 {
 	struct slot *slot = draw_slot(worker, draw);
@@ -610,7 +610,7 @@ static int userfault_open(void)
 	return fd;
 }
 
-/* Brings in a page that is missing, with the contents that it has anyway or may have. */
+/* Resolves a fault on a missing page, with valid contents. */
 static void userfault_fill(struct worker *worker, const struct slot *slot, char *at,
 			   const struct draw *draw)
 {
@@ -671,7 +671,7 @@ static bool do_purge_all(struct worker *worker, const struct draw *draw)
 	return ret >= 0 || ret == -EPERM || wrong(worker, "PURGE_ALL_CACHES: %s", strerror(-ret));
 }
 
-/* What root can do to the whole system. */
+/* Calls that only root can make, for the whole system. */
 static bool do_compact(struct worker *worker, const struct draw *draw)
 {
 	(void)worker;
@@ -727,7 +727,7 @@ static bool do_reclaim(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* Somebody takes memory, more than there is if he lives in the first cgroup. */
+/* A child allocates memory: more than there is, if it is in the first cgroup. */
 static bool do_press(struct worker *worker, const struct draw *draw)
 {
 	pid_t parent = getpid(), child = fork();
@@ -739,7 +739,7 @@ static bool do_press(struct worker *worker, const struct draw *draw)
 
 		die_with(parent);
 		map = mmap(NULL, len, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		/* If anybody has to die, then this. */
+		/* The OOM killer must choose this process. */
 		write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
 		for (size_t i = 0; map != MAP_FAILED && i < len; i += page_size())
 			map[i] = draw->b + i / page_size();
@@ -750,7 +750,7 @@ static bool do_press(struct worker *worker, const struct draw *draw)
 	return true;
 }
 
-/* Areas are open, so it must stay. */
+/* Areas are open, so the module must stay loaded. */
 static bool do_unload(struct worker *worker, const struct draw *draw)
 {
 	(void)draw;
@@ -760,7 +760,7 @@ static bool do_unload(struct worker *worker, const struct draw *draw)
 
 static bool do_fork(struct worker *worker, const struct draw *draw);
 
-/* Who makes a call: the first worker alone, or all; and then also the children of all. */
+/* Who makes a call: only the first worker, all workers, or all and their children. */
 enum who { FIRST, ALL, CHILDREN };
 
 static const struct operation {
@@ -801,7 +801,7 @@ static const struct operation {
 	{ "delete_module", do_unload, 3, FIRST },
 };
 
-/* Makes the next call of those that this one may make. */
+/* Makes the next of the calls that are allowed for @who. */
 static bool do_next(struct worker *worker, __u64 *state, enum who who)
 {
 	unsigned int total = 0, chosen, i;
@@ -827,7 +827,7 @@ static bool do_next(struct worker *worker, __u64 *state, enum who who)
 	return operations[i].run(worker, &draw);
 }
 
-/* What a child does not inherit may have made room for something else. */
+/* A child does not inherit all mappings, and others may have taken the addresses. */
 static void forget_lost_slots(struct worker *worker)
 {
 	for (size_t i = 0; i < SLOTS; i++) {
@@ -838,7 +838,7 @@ static void forget_lost_slots(struct worker *worker)
 	}
 }
 
-/* The child has what its parent has, and changes no area. */
+/* The child makes calls with its parent's mappings, but changes no area. */
 static bool do_fork(struct worker *worker, const struct draw *draw)
 {
 	pid_t parent = getpid(), child = fork();
@@ -852,7 +852,7 @@ static bool do_fork(struct worker *worker, const struct draw *draw)
 
 		die_with(parent);
 		is_good = do_look(worker, draw);
-		/* That is about its parent's memory. */
+		/* It is for the memory of the parent. */
 		worker->userfault = -EBADF;
 		forget_lost_slots(worker);
 		for (unsigned int i = 0; is_good && i < CALLS_OF_CHILD; i++)
@@ -861,7 +861,7 @@ static bool do_fork(struct worker *worker, const struct draw *draw)
 	}
 	if (waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status))
 		return true;
-	/* Who died for memory has found nothing. */
+	/* A child that the OOM killer chose did not find a bug. */
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 		return true;
 	if (WIFSIGNALED(status))
@@ -945,8 +945,8 @@ static void areas_close(struct worker *worker)
 }
 
 /*
- * Each worker is told apart by its number; the first failure ends all. One that died for
- * memory is none, and is counted.
+ * Runs all workers. The first failure ends all of them. A worker that the OOM killer chose
+ * is not a failure; @died counts these.
  */
 static bool run_round(struct worker *worker, struct report *reports, __u64 seed,
 		      unsigned int calls, unsigned int *died)
@@ -1023,8 +1023,8 @@ TEST_F_TIMEOUT(fuzz, what_is_pinned_stays, 7 * 24 * 3600)
 		TH_LOG("seed %llu: %llu calls in all, %llu found a purge", seed + round,
 		       self->calls, self->purged);
 		if (died)
-			TH_LOG("%u processes died for memory", died);
-		/* As root, workers purge everything now and then. */
+			TH_LOG("the OOM killer chose %u processes", died);
+		/* Workers of root purge everything now and then. */
 		if (is_good && !died && calls >= CALLS && self->worker.shrinker >= 0) {
 			EXPECT_LT(purged, self->purged) TH_LOG("seed %llu: nothing was purged",
 							       seed + round);

@@ -4,11 +4,11 @@
  *
  *   hold open              an open descriptor, nothing mapped
  *   hold shared|private    a mapping, its descriptor closed
- *   hold purged            a mapping whose pages were unpinned, some of them purged
+ *   hold purged            a mapping with unpinned pages, some of them purged
  *
- * It says "ready", then answers a line on its input with a line on its output:
- * "check" looks whether the mapping is intact, "unmap" removes it. The end of
- * the input is the end of the program.
+ * It prints "ready", then reads commands and prints a line for each: "check" tests
+ * whether the mapping is intact, "unmap" removes it. It exits at the end of its
+ * input.
  */
 #include "ashmem.h"
 
@@ -17,7 +17,7 @@ static bool is_intact(char *map, size_t len)
 	if (!map || map[0] != 'a' || map[len - 1] != 'z')
 		return false;
 
-	/* A page that was never touched needs the file, or its lack, to work. */
+	/* The first access to a page faults into the backing file, if there is one. */
 	map[len / 2]++;
 	return true;
 }
@@ -45,7 +45,7 @@ static char *map_and_close(int fd, size_t len, int flags)
 	return map;
 }
 
-/* Leaves a purged range, and one that can be. */
+/* Leaves a purged range, and one that can be purged. */
 static char *map_and_purge(int fd, size_t len)
 {
 	char *map = area_map(fd, len, PROT_RW, MAP_SHARED);

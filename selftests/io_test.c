@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading and seeking. Before a size is set there is nothing to read; before the
- * first mapping there is no file to read from; then the file decides.
+ * Reading and seeking. Before a size is set, there is nothing to read. Before the
+ * first mapping, there is no backing file to read from.
  */
 #include "kselftest_harness.h"
 #include "ashmem.h"
@@ -70,7 +70,7 @@ FIXTURE_SETUP(io)
 	ASSERT_EQ(0, set_size(self->fd, self->size));
 	self->map = area_map(self->fd, self->size, PROT_RW, MAP_SHARED);
 	ASSERT_NE(MAP_FAILED, self->map);
-	/* A huge page would leave no hole; a kernel without them says EINVAL. */
+	/* A huge page would fill the holes. Kernels without huge pages return EINVAL. */
 	madvise(self->map, self->size, MADV_NOHUGEPAGE);
 	memset(self->map + self->page, 'D', 2 * self->page);
 }
@@ -252,7 +252,7 @@ TEST_F(io, seek_hole_ends_at_exact_size)
 	EXPECT_EQ(self->size, try_seek(self->fd, 0, SEEK_HOLE));
 }
 
-/* What the file operations test of Android's libcutils does, and reads after it. */
+/* The seeks of libcutils' file operations test, each followed by a read. */
 TEST_F(io, seeks_combine)
 {
 	const struct {
@@ -312,8 +312,8 @@ TEST_F(io, position_is_not_shared_by_another_open)
 }
 
 /*
- * The position belongs to the descriptor, and several processes move it at once.
- * Each word of the region is its own index, so a read tells where it was made.
+ * Several processes share a file position, and move it at the same time. Each word
+ * of the region is its own index, so the data of a read shows its position.
  */
 #define WORDS		16384
 #define READERS		3
@@ -346,7 +346,7 @@ FIXTURE_TEARDOWN(crowd)
 		close(self->fd);
 }
 
-/* Is this what a read of @len bytes from one position gives, short at the end only? */
+/* Whether this is a read of @len bytes from one position. It may be short only at the end. */
 static bool is_one_read(const __u32 *words, ssize_t got, size_t len)
 {
 	size_t count = got / sizeof(*words);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The protection mask: it only loses bits, it limits mmap() with EPERM and
- * mprotect() with EACCES, and nothing gives a mapping back what was masked.
+ * The protection mask: it can only lose bits. It makes mmap() fail with EPERM and
+ * mprotect() with EACCES, and there is no way around it.
  */
 #include <sys/personality.h>
 
@@ -105,7 +105,7 @@ TEST_F(mask, without_exec_forbids_read_that_implies_it)
 	EXPECT_EQ(0, try_map(self->fd, self->page, PROT_WRITE, MAP_SHARED));
 }
 
-/* Everything below holds for shared and private mappings alike. */
+/* The tests below run for shared and for private mappings. */
 FIXTURE(limit)
 {
 	int fd;
@@ -157,7 +157,7 @@ static long mprotect_answer(int mask, int prot)
 	return prot & ~mask ? -EACCES : 0;
 }
 
-/* Calls mmap() with every mask and those protections that have all of @with. */
+/* Calls mmap() with every mask and the protections that include @with, but not @without. */
 static void check_map(struct __test_metadata *_metadata, int flags, int with, int without)
 {
 	for (int mask = 0; mask <= PROT_ALL; mask++) {
@@ -174,7 +174,7 @@ static void check_map(struct __test_metadata *_metadata, int flags, int with, in
 	}
 }
 
-/* Moves a mapping of @fd through all protections, @without some of them. */
+/* Sets all protections on a mapping of @fd, except those in @without. */
 static void check_mprotect(struct __test_metadata *_metadata, int fd, int mask, int prot,
 			   int flags, int without)
 {

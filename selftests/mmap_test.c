@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Shared mappings: which are refused and why, and what their memory does. */
+/* Shared mappings: which ones are refused and why, and the behaviour of their memory. */
 #include <signal.h>
 
 #include "kselftest_harness.h"
@@ -230,7 +230,7 @@ TEST_F(map, survives_close)
 	EXPECT_EQ('s', map[self->page]);
 }
 
-/* The kernel grows a neighbour, if it can, rather than make a mapping. */
+/* The kernel may extend an adjacent mapping instead of making a new one. */
 TEST_F(map, remap_file_pages_into_neighbour_fails)
 {
 	char *base, *map;
@@ -247,8 +247,8 @@ TEST_F(map, remap_file_pages_into_neighbour_fails)
 }
 
 /*
- * The kernel asks the file only after it has taken the old mapping away, and
- * leaves a gap when the file refuses.
+ * The kernel removes the old mapping before it calls mmap of the file, so a refusal
+ * leaves a hole.
  */
 TEST_F(map, remap_file_pages_fails)
 {
@@ -279,7 +279,7 @@ TEST_F(map, remap_file_pages_does_not_undo_mask)
 	EXPECT_NE(0, try_mprotect(map, self->page, PROT_RW));
 }
 
-/* How many bytes a huge page has, or 0 if there are none. */
+/* The size of a huge page in bytes, or 0 if there are none. */
 static size_t huge_page_size(void)
 {
 	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
@@ -293,7 +293,7 @@ static size_t huge_page_size(void)
 	return size;
 }
 
-/* Maps at a place that is aligned only if somebody sees to it. */
+/* Makes a mapping that is aligned only if get_unmapped_area() takes care of it. */
 static bool is_huge_aligned(int fd, int flags)
 {
 	size_t huge = huge_page_size();
@@ -305,7 +305,7 @@ static bool is_huge_aligned(int fd, int flags)
 	return map != MAP_FAILED && (unsigned long)map % huge == 0;
 }
 
-/* Once may be chance. */
+/* A single success may be chance. */
 static bool is_always_huge_aligned(int fd, int flags)
 {
 	return is_huge_aligned(fd, flags) && is_huge_aligned(fd, flags);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the mode of the descriptor allows: reads, writes, and mappings of each kind. */
+/* What the open mode of a descriptor allows: reads, writes, and both kinds of mappings. */
 #include <signal.h>
 
 #include "kselftest_harness.h"
@@ -50,7 +50,7 @@ TEST_F(reader, shared_map_stays_read_only)
 	EXPECT_TRUE(is_filled(map, self->page, 0));
 }
 
-/* Only a mapping of the region itself has an end; zero-fill memory has none. */
+/* A shared mapping is of the region, whose size it cannot exceed. Anonymous memory can. */
 TEST_F(reader, shared_map_is_of_the_region)
 {
 	char *map = mmap(NULL, 2 * self->page, PROT_READ, MAP_SHARED, self->fd, 0);
@@ -61,7 +61,7 @@ TEST_F(reader, shared_map_is_of_the_region)
 	EXPECT_EQ(SIGBUS, signal_of_read(map));
 }
 
-/* No descriptor of a read-only area can write; root has a way around it. */
+/* Through a read-only descriptor nobody can write, so root writes by another way. */
 TEST_F(reader, shared_map_sees_the_data)
 {
 	char *map = area_map(self->fd, self->page, PROT_READ, MAP_SHARED);

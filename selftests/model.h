@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What an area should answer, computed from the rules alone.
+ * A model of an area, which computes the right results in a simple way.
  *
- * The driver keeps ranges of unpinned pages in a tree and on lists; the model
- * keeps, for every page, the number of the range it is in.
+ * The driver keeps unpinned ranges in a tree and on lists. The model keeps the
+ * number of the range for each page.
  */
 #ifndef _SELFTESTS_ASHMEM_MODEL_H
 #define _SELFTESTS_ASHMEM_MODEL_H
@@ -12,12 +12,12 @@
 
 #define MODEL_PAGES	24
 
-/* As many ranges as there can be, one more while they change, and none as 0. */
+/* The most ranges possible, one more during a change, and 0 for none. */
 #define MODEL_RANGES	(MODEL_PAGES + 2)
 
 struct model_range {
-	bool purged;		/* PIN says so */
-	bool purgeable;		/* the next purge takes it, and counts it */
+	bool purged;		/* PIN reports it */
+	bool purgeable;		/* the next purge takes and counts it */
 };
 
 struct model {
@@ -27,7 +27,7 @@ struct model {
 	bool backed;
 	unsigned int range[MODEL_PAGES];	/* 0 for a pinned page */
 	struct model_range ranges[MODEL_RANGES];
-	char fill[MODEL_PAGES];			/* what every byte of a page is */
+	char fill[MODEL_PAGES];			/* the value of all bytes of a page */
 };
 
 static inline void model_reset(struct model *model)
@@ -80,7 +80,7 @@ static inline long model_map(struct model *model, size_t pages, int prot)
 	return 0;
 }
 
-/* How many bytes read() gives of a page. */
+/* The number of bytes that read() returns for a page. */
 static inline long model_read(const struct model *model, size_t page)
 {
 	size_t start = page * page_size();
@@ -94,7 +94,7 @@ static inline long model_read(const struct model *model, size_t page)
 	return model->size - start < page_size() ? model->size - start : page_size();
 }
 
-/* Turns what a request says into pages from @first up to and without @end. */
+/* Converts a request to pages from @first up to, but not including, @end. */
 static inline long model_parse(const struct model *model, __u32 offset, __u32 len,
 			       size_t *first, size_t *end)
 {
@@ -110,7 +110,7 @@ static inline long model_parse(const struct model *model, __u32 offset, __u32 le
 	return 0;
 }
 
-/* The number of a range that no page is in. */
+/* The number of an unused range. */
 static inline unsigned int model_new_range(const struct model *model)
 {
 	unsigned int range = 1;
@@ -133,15 +133,15 @@ static inline bool model_is_one_range(const struct model *model, size_t first, s
 }
 
 /*
- * Whether it is the C driver that is asked, where pages that were joined to purged
- * ones cannot be purged, and nothing at the end of a region is something.
+ * Whether the C driver is tested. There, pages that were joined to purged ones cannot be
+ * purged, and an empty request at the end of a region is not empty.
  */
 static inline bool model_of_c_driver(void)
 {
 	return getenv("ASHMEM_C_DRIVER");
 }
 
-/* Pages of one unpinned range stay as they are, others become one with what they touch. */
+/* Pages of one range stay as they are. Others form one range with all that they overlap. */
 static inline long model_unpin(struct model *model, size_t first, size_t end)
 {
 	unsigned int range = model_new_range(model);
@@ -156,7 +156,7 @@ static inline long model_unpin(struct model *model, size_t first, size_t end)
 	for (size_t page = first; page < end; page++) {
 		const struct model_range *old = &model->ranges[model->range[page]];
 
-		/* A fresh page, here or in a range, is what makes a range purgeable. */
+		/* A page that was not purged makes a range purgeable. */
 		joined.purged |= model->range[page] && old->purged;
 		joined.purgeable |= !model->range[page] || old->purgeable;
 	}
@@ -168,7 +168,7 @@ static inline long model_unpin(struct model *model, size_t first, size_t end)
 	return 0;
 }
 
-/* What remains of a range on both sides is two ranges from now on. */
+/* If pages are cut from the middle of a range, the rest becomes two ranges. */
 static inline void model_split(struct model *model, size_t first, size_t end)
 {
 	unsigned int new = model_new_range(model), old = model->range[end - 1];
@@ -203,7 +203,7 @@ static inline long model_status(const struct model *model, size_t first, size_t 
 	return ASHMEM_IS_PINNED;
 }
 
-/* Purges one area and returns how many pages that counts for. */
+/* Purges one area. Returns the number of pages that the purge counts. */
 static inline long model_purge(struct model *model)
 {
 	long pages = 0;

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Loads and unloads the module: what it leaves behind, and what keeps it.
+# Loads and unloads the module: what it leaves behind, and what prevents unloading.
 #
-# MODULE  the module's file; without it modprobe has to find the module
-# HOLD    the program built from hold.c; by default looked for beside this script
+# MODULE  the module's file; by default modprobe must find the module
+# HOLD    the program built from hold.c; by default the one beside this script
 # LOOPS   how often to load and unload (100)
 #
-# Needs root and nothing else than busybox. The module ends as it was found.
+# Needs root, and only busybox. At the end, the module is loaded or not as before.
 
 NAME=rust_ashmem
 DEVICE=${ASHMEM_DEVICE:-/dev/ashmem}
@@ -46,7 +46,7 @@ skip_all() {
 	exit 4
 }
 
-# A test answers 0 (pass), 1 (fail) or 4 (skip, with the reason in $why).
+# A test returns 0 (pass), 1 (fail) or 4 (skip, with the reason in $why).
 run() {
 	number=$((number + 1))
 	why=
@@ -89,8 +89,8 @@ can_load() {
 	fi
 }
 
-# Warnings (512), oopses (128), bad pages (32) and soft lockups (16384) that
-# the kernel has seen so far.
+# The taint flags of the kernel for warnings (512), oopses (128), bad pages (32)
+# and soft lockups (16384).
 taint() {
 	echo $(($(cat /proc/sys/kernel/tainted) & (32 | 128 | 512 | 16384)))
 }
@@ -107,7 +107,7 @@ hold() {
 	[ "$heard" = ready ]
 }
 
-# Says $1 to hold and expects the answer $2.
+# Sends $1 to hold and expects the reply $2.
 ask() {
 	echo "$1" >&3
 	heard= && read -r heard <&4
@@ -123,7 +123,7 @@ release() {
 
 have_hold() {
 	[ -x "$HOLD" ] && return 0
-	why="no program hold; HOLD can say where it is"
+	why="no program hold; set HOLD to its path"
 	return 1
 }
 
@@ -133,7 +133,7 @@ have_devtmpfs() {
 	return 1
 }
 
-# Tries to unload while hold has what $1 says. The module must stay, and serve.
+# Tries to unload while hold uses an area in the way $1. The module must stay, and work.
 refuses_unload_with() {
 	have_hold || return 4
 	load && hold "$1" || { release; return 1; }
@@ -164,7 +164,7 @@ load_registers_misc_device() {
 	load && grep -q '^ *[0-9]* ashmem$' /proc/misc
 }
 
-# Without modinfo the file itself will do, unless it is compressed.
+# Without modinfo, searches the file itself, unless it is compressed.
 module_has_driver_alias() {
 	if modinfo "${MODULE:-$NAME}" >/dev/null 2>&1; then
 		modinfo -F alias "${MODULE:-$NAME}" | grep -q '^ashmem_linux$'
@@ -188,7 +188,7 @@ unload_with_private_mapping_fails() {
 	refuses_unload_with private
 }
 
-# Such a file has nothing of a region.
+# These files are open without any region.
 unload_with_open_debugfs_file_fails() {
 	load || return 1
 	for file in regions stats; do
@@ -225,7 +225,7 @@ unload_after_exit_works() {
 	done
 }
 
-# Has everything that can be freed freed, again and again while this script runs.
+# Frees everything that can be freed, repeatedly while this script runs.
 shrink_all() {
 	while kill -0 $$; do
 		echo 2 >/proc/sys/vm/drop_caches || return
@@ -237,7 +237,7 @@ shrink_all() {
 	done 2>/dev/null
 }
 
-# Who purges last may have to give the memory back, and the module, in its own time.
+# A purge may still be freeing memory, and hold a reference to the module, for a moment.
 unload_soon() {
 	for try in 1 2 3 4 5 6 7 8 9; do
 		unload 2>/dev/null && return
@@ -260,7 +260,7 @@ unload_right_after_purge_works() {
 		result=1
 	done
 	if ! kill $shrinking 2>/dev/null; then
-		note "what shrinks came to an end by itself"
+		note "shrink_all ended by itself"
 		result=1
 	fi
 	wait $shrinking

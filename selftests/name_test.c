@@ -24,7 +24,7 @@ static const char *long_name(size_t len)
 	return name;
 }
 
-/* Brings the area into the state in which names are final. */
+/* Maps the area, so that its name is final. */
 static long map_it(int fd)
 {
 	return set_size(fd, page_size()) ?: try_map(fd, page_size(), PROT_READ, MAP_SHARED);

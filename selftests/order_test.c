@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * In which order reclaim takes unpinned pages, and how many it knows of.
+ * The order in which reclaim takes unpinned pages, and how many it counts.
  *
- * Most of this is seen through the shrinker's files in debugfs, and counts pages of
- * the whole system, so these tests want to be the only user of the device that
- * unpins.
+ * Most tests use the shrinker's files in debugfs, which count pages of the whole system.
+ * So no other user of the device may unpin meanwhile.
  */
 #include <sched.h>
 
@@ -15,10 +14,10 @@
 #define PAGES	16
 #define AREAS	3
 
-/* How often to look for what the scanner does in its own time. */
+/* How often to check for the work of the scanner. */
 #define TRIES	100000
 
-/* The pages of a filled region: # for an intact one, a dot for a lost one. */
+/* Draws the pages of a filled region: # for an intact page, a dot for a purged one. */
 static const char *contents(const char *map, size_t pages)
 {
 	static char text[64 + 3];
@@ -32,7 +31,7 @@ static const char *contents(const char *map, size_t pages)
 	return text;
 }
 
-/* Three filled regions whose unpinned ranges all are in one place. */
+/* Three filled regions, whose unpinned ranges are all on one LRU list. */
 FIXTURE(order)
 {
 	int shrinker, a, b, c;
@@ -72,7 +71,7 @@ FIXTURE_TEARDOWN(order)
 	close(self->shrinker);
 }
 
-/* Takes so many pages, which is what the count falls by. */
+/* Scans for @pages; expects the count to decrease by @taken. */
 #define EXPECT_TAKEN(taken, pages) do {							\
 	long __before = shrinker_count(self->shrinker, ANY_CGROUP);			\
 											\
@@ -167,7 +166,7 @@ TEST_F(order, trimmed_ranges_keep_their_places)
 	EXPECT_STREQ("|################|", contents(self->in_c, PAGES));
 }
 
-/* Pages that were purged once are in it again, and count again. */
+/* The joined range includes pages that were purged before; they count again. */
 TEST_F(order, range_joined_to_purged_one_is_the_youngest)
 {
 	ASSERT_EQ(0, unpin(self->a, 0, 4));
@@ -209,7 +208,7 @@ TEST_F(order, closed_regions_do_not_count)
 	self->c = -EBADF;
 }
 
-/* Many ranges are taken off the list together; those of others keep their places on it. */
+/* Closing a region removes its many ranges. Other ranges keep their order. */
 TEST_F(order, closing_many_ranges_leaves_those_of_others)
 {
 	size_t len = 2 * 1000 * self->page;
@@ -235,7 +234,7 @@ TEST_F(order, closing_many_ranges_leaves_those_of_others)
 	EXPECT_STREQ("|....############|", contents(self->in_c, PAGES));
 }
 
-/* What was never touched frees nothing, and is no reason to come. */
+/* Untouched pages free no memory, so they must not attract reclaim. */
 TEST_F(order, untouched_ranges_count_little)
 {
 	int fd = area_create(2 * 1000 * self->page);
@@ -249,7 +248,7 @@ TEST_F(order, untouched_ranges_count_little)
 	close(fd);
 }
 
-/* A range counts no more than there is of its file. */
+/* A range counts at most the pages of its file that are in memory. */
 TEST_F(order, sparse_ranges_count_what_is_in_memory)
 {
 	int fd = area_create(1000 * self->page);
@@ -264,7 +263,7 @@ TEST_F(order, sparse_ranges_count_what_is_in_memory)
 	close(fd);
 }
 
-/* Whoever has the oldest ranges, of which nothing is in memory, hides no others. */
+/* Old ranges without pages in memory do not hide younger ranges. */
 TEST_F(order, one_scan_passes_untouched_ranges)
 {
 	int fd = area_create(2 * 1000 * self->page);
@@ -282,7 +281,7 @@ TEST_F(order, one_scan_passes_untouched_ranges)
 	close(fd);
 }
 
-/* One region of a random walk, and what it should be. */
+/* A region of a random walk, with its model. */
 struct walker {
 	int fd;
 	char *map;
@@ -307,7 +306,7 @@ static void walker_close(struct walker *walker)
 	close(walker->fd);
 }
 
-/* Reclaim counts what is in memory, so everything has to be. */
+/* Reclaim counts pages in memory, so this touches all. */
 static void walker_touch(const struct walker *walker)
 {
 	for (size_t i = 0; i < MODEL_PAGES; i++)
@@ -323,7 +322,7 @@ static long purgeable(const struct model *model)
 	return pages;
 }
 
-/* One random step; says whether its answer was the model's. */
+/* Makes a random step. Returns whether the result is that of the model. */
 static bool walk(struct walker *walkers)
 {
 	struct walker *walker = walkers + rand() % AREAS;
@@ -390,7 +389,7 @@ TEST_F_TIMEOUT(order, regions_close_while_scanned, 300)
 		for (int page = 0; page < PAGES; page += 2) {
 			ASSERT_EQ(0, unpin(fd, page, 1));
 		}
-		/* Some are closed once the scanner has come to their first range. */
+		/* Some regions are closed after the scanner has taken their first range. */
 		for (int tries = 0; round % 10 == 0 && map[0] && tries < TRIES; tries++)
 			sched_yield();
 		ASSERT_EQ(0, close(fd));

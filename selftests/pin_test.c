@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pinning: which pages PIN and UNPIN change, what GET_PIN_STATUS says of them,
- * and which arguments all three refuse. What a purge changes is in purge_test.c.
+ * Pinning: which pages PIN and UNPIN change, what GET_PIN_STATUS returns for them,
+ * and which arguments all three refuse. See purge_test.c for the effects of a purge.
  */
 #include "kselftest_harness.h"
 #include "ashmem.h"
@@ -283,7 +283,7 @@ TEST_F(mapped, areas_are_independent)
 	EXPECT_STREQ("|........PPPPPPPP|", picture(self->fd, PAGES));
 }
 
-/* Every call on six pages after every other one, against one bit per page. */
+/* Every pair of calls on six pages, compared with one bit per page. */
 TEST_F(mapped, pairs_of_calls_match_a_bitmap)
 {
 	for (int i = 0; i < 36 * 36; i++) {
@@ -388,7 +388,7 @@ TEST_F(unmapped, read_only_descriptor_may_pin)
 	close(fd);
 }
 
-/* Such a descriptor cannot map, so its area never gets further. */
+/* Such a descriptor cannot be mapped, so it gets the errors of an unmapped area. */
 TEST_F(unmapped, write_only_descriptor_is_not_refused_as_such)
 {
 	int fd = area_open(O_WRONLY);
@@ -400,7 +400,7 @@ TEST_F(unmapped, write_only_descriptor_is_not_refused_as_such)
 	close(fd);
 }
 
-/* Requests have 32 bits for each number, regions may be larger. */
+/* Requests have 32-bit numbers, but regions may be larger. */
 FIXTURE(large)
 {
 	int fd;
@@ -476,7 +476,7 @@ TEST_F(large, zero_length_reaches_to_the_end)
 	EXPECT_EQ(ASHMEM_IS_PINNED, pin_status(self->fd, 0, 0));
 }
 
-/* What lies above 4 GiB can only be named as "the rest". */
+/* Pages above 4 GiB can only be addressed with a length of 0, the rest. */
 TEST_F(large, all_includes_what_is_above_4_gib)
 {
 	bool above = variant->size > 1ULL << 32;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What reclaim takes when the whole system is short of memory, and what of swapped-out
- * and huge pages a purge frees.
+ * What reclaim takes if the whole system is short of memory, and which swapped-out and
+ * huge pages a purge frees.
  *
- * Most of this is seen through the shrinker's files in debugfs, and counts pages of
- * the whole system, so these tests want to be the only user of the device that
- * unpins. They make a swap device of their own, and remove it.
+ * Most tests use the shrinker's files in debugfs, which count pages of the whole system.
+ * So no other user of the device may unpin meanwhile. The tests make their own swap
+ * device, and remove it.
  */
 #include <linux/mempolicy.h>
 #include <sched.h>
@@ -14,7 +14,7 @@
 #include "kselftest_harness.h"
 #include "tenant.h"
 
-/* A region of pinned pages, swap, and a tenant, all in the cgroup that the test is in. */
+/* A region of pinned pages, swap, and a tenant, all in the cgroup of the test. */
 FIXTURE(machine)
 {
 	int shrinker, zram, fd;
@@ -24,8 +24,8 @@ FIXTURE(machine)
 };
 
 /*
- * Runs on one CPU and takes memory of its node alone: when another node is short, what is
- * unpinned here does not help it.
+ * Runs on one CPU, and allocates only memory of its node, because unpinned pages of one
+ * node do not help another node.
  */
 static void keep_to_node(void)
 {
@@ -39,7 +39,7 @@ static void keep_to_node(void)
 	CPU_SET(cpu, &cpus);
 	sched_setaffinity(0, sizeof(cpus), &cpus);
 	nodes = 1UL << node;
-	/* A kernel without NUMA has no such call. */
+	/* Kernels without NUMA lack this call. */
 	syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes));
 }
 
@@ -49,7 +49,7 @@ FIXTURE_SETUP(machine)
 	self->zram = -ENODEV;
 	self->fd = -EBADF;
 	if (!getenv("ASHMEM_EXHAUST"))
-		SKIP(return, "fills all memory of the machine: ASHMEM_EXHAUST=1 lets it");
+		SKIP(return, "fills all memory of the machine: set ASHMEM_EXHAUST=1 to allow that");
 	self->shrinker = shrinker_or_skip();
 	if (self->shrinker < 0)
 		return;
@@ -81,9 +81,9 @@ static void log_machine(struct __test_metadata *_metadata, const char *when, lon
 }
 
 /*
- * Fills what is free and then more than the unpinned pages make free, until most of
- * those are gone; a few may be left for later, as with every cache. While many pages are
- * being purged, which takes long where locks are checked, some are swapped out.
+ * Allocates all free memory, and then more, until most unpinned pages are purged. A few
+ * may be left, as in any cache. Some pages are swapped out during a large purge, which is
+ * slow on a kernel with lock debugging.
  */
 TEST_F_TIMEOUT(machine, pressure_purges_rather_than_swaps, 300)
 {
@@ -118,7 +118,7 @@ static void no_more_swap(int *zram)
 	*zram = -ENODEV;
 }
 
-/* The size of a file that takes so much more than there is, or 0 if that takes too long. */
+/* The size of a file that is much larger than memory, or 0 if reading takes too long. */
 static size_t large_file(void)
 {
 	size_t memory = memory_pages("MemTotal") * page_size();
@@ -126,7 +126,7 @@ static size_t large_file(void)
 	return memory > 2048UL * MIB ? 0 : memory / 2 * 3 / MIB * MIB;
 }
 
-/* That is no shortage, whatever it does to the page cache; with or without swap. */
+/* Reading fills the page cache, but is no memory shortage, with or without swap. */
 TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
 {
 	long unpinned = 32 * MIB / page_size(), left;
@@ -147,7 +147,7 @@ TEST_F_TIMEOUT(machine, reading_a_file_purges_nothing, 300)
 
 #define EMPTY_RANGES	4000
 
-/* Of the ranges that were counted, the oldest had more pages than the others. */
+/* The oldest ranges have more pages than the others, so the estimated count is too high. */
 TEST_F_TIMEOUT(machine, dropping_caches_leaves_nothing_for_later, 300)
 {
 	long unpinned = 32 * MIB / page_size(), left;
@@ -176,8 +176,8 @@ TEST_F_TIMEOUT(machine, dropping_caches_leaves_nothing_for_later, 300)
 }
 
 /*
- * Files that are read again and again, and are larger each time, until they do not fit
- * memory unless what is unpinned goes.
+ * Reads growing files repeatedly, until they fit into memory only if unpinned pages are
+ * purged.
  */
 TEST_F_TIMEOUT(machine, files_in_use_purge, 300)
 {
@@ -269,7 +269,7 @@ FIXTURE_TEARDOWN(huge)
 	write_text(AT_FDCWD, SHMEM_ENABLED, self->enabled);
 }
 
-/* Part of the first huge page, and of the last; all of the second. */
+/* Purges a part of the first and of the last huge page, and all of the second. */
 TEST_F(huge, purge_frees_parts_of_huge_pages)
 {
 	long long huge = memory_pages("ShmemHugePages"), full;
@@ -286,7 +286,7 @@ TEST_F(huge, purge_frees_parts_of_huge_pages)
 	EXPECT_EQ(taken, purge_all(self->fd));
 	full -= memory_pages("Shmem");
 	TH_LOG("%zu pages were purged, %lld of shmem are gone", taken, full);
-	/* Of what others swap in meanwhile, some is shared memory, too. */
+	/* Other processes may swap in shared memory meanwhile. */
 	EXPECT_LE((long long)taken - (long long)part, full);
 	EXPECT_GE((long long)taken + (long long)part / 2, full);
 	EXPECT_TRUE(are_intact(self->map, 0, 7));
@@ -297,7 +297,7 @@ TEST_F(huge, purge_frees_parts_of_huge_pages)
 	EXPECT_TRUE(are_zero(self->map, self->pages - part, part));
 }
 
-/* A region that was swapped out in huge pages, the first of them unpinned in part. */
+/* Opens a region that is swapped out in huge pages, the first of them partly unpinned. */
 static bool open_waiting(int *fd, size_t huge)
 {
 	char *map;
@@ -308,7 +308,7 @@ static bool open_waiting(int *fd, size_t huge)
 	       !unpin(*fd, 0, huge / 2);
 }
 
-/* Part of what was swapped out as a whole cannot be dropped without reading it: it stays. */
+/* Dropping a part of a swapped-out huge page requires reading it, so reclaim does not. */
 TEST_F(huge, range_that_has_to_wait_lets_others_go)
 {
 	int shrinker = shrinker_or_skip(), zram, waiting[2];
@@ -326,7 +326,7 @@ TEST_F(huge, range_that_has_to_wait_lets_others_go)
 	whole = vm_events("thp_swpout") - whole;
 	EXPECT_NE(MAP_FAILED, map_filled(self->fd, other));
 	EXPECT_EQ(0, unpin(self->fd, 0, other));
-	/* What is in swap frees no memory, and counts as little as can be. */
+	/* Ranges in swap free no memory, so they have the lowest possible count. */
 	EXPECT_LT(other, shrinker_count_at(shrinker, ANY_CGROUP, &place));
 	EXPECT_EQ(0, shrinker_scan(shrinker, &place, other));
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
@@ -337,11 +337,11 @@ TEST_F(huge, range_that_has_to_wait_lets_others_go)
 	close(shrinker);
 	if (whole < 4)
 		SKIP(return, "huge pages were swapped out in parts");
-	/* These are left to swap. */
+	/* The ranges in swap do not count any more. */
 	EXPECT_EQ(0, left);
 }
 
-/* However many they are: here, every other page of one that was swapped out as a whole. */
+/* The same for many ranges: every other page of a swapped-out huge page. */
 TEST_F(huge, ranges_that_have_to_wait_hide_nothing)
 {
 	int shrinker = shrinker_or_skip(), zram, waiting = area_create(self->huge * page_size());
@@ -368,7 +368,7 @@ TEST_F(huge, ranges_that_have_to_wait_hide_nothing)
 	EXPECT_EQ(0, shrinker_scan(shrinker, &place, 4));
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
 	EXPECT_TRUE(are_zero(map, 0, 4));
-	/* A purge of everything reads them. */
+	/* ASHMEM_PURGE_ALL_CACHES reads and drops them. */
 	EXPECT_EQ(self->huge / 2, purge_all(waiting));
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(waiting, 0, 0));
 	close(waiting);
@@ -379,8 +379,8 @@ TEST_F(huge, ranges_that_have_to_wait_hide_nothing)
 }
 
 /*
- * Then nothing else is left to be taken. This is last, as kswapd rests for some time
- * after, and only kswapd purges when files are read.
+ * At the end, unpinned pages are all that can be reclaimed. This test is last, because
+ * kswapd pauses after it, and only kswapd purges when files are read.
  */
 TEST_F_TIMEOUT(machine, nobody_is_killed_while_pages_can_be_purged, 300)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Private mappings: zero-fill memory that bears the region's name and has none
- * of its contents. Heaps are made of it.
+ * Private mappings: anonymous memory with the region's name, but not its contents.
+ * Android uses it for heaps.
  */
 #include <signal.h>
 
@@ -10,7 +10,7 @@
 
 #define PAGES	4
 
-/* A region with data in every page, mapped privately as well. */
+/* A region with data in every page, and also a private mapping of it. */
 FIXTURE(private)
 {
 	int fd;
@@ -129,7 +129,7 @@ TEST_F(private, moved_by_mremap_keeps_data)
 	EXPECT_TRUE(is_filled(map + self->page, self->len - self->page, 0));
 }
 
-/* Moves a mapping whose second page differs in protection, so that it is three. */
+/* Moves a mapping whose second page has another protection, so it is three VMAs. */
 static char *move_split(char *map, size_t len)
 {
 	char *room = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

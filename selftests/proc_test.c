@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* How an area shows in /proc, and the file ID that ties its appearances together. */
+/* How an area appears in /proc, and the file ID by which to match its entries. */
 #include "kselftest_harness.h"
 #include "ashmem.h"
 
 #define LINE	1024
 
-/* Every bit of a file ID that a process of this width can see. */
+/* The bits of a file ID that a process can see: 32 or 64. */
 #define ID_MASK	((unsigned long)-1)
 
 FIXTURE(proc)
@@ -46,8 +46,8 @@ static size_t read_fdinfo(int fd, char *text, size_t len)
 }
 
 /*
- * The lines that the driver adds. The last one that is not its own is "ino", or
- * "mnt_id" where the kernel is older than 5.14.
+ * The lines of fdinfo that the driver adds. The last line before them is "ino", or
+ * "mnt_id" on kernels before 5.14.
  */
 static const char *area_fdinfo(int fd)
 {
@@ -60,7 +60,7 @@ static const char *area_fdinfo(int fd)
 	return end ? end + 1 : "no line mnt_id";
 }
 
-/* The line that starts with @key, in which the driver says one thing, or "". */
+/* The driver's line of fdinfo that starts with @key, or "". */
 static const char *area_fdinfo_line(int fd, const char *key)
 {
 	static char found[LINE];
@@ -72,7 +72,7 @@ static const char *area_fdinfo_line(int fd, const char *key)
 	return found;
 }
 
-/* What remains of a line of maps after address, rights, offset and device. */
+/* Parses the inode and the name in a line of maps. */
 static bool maps_entry(const void *addr, unsigned long long *inode, char name[LINE])
 {
 	char line[LINE];
@@ -132,7 +132,7 @@ TEST_F(proc, fdinfo_has_inode_once_mapped)
 	ASSERT_EQ(0, try_map(self->fd, 1, PROT_READ, MAP_SHARED));
 	ASSERT_EQ(0, get_file_id(self->fd, &id));
 	snprintf(expected, sizeof(expected), "inode:\t%lu\nsize:\t4711\n", id);
-	/* What comes after these has a test of its own. */
+	/* The lines after these have their own test. */
 	EXPECT_EQ(0, strncmp(expected, area_fdinfo(self->fd), strlen(expected)));
 }
 
@@ -150,7 +150,7 @@ TEST_F(proc, fdinfo_has_inode_name_size)
 	EXPECT_EQ(0, strncmp("\nname:\tall\nsize:\t1\n", info, strlen("\nname:\tall\nsize:\t1\n")));
 }
 
-/* What fdinfo says behind the size. */
+/* The lines of fdinfo after the size. */
 static const char *after_size(int fd)
 {
 	const char *size = strstr(area_fdinfo(fd), "size:\t");
@@ -186,7 +186,7 @@ TEST_F(proc, fdinfo_ends_with_what_is_unpinned_and_purged)
 	EXPECT_STREQ(unpinned_and_purged(0, 0), after_size(self->fd));
 }
 
-/* More ranges than the driver adds up at a time. */
+/* More ranges than the driver sums in one step. */
 TEST_F(proc, fdinfo_counts_many_ranges)
 {
 	ASSERT_EQ(0, set_size(self->fd, 1024 * self->page));

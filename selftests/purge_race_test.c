@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Regions that are used while another process purges all the time. What PIN says
- * must fit what is there, and after PIN nothing may change.
+ * Uses regions while another process purges all the time. The result of PIN must match
+ * the contents, and after PIN nothing may change.
  */
 #include <sched.h>
 
@@ -13,15 +13,15 @@
 #define SHARE	(PAGES / WORKERS)
 #define ROUNDS	150
 
-/* What may go wrong in a child, as its exit status. */
+/* Errors of a child, as its exit status. */
 enum trouble {
 	CALL_FAILED = 1,
-	DATA_LOST,	/* PIN said that nothing was purged */
-	DATA_STRANGE,	/* neither as it was nor zero */
+	DATA_LOST,	/* although PIN returned NOT_PURGED */
+	DATA_STRANGE,	/* neither the old data nor zeros */
 	DATA_CHANGED,	/* after PIN */
 };
 
-/* Pages of one worker's own, and how often it was told that they were purged. */
+/* The pages of one worker, and how often PIN reported a purge. */
 struct share {
 	int fd;
 	size_t first, count;
@@ -29,7 +29,7 @@ struct share {
 	int *purged;
 };
 
-/* Looks at unpinned pages, which may vanish at any moment, but into zeros only. */
+/* Checks unpinned pages, which may become zeros at any time, but nothing else. */
 static bool were_strange(const volatile char *map, size_t len, char old)
 {
 	for (size_t i = 0; i < len; i += 64) {
@@ -41,7 +41,7 @@ static bool were_strange(const volatile char *map, size_t len, char old)
 	return false;
 }
 
-/* What PIN said must fit what is there; a page is purged whole or not at all. */
+/* The result of PIN must match the contents. A page is purged completely or not at all. */
 static enum trouble judge(const struct share *share, char old, long answer)
 {
 	size_t page = page_size();
@@ -79,13 +79,13 @@ static enum trouble use_once(const struct share *share, int round)
 	if (trouble)
 		return trouble;
 
-	/* Now it is ours again. */
+	/* The pages are pinned now. */
 	memset(share->map, 'A', len);
 	sched_yield();
 	return is_filled(share->map, len, 'A') ? 0 : DATA_CHANGED;
 }
 
-/* A region that goes while it is purged; its memory stays for as long as it is mapped. */
+/* Closes a region while it is purged. Its memory stays as long as it is mapped. */
 static enum trouble close_once(const struct share *share, int round)
 {
 	size_t page = page_size();
@@ -119,7 +119,7 @@ static pid_t repeat_in_child(const struct share *share,
 	return child;
 }
 
-/* Purges until all the children are gone, which must not have found trouble. */
+/* Purges until all children have exited, and checks that they found no error. */
 static void purge_meanwhile(struct __test_metadata *_metadata, int fd, const pid_t *children)
 {
 	int status;
@@ -137,7 +137,7 @@ static void purge_meanwhile(struct __test_metadata *_metadata, int fd, const pid
 	}
 }
 
-/* Nothing was tested if nothing was purged while it was used. */
+/* If nothing was purged while in use, nothing was tested. */
 static void expect_purged(struct __test_metadata *_metadata, const int *purged)
 {
 	int sum = 0;
@@ -149,7 +149,7 @@ static void expect_purged(struct __test_metadata *_metadata, const int *purged)
 	EXPECT_LT(0, sum);
 }
 
-/* Each worker has a region of its own. */
+/* Each worker has its own region. */
 FIXTURE(busy)
 {
 	int fds[WORKERS];
@@ -226,10 +226,10 @@ static pid_t purge_in_child(int fd)
 	return child;
 }
 
-/* So large that a purge of it takes a while. */
+/* Large enough that a purge takes a while. */
 #define LARGE	2048
 
-/* Fills a large region, unpins it and has a child purge it; returns once that has begun. */
+/* Fills and unpins a large region, and starts a child that purges it. Returns when that begins. */
 static pid_t purge_large_in_child(int fd, char *map)
 {
 	const volatile char *at = map;
@@ -245,7 +245,7 @@ static pid_t purge_large_in_child(int fd, char *map)
 	return child;
 }
 
-/* As soon as something is seen to be gone, PIN waits for the rest and says so. */
+/* While a purge is under way, PIN waits for its end and reports it. */
 TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 {
 	size_t last = (LARGE - 1) * self->page;
@@ -271,7 +271,7 @@ TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 	close(fd);
 }
 
-/* Who purges everything is told that it is done only when others that purge have done it. */
+/* A purge of everything returns only after concurrent purges have finished. */
 TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 {
 	size_t last = (LARGE - 1) * self->page;
@@ -297,7 +297,7 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 	close(fd);
 }
 
-/* Purges, by a region of its own, without one that is to be closed. */
+/* Purges through another region, and closes @fd in the child. */
 static pid_t purge_without(int fd, int by)
 {
 	pid_t child = fork();
@@ -309,7 +309,7 @@ static pid_t purge_without(int fd, int by)
 	return child;
 }
 
-/* Who waits for the purge of a region is told of its end, though the region is closed. */
+/* A task that waits for the purge of a region is woken even if the region is closed. */
 TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 {
 	if (getenv("ASHMEM_C_DRIVER"))
@@ -339,7 +339,7 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 	}
 }
 
-/* What was unpinned when the purge began goes, also if it is split or joined meanwhile. */
+/* A purge takes all ranges that were unpinned before, even if they are split or joined. */
 TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 {
 	int fd = area_create(1024 * self->page);

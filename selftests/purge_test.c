@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Purging: who may do it, what it answers, what it leaves of the memory, and what
- * PIN says of that afterwards.
+ * Purging: who may do it, what it returns, what happens to the memory, and what PIN
+ * returns afterwards.
  *
- * An answer counts pages of the whole system, so these tests want to be the only
- * user of the device that unpins.
+ * A purge counts pages of the whole system. So no other user of the device may unpin
+ * meanwhile.
  */
 #include <sched.h>
 
@@ -17,7 +17,7 @@
 
 #define PAGES	16
 
-/* Drops the capability that purging takes, and no other. */
+/* Drops only the capability that purging requires. */
 static bool drop_capability(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -46,7 +46,7 @@ TEST_F(any, purge_by_other_user_fails)
 	EXPECT_EQ(-EPERM, purge_all(self->fd));
 }
 
-/* In its own namespace everybody has every capability. */
+/* A user has all capabilities in their own namespace, but that is not enough. */
 TEST_F(any, purge_in_user_namespace_fails)
 {
 	if (unshare(CLONE_NEWUSER))
@@ -98,7 +98,7 @@ TEST_F(any, purge_works_with_every_mode_and_argument)
 	close(writer);
 }
 
-/* A filled region, in a system where nothing is unpinned. */
+/* A filled region, while nothing is unpinned in the system. */
 FIXTURE(purge)
 {
 	int fd;
@@ -236,7 +236,7 @@ TEST_F(purge, is_over_when_pinned_again)
 	}
 }
 
-/* Its range was purged, and what comes after that is not looked for. */
+/* The range was purged already, so data written to it later is not purged. */
 TEST_F(purge, does_not_take_what_is_written_later)
 {
 	ASSERT_EQ(0, unpin(self->fd, 4, 4));
@@ -330,7 +330,7 @@ TEST_F(purge, shows_in_every_mapping)
 	EXPECT_EQ('n', other[4 * self->page]);
 }
 
-/* The child says when it has touched the pages, and is told when they are gone. */
+/* The child reports when it has touched the pages, and is told when they are purged. */
 TEST_F(purge, shows_in_another_process)
 {
 	int sockets[2];
@@ -454,7 +454,7 @@ TEST_F(purge, one_purged_range_of_many_is_enough)
 	EXPECT_TRUE(are_intact(self->map, 6, PAGES - 6));
 }
 
-/* Lost and fresh pages are one range now, which cannot tell them apart. */
+/* Purged and other pages form one range now, which has only one state. */
 TEST_F(purge, overlap_spreads_the_answer)
 {
 	ASSERT_EQ(0, unpin(self->fd, 0, 4));
@@ -479,7 +479,7 @@ TEST_F(purge, overlap_with_fresh_pages_is_purged_again)
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 4));
 }
 
-/* Nothing in it is fresh, so it is as lost as its parts were. */
+/* All its pages were purged already, so the joined range is purged, too. */
 TEST_F(purge, overlap_of_lost_ranges_counts_nothing)
 {
 	ASSERT_EQ(0, unpin(self->fd, 0, 4));
@@ -550,7 +550,7 @@ TEST_F(purge, answer_is_shared_by_dup_and_fork)
 	close(copy);
 }
 
-/* Makes the kernel give back what caches there are. */
+/* Makes the kernel drop reclaimable slab objects, which calls the shrinkers. */
 static bool give_back_caches(void)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
@@ -561,7 +561,7 @@ static bool give_back_caches(void)
 	return dropped;
 }
 
-/* The C driver takes few pages only once they were passed over some times, or never. */
+/* The C driver takes a small number of pages only after several scans, or never. */
 TEST_F(purge, happens_when_caches_are_dropped)
 {
 	ASSERT_EQ(0, unpin(self->fd, 4, 8));
@@ -570,7 +570,7 @@ TEST_F(purge, happens_when_caches_are_dropped)
 			SKIP(return, "/proc/sys/vm/drop_caches: %s", strerror(errno));
 	}
 	if (getenv("ASHMEM_C_DRIVER") && self->map[4 * self->page])
-		SKIP(return, "the C driver passed over so few pages");
+		SKIP(return, "the C driver skips so few pages");
 	EXPECT_TRUE(are_intact(self->map, 0, 4));
 	EXPECT_TRUE(are_zero(self->map, 4, 8));
 	EXPECT_TRUE(are_intact(self->map, 12, 4));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Regression test for CVE-2017-13216: SET_SIZE during mmap() once left a mapping
+ * Regression test for CVE-2017-13216: SET_SIZE during mmap() could leave a mapping
  * that was longer than its region.
  */
 #include <sched.h>
@@ -35,7 +35,7 @@ FIXTURE_TEARDOWN(race)
 			close(self->fds[i]);
 }
 
-/* Flips something about one area until a mapping has made it final. */
+/* Changes a property of an area back and forth until a mapping makes it final. */
 static void flip_until_final(int fd, int ready, long (*flip)(int fd, int turn))
 {
 	for (int turn = 0; turn < TRIES && !flip(fd, turn); turn++) {
@@ -45,7 +45,7 @@ static void flip_until_final(int fd, int ready, long (*flip)(int fd, int turn))
 	}
 }
 
-/* Starts a child that flips the next area each time that is_busy() asks for it. */
+/* Starts a child that changes the next area each time is_busy() asks for it. */
 static pid_t flip_in_child(const int *fds, int *ready, long (*flip)(int fd, int turn))
 {
 	int sockets[2];
@@ -78,7 +78,7 @@ static long flip_size(int fd, int turn)
 	return set_size(fd, turn % 2 ? page_size() : PAGES * page_size());
 }
 
-/* Maps all the pages at a moment when the size allows it. */
+/* Retries until the size allows mapping all pages. */
 static char *map_at_last(int fd)
 {
 	size_t len = PAGES * page_size();
@@ -146,13 +146,13 @@ TEST_F_TIMEOUT(race, name_is_final_once_mapped, 300)
 	EXPECT_EQ(0, exit_status_of(child));
 }
 
-/* A mask can be narrowed once; there is nothing to go on for. */
+/* A mask can only lose bits, so this ends after the second turn. */
 static long flip_mask(int fd, int turn)
 {
 	return set_mask(fd, turn ? PROT_READ : PROT_READ | PROT_WRITE) ?: turn;
 }
 
-/* Whoever sees the narrow mask may rely on it: no writable mapping comes later. */
+/* After the narrow mask is visible, no writable mapping can be made. */
 TEST_F_TIMEOUT(race, mask_holds_once_narrow, 300)
 {
 	int ready, narrowed = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Random numbers that are the same everywhere for a seed.
+ * Random numbers that depend only on the seed.
  */
 #ifndef _SELFTESTS_ASHMEM_RANDOM_H
 #define _SELFTESTS_ASHMEM_RANDOM_H
@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-/* SplitMix64: the next number, or a seed for numbers of their own. */
+/* SplitMix64: returns the next number, which may also seed another sequence. */
 static inline __u64 mix(__u64 *state)
 {
 	__u64 z = *state += 0x9e3779b97f4a7c15;

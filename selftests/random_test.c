@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random calls on several areas, each answer against that of a model.
+ * Random calls on several areas. Each result is compared with that of a model.
  *
- * A run is repeated exactly by giving its seed, on the same size of page and of
- * a pointer, and with the same right to purge:
+ * To repeat a run exactly, set its seed, with the same page size, pointer size, and
+ * right to purge:
  *
  *   ASHMEM_SEED=1 ASHMEM_OPS=4000 ./random_test
  *
- * The model knows nothing of memory pressure and of other users that unpin.
+ * The model does not include memory pressure or other users that unpin.
  */
 #include <stdarg.h>
 #include <time.h>
@@ -26,7 +26,7 @@ struct area {
 	struct model model;
 };
 
-/* A run, and its last operation with the answers that it should have and has. */
+/* A run, and its last operation with the expected and the actual result. */
 struct run {
 	__u64 seed, state;
 	unsigned int count, done;
@@ -53,7 +53,7 @@ static void say(struct run *run, const char *fmt, ...)
 	va_end(args);
 }
 
-/* A request that is good most of the time, and else bad in one way or another. */
+/* A request that is mostly valid, and otherwise invalid in some way. */
 static void draw_request(struct run *run, struct area *area, struct ashmem_pin *range)
 {
 	size_t page = page_size(), pages = model_pages(&area->model) % (MODEL_PAGES + 1);
@@ -150,7 +150,7 @@ static void do_write(struct run *run, struct area *area)
 	area->model.fill[page] = byte;
 }
 
-/* Looks at all the memory there is; the answer is the first page that is wrong. */
+/* Checks all pages of an area. The result is the first wrong page, or -1. */
 static void do_look(struct run *run, struct area *area)
 {
 	size_t len = page_size();
@@ -191,7 +191,7 @@ static void do_set_size(struct run *run, struct area *area)
 		size = 0;
 		break;
 	case 1:
-		/* With 32 bits this could be mapped, and is more than the model can keep. */
+		/* With 32 bits, this size could be mapped, but is too large for the model. */
 		size = sizeof(size) == 8 ? -1 : 0;
 		break;
 	case 2:
@@ -214,7 +214,7 @@ static void do_set_name(struct run *run, struct area *area)
 	run->seen = set_name(area->fd, name);
 }
 
-/* Mostly keeps what there is: an area without rights is dull. */
+/* Mostly keeps the mask, because an area without rights tests little. */
 static void do_set_mask(struct run *run, struct area *area)
 {
 	unsigned int mask = below(run, 3) ? PROT_READ | PROT_WRITE : below(run, 2 * PROT_ALL);
@@ -261,7 +261,7 @@ static void do_map(struct run *run, struct area *area)
 	int flags = below(run, 8) ? MAP_SHARED : MAP_PRIVATE;
 	char *map;
 
-	/* No length at all is for mmap() itself to refuse. */
+	/* A length of 0 is refused by mmap() itself, not by the driver. */
 	pages += !pages;
 	say(run, "%s mmap() of %zu pages with protection %d",
 	    flags == MAP_SHARED ? "shared" : "private", pages, prot);
@@ -279,7 +279,7 @@ static void do_map(struct run *run, struct area *area)
 	munmap(map, pages * page_size());
 }
 
-/* The memory outlives the descriptor; pins do not. */
+/* The memory of a mapping outlives the descriptor; unpinned ranges do not. */
 static void do_reopen(struct run *run, struct area *area)
 {
 	close(area->fd);
@@ -317,7 +317,7 @@ static const struct {
 	{ do_map, 20 }, { do_unmap, 3 }, { do_dup, 3 }, { do_reopen, 2 },
 };
 
-/* Does what chance will have next. */
+/* Makes the next random call. */
 static bool do_next(struct run *run)
 {
 	struct area *area = &run->areas[below(run, AREAS)];
@@ -340,7 +340,7 @@ FIXTURE(random)
 	struct run run;
 };
 
-/* A seed of 0 is another one every time, or that of ASHMEM_SEED. */
+/* A seed of 0 means the one in ASHMEM_SEED, or else a new one each time. */
 FIXTURE_VARIANT(random)
 {
 	__u64 seed;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests of reclaim need from the system: files of numbers, the driver's
- * shrinker, memory cgroups and swap.
+ * Helpers for the tests of reclaim: files with numbers, the driver's shrinker, memory
+ * cgroups, and swap.
  *
- * A directory is a descriptor here, and an error is a negative errno.
+ * Directories are passed as descriptors. Errors are negative errnos.
  */
 #ifndef _SELFTESTS_ASHMEM_RECLAIM_H
 #define _SELFTESTS_ASHMEM_RECLAIM_H
@@ -24,7 +24,7 @@ static inline int open_dir(int at, const char *path)
 	return answer(openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-/* The length of a text, which ends with a zero if it fits. */
+/* Reads a text. Returns its length; ends it with a NUL if that fits. */
 static inline long read_text(int dir, const char *file, char *text, size_t size)
 {
 	int fd = answer(openat(dir, file, O_RDONLY | O_CLOEXEC));
@@ -75,7 +75,7 @@ static inline bool is_in_text(const char *file, const char *words)
 	return read_text(AT_FDCWD, file, text, sizeof(text)) >= 0 && strstr(text, words);
 }
 
-/* The number behind a word at the start of a line. */
+/* The number after a word at the start of a line. */
 static inline long long read_stat(int dir, const char *file, const char *word)
 {
 	char text[16384], *line = text;
@@ -96,7 +96,7 @@ static inline long long vm_events(const char *word)
 	return read_stat(AT_FDCWD, "/proc/vmstat", word);
 }
 
-/* In pages. The kernel counts on each CPU and adds up now and then, or here. */
+/* In pages. The kernel keeps counters per CPU; this makes it sum them first. */
 static inline long long memory_pages(const char *word)
 {
 	write_text(AT_FDCWD, "/proc/sys/vm/stat_refresh", "1");
@@ -104,9 +104,9 @@ static inline long long memory_pages(const char *word)
 }
 
 /*
- * Whether a text has what looks as the kernel's addresses do where a word is 64 bits: a
- * number after 0x, or of 16 hexadecimal digits, or one that is so large. Names of others
- * may look so as well: give it lines of the test's own.
+ * Whether a text has something that looks like a 64-bit kernel address: a number after 0x,
+ * one of 16 hexadecimal digits, or a number that large. Pass only lines of the test itself,
+ * because names of other processes may look the same.
  */
 static inline bool has_address(const char *text)
 {
@@ -130,7 +130,7 @@ static inline bool is_kernel_64bit(void)
 	return !uname(&name) && strstr(name.machine, "64");
 }
 
-/* The list of a memory cgroup and a node. */
+/* A memory cgroup and a node, which have one LRU list. */
 struct place {
 	unsigned long long cgroup;
 	int node;
@@ -163,8 +163,8 @@ static inline long shrinker_scan(int shrinker, const struct place *place, size_t
 }
 
 /*
- * Calls @visit for each place that has pages which can be purged, and returns their number.
- * A line has the cgroup and a number for each node; it is there if one of these is not 0.
+ * Calls @visit for each place with pages that can be purged. Returns the number of pages.
+ * Each line has a cgroup and a number per node, and exists only if one of them is not 0.
  */
 static inline long shrinker_visit(int shrinker, void (*visit)(const struct place *place, long pages,
 							      void *data), void *data)
@@ -188,7 +188,7 @@ static inline long shrinker_visit(int shrinker, void (*visit)(const struct place
 	return count;
 }
 
-/* What is asked of the places, and what they answer. */
+/* The arguments and the results of a visit. */
 struct visit {
 	int shrinker;
 	unsigned long long cgroup;
@@ -209,8 +209,8 @@ static inline void count_place(const struct place *place, long pages, void *data
 }
 
 /*
- * The pages that can be purged in a cgroup, and where the last of them are if
- * @place is not NULL.
+ * The number of pages that can be purged in a cgroup. Sets @place to the last place with
+ * such pages, unless it is NULL.
  */
 static inline long shrinker_count_at(int shrinker, unsigned long long cgroup, struct place *place)
 {
@@ -228,7 +228,7 @@ static inline void scan_place(const struct place *place, long pages, void *data)
 	visit->has_failed |= shrinker_scan(visit->shrinker, place, visit->pages);
 }
 
-/* Scans for so many pages in each place; whether that could be done. */
+/* Scans for @pages in each place. Returns whether all scans worked. */
 static inline bool shrinker_scan_all(int shrinker, long pages)
 {
 	struct visit visit = { .shrinker = shrinker, .pages = pages };
@@ -241,13 +241,13 @@ static inline long shrinker_count(int shrinker, unsigned long long cgroup)
 	return shrinker_count_at(shrinker, cgroup, NULL);
 }
 
-/* A user without any right. */
+/* An unprivileged user. */
 #define STRANGER	65534
 
-/* How many ranges a user may have, but for a few of each region. */
+/* The limit of ranges per user, besides a few for each region. */
 #define MOST_RANGES	65536
 
-/* A region that can have so many, mapped once and never touched. */
+/* Creates a region for many ranges, mapped once and never touched. */
 static inline int sparse_area(size_t pages)
 {
 	int fd = area_create(pages * page_size());
@@ -261,15 +261,15 @@ static inline int sparse_area(size_t pages)
 
 #define HOMES	2
 
-/* Cgroups for a test, and what it took to have them. */
+/* Cgroups for a test, and what must be undone after it. */
 struct cgroups {
-	char mount[32];		/* made by us, or empty */
-	bool enabled;		/* the memory controller, by us */
+	char mount[32];		/* mounted by this test, or empty */
+	bool enabled;		/* this test enabled the memory controller */
 	int root, top, homes[HOMES];
-	char name[32];		/* of the top, where the homes are */
+	char name[32];		/* of the top, which has the homes */
 };
 
-/* Mounting what is mounted already would change its options, so that is looked for. */
+/* Uses an existing mount, as mounting it again would change its options. */
 static inline int cgroups_mount(struct cgroups *cgroups)
 {
 	FILE *mounts = fopen("/proc/self/mounts", "re");
@@ -300,7 +300,7 @@ static inline int cgroup_create(int parent, const char *name)
 	return open_dir(parent, name);
 }
 
-/* Moves the caller. */
+/* Moves the calling process to a cgroup. */
 static inline long cgroup_join(int cgroup)
 {
 	return write_text(cgroup, "cgroup.procs", "0");
@@ -335,7 +335,7 @@ static inline void cgroups_close(struct cgroups *cgroups)
 	cgroups->mount[0] = '\0';
 }
 
-/* Lets the children of a cgroup have limits, and returns whether they had none. */
+/* Enables the memory controller for the children of a cgroup. Returns whether it was disabled. */
 static inline long cgroup_enable_memory(int cgroup)
 {
 	char text[256];
@@ -373,7 +373,7 @@ static inline long cgroups_open(struct cgroups *cgroups)
 	return ret < 0 ? ret : 0;
 }
 
-/* The number that the shrinker knows a cgroup by. */
+/* The ID of a cgroup in the shrinker's files. */
 static inline unsigned long long cgroup_id(int cgroup)
 {
 	struct stat stat;
@@ -405,7 +405,7 @@ static inline void zram_remove(int id)
 	write_number(AT_FDCWD, "/sys/class/zram-control/hot_remove", id);
 }
 
-/* A disk in compressed memory, which takes none for zeros; returns its number. */
+/* Adds a zram disk, which needs no memory for zeros. Returns its number. */
 static inline int zram_add(unsigned long long size)
 {
 	int id = read_number(AT_FDCWD, "/sys/class/zram-control/hot_add");
@@ -427,7 +427,7 @@ static inline void swap_remove(int id)
 	zram_remove(id);
 }
 
-/* What mkswap writes. */
+/* Writes a swap header, as mkswap does. */
 static inline long swap_format(const char *path, size_t pages)
 {
 	__u32 header[3] = { 1, pages - 1, 0 };
@@ -447,8 +447,8 @@ static inline long swap_format(const char *path, size_t pages)
 }
 
 /*
- * Swaps to compressed memory first of all. @id is the number of that device as soon as there
- * is one, for whoever cleans up if the caller is killed; or an error.
+ * Adds swap on zram, with the highest priority. Sets @id to the number of the device as soon
+ * as that exists, so that it can be removed even if the caller is killed, or to an error.
  */
 static inline void swap_add_noted(size_t pages, int *id)
 {
@@ -468,7 +468,7 @@ static inline void swap_add_noted(size_t pages, int *id)
 	*id = ret;
 }
 
-/* The same; returns the number. */
+/* The same, but returns the number. */
 static inline int swap_add(size_t pages)
 {
 	int id;
@@ -477,7 +477,7 @@ static inline int swap_add(size_t pages)
 	return id;
 }
 
-/* Reads a part of a file, which leaves the page cache full of it. */
+/* Reads a part of a file into the page cache. */
 static inline bool read_part(int fd, off_t from, size_t len)
 {
 	static char buf[1 << 20];
@@ -489,8 +489,8 @@ static inline bool read_part(int fd, off_t from, size_t len)
 }
 
 /*
- * Reads a file that nobody has read and nobody will read again: a disk full of zeros.
- * An error if there can be no disk.
+ * Reads a file that was never read before, and will not be read again: a disk full of
+ * zeros. Returns an error if there can be no disk.
  */
 static inline long read_new_file(unsigned long long size)
 {
@@ -507,7 +507,7 @@ static inline long read_new_file(unsigned long long size)
 	return was_read ? 0 : -EIO;
 }
 
-/* What a test leaves behind would purge what the next one has. */
+/* A process that outlives its test would disturb the next one. */
 static inline void die_with(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -515,7 +515,7 @@ static inline void die_with(pid_t parent)
 		_exit(0);
 }
 
-/* Starts a process that does something again and again until it is killed. */
+/* Starts a process that calls @once in a loop until it is killed. */
 static inline pid_t keep_doing(void (*once)(int fd), int fd)
 {
 	pid_t parent = getpid(), child = fork();
@@ -527,7 +527,7 @@ static inline pid_t keep_doing(void (*once)(int fd), int fd)
 		once(fd);
 }
 
-/* Whether it was still at it. */
+/* Stops it. Returns whether it was still running. */
 static inline bool stop_doing(pid_t child)
 {
 	bool is_alive = child > 0 && waitpid(child, NULL, WNOHANG) == 0;
@@ -539,7 +539,7 @@ static inline bool stop_doing(pid_t child)
 	return is_alive;
 }
 
-/* Leaves something unpinned for a while, or there would be nothing but purged pages. */
+/* Pauses now and then, so that unpinned pages stay for a while before they are purged. */
 static inline void take_breaks(int count)
 {
 	usleep(500 * count);
@@ -562,7 +562,7 @@ static inline void purge_everything(int fd)
 	take_breaks(8);
 }
 
-/* Each time leaves a line in the kernel's log, so this is done less often. */
+/* Less often, because each time is a line in the kernel's log. */
 static inline void drop_slabs(int fd)
 {
 	(void)fd;
@@ -575,7 +575,7 @@ static inline void drop_slabs(int fd)
 
 #define shrinker_or_skip() __shrinker_or_skip(_metadata)
 
-/* Opens the shrinker's directory and leaves nothing to purge. */
+/* Opens the shrinker's directory and purges everything. */
 static inline int __shrinker_or_skip(struct __test_metadata *_metadata)
 {
 	int fd = area_open_or_skip(O_RDWR), shrinker = shrinker_open();

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a program without any right cannot do to others: take the kernel's memory, keep
- * reclaim from what is unpinned, or have a purge never end.
+ * An unprivileged program must not harm others: it must not exhaust the kernel's memory,
+ * prevent reclaim from taking unpinned pages, or make a purge endless.
  *
- * Most of this is seen through the shrinker's files in debugfs, and counts pages of
- * the whole system, so these tests want to be the only user of the device that
- * unpins.
+ * Most tests use the shrinker's files in debugfs, which count pages of the whole system.
+ * So no other user of the device may unpin meanwhile.
  */
 #include "kselftest_harness.h"
 #include "reclaim.h"
@@ -14,7 +13,7 @@
 
 #define PAGES		16
 
-/* A region with so many single pages unpinned as there can be, or the first error. */
+/* Unpins every other page, so that each is a range. Returns 0, or the first error. */
 static long unpin_single_pages(int fd, size_t from, size_t to)
 {
 	long ret = 0;
@@ -24,7 +23,7 @@ static long unpin_single_pages(int fd, size_t from, size_t to)
 	return ret;
 }
 
-/* What a user finds who unpins all that can be unpinned, as an exit status. */
+/* Makes all ranges that a user may have. Returns an exit status. */
 static int take_all_ranges(void)
 {
 	int fd, other;
@@ -37,14 +36,14 @@ static int take_all_ranges(void)
 		return 2;
 	if (unpin_single_pages(fd, MOST_RANGES, MOST_RANGES + 5) != -ENOMEM)
 		return 3;
-	/* Nothing was changed, and what takes no more ranges works. */
+	/* The failed call changed nothing, and calls that need no new range still work. */
 	if (pin_status(fd, 2 * (MOST_RANGES + 5), 1) != ASHMEM_IS_PINNED ||
 	    unpin(fd, 0, 1) || pin(fd, 2, 1) != ASHMEM_NOT_PURGED || unpin(fd, 2, 1))
 		return 4;
-	/* Another region may have a few. */
+	/* Each other region may have a few ranges. */
 	if (unpin(other, 0, 7) || pin(other, 1, 1) || pin(other, 3, 1) || pin(other, 5, 1))
 		return 5;
-	/* This is one for many. */
+	/* This replaces many ranges by one. */
 	if (unpin(fd, 0, 1000) || unpin(fd, 2 * (MOST_RANGES + 5), 1))
 		return 6;
 	if (pin(fd, 0, 0) != ASHMEM_NOT_PURGED || unpin_single_pages(fd, 0, 1000))
@@ -52,7 +51,7 @@ static int take_all_ranges(void)
 	return 0;
 }
 
-/* Root has a region with ranges of its own, and may have more than others. */
+/* Root has a region with ranges, and may have more ranges than others. */
 FIXTURE(stranger)
 {
 	int fd;
@@ -81,7 +80,7 @@ FIXTURE_TEARDOWN(stranger)
 
 TEST_F_TIMEOUT(stranger, has_so_many_ranges_and_no_more, 300)
 {
-	/* Twice, as the first one's are free again. */
+	/* Twice, because the ranges of the first child are freed when it exits. */
 	for (int round = 0; round < 2; round++) {
 		pid_t child = fork();
 
@@ -91,7 +90,7 @@ TEST_F_TIMEOUT(stranger, has_so_many_ranges_and_no_more, 300)
 	}
 }
 
-/* A child that is another user and unpins a few ranges. */
+/* Starts a child that unpins a few ranges as another user. */
 static pid_t unpin_as(uid_t user)
 {
 	pid_t child = fork();
@@ -127,7 +126,7 @@ TEST_F_TIMEOUT(stranger, takes_nobody_elses_ranges, 300)
 	EXPECT_EQ(0, exit_status_of(child));
 }
 
-/* Fills a region of somebody else's with ranges; those are its own. */
+/* Fills another user's region with ranges, which count for @user. */
 static pid_t fill_as(uid_t user, int fd)
 {
 	pid_t child = fork();
@@ -148,7 +147,7 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_regions_of_others, 300)
 
 		if (exit_status_of(other) || setresuid(STRANGER, STRANGER, STRANGER))
 			_exit(1);
-		/* Nor does the stranger take from those of the other there. */
+		/* In the shared region, the other user's ranges do not limit this one. */
 		_exit(unpin_single_pages(fd, 0, PAGES) || pin(shared, 2, 1) ||
 		      unpin(shared, 2, 1) || unpin(shared, 2 * (MOST_RANGES + 9), 1));
 	}
@@ -156,8 +155,8 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_regions_of_others, 300)
 }
 
 /*
- * What another user finds in a namespace of one who has all ranges, as an exit status.
- * 'other' is who has to say which users there are.
+ * Uses up all ranges, then unpins as another user of a new user namespace. Returns an exit
+ * status. The parent, at the socket @other, maps the users.
  */
 static int unpin_in_namespace(int other)
 {
@@ -173,13 +172,13 @@ static int unpin_in_namespace(int other)
 		return KSFT_SKIP;
 	if (write(other, "", 1) != 1 || read(other, &byte, 1) != 1)
 		return 3;
-	/* AppArmor lets anybody make a namespace, but without a right in it. */
+	/* With AppArmor, anybody can make a namespace, but may have no capabilities in it. */
 	if (setresuid(1, 1, 1))
 		return errno == EPERM ? KSFT_SKIP : 4;
 	return unpin_single_pages(sparse_area(4 * PAGES), 0, 2 * PAGES) == -ENOMEM ? 0 : 5;
 }
 
-/* Who makes a user namespace can be many users there. */
+/* The owner of a user namespace can become many users in it. */
 TEST_F_TIMEOUT(stranger, pays_for_ranges_in_its_namespaces, 300)
 {
 	char path[32], users[32], byte;
@@ -197,7 +196,7 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_its_namespaces, 300)
 		snprintf(path, sizeof(path), "/proc/%d/uid_map", child);
 		snprintf(users, sizeof(users), "0 %d 1\n1 %d 1\n", STRANGER, STRANGER - 1);
 		ASSERT_EQ(0, write_text(AT_FDCWD, path, users));
-		/* Outside of the namespace the second of them still has all of its own. */
+		/* Outside the namespace, the second user still has its own limit. */
 		EXPECT_EQ(0, exit_status_of(unpin_as(STRANGER - 1)));
 		ASSERT_EQ(1, write(sockets[0], "", 1));
 	}
@@ -210,7 +209,7 @@ TEST_F_TIMEOUT(stranger, pays_for_ranges_in_its_namespaces, 300)
 
 #define REGIONS	500
 
-/* What a user finds who has pinned again what was unpinned, as an exit status. */
+/* Pins everything that was unpinned, then makes all ranges. Returns an exit status. */
 static int pin_everything_again(void)
 {
 	int fd;
@@ -235,14 +234,14 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_what_is_pinned_again, 300)
 	EXPECT_EQ(0, exit_status_of(child));
 }
 
-/* Unpins and pins a page again and again, as fast as can be. */
+/* Unpins and pins a page as fast as possible. */
 static void hammer(int fd)
 {
 	if (unpin(fd, 15, 1) || pin(fd, 15, 1) < 0)
 		_exit(1);
 }
 
-/* However busy a region is, its oldest range goes when it is asked for. */
+/* Reclaim takes the oldest range of a region, however busy the region is. */
 TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 {
 	int shrinker = shrinker_or_skip();
@@ -255,7 +254,7 @@ TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 	for (int round = 0; round < 100; round++) {
 		memset(self->map, 'a', self->page);
 		ASSERT_EQ(0, unpin(self->fd, 0, 1));
-		/* What the others have unpinned may be older, or of another node. */
+		/* Ranges of the other processes may be older, or on another node. */
 		ASSERT_TRUE(shrinker_scan_all(shrinker, 2));
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 1))
 			TH_LOG("in round %d", round);
@@ -269,7 +268,7 @@ TEST_F_TIMEOUT(stranger, keeps_no_region_busy_for_reclaim, 300)
 
 #define BUSY	8
 
-/* Unpins the last pages of a region in turn; there is always one that just was. */
+/* Unpins the last pages of a region in turn, so that there is always a new range. */
 static void hammer_end(int fd)
 {
 	for (int i = 0; i < BUSY; i++)
@@ -278,7 +277,7 @@ static void hammer_end(int fd)
 			_exit(1);
 }
 
-/* What others unpin meanwhile keeps no purge from its end. */
+/* A purge ends even if others go on unpinning. */
 TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
 {
 	int fd = sparse_area(4 * MOST_RANGES);
@@ -302,12 +301,12 @@ TEST_F_TIMEOUT(stranger, cannot_make_a_purge_endless, 300)
 	close(fd);
 }
 
-/* So large that a purge of it takes a while. */
+/* Large enough that a purge takes a while. */
 #define LARGE	2048
 
 /*
- * A purge that is killed after it has begun, and before it has come to the region:
- * what that has unpinned is as before, also if it is split.
+ * If a purge is killed before it comes to a region, the ranges of that region stay as they
+ * were, even if they are split later.
  */
 TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 {
@@ -319,7 +318,7 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 	for (int round = 0; round < 100 && spared < 3; round++) {
 		pid_t child;
 
-		/* The first that was unpinned of is purged first. */
+		/* The region that was unpinned first is purged first. */
 		for (size_t i = 0; i < LARGE; i++)
 			map[i * self->page] = 'a';
 		ASSERT_EQ(0, unpin(fd, 0, 0));
@@ -350,7 +349,7 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 	TH_LOG("%d purges were killed, %d in time", killed, spared);
 	munmap(map, LARGE * self->page);
 	close(fd);
-	/* Nearly all of its time it takes for what is purged first. */
+	/* The purge of the first, large region takes nearly all of the time. */
 	if (killed >= 10) {
 		EXPECT_LT(0, spared);
 	} else if (!spared) {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Processes that have something unpinned and want memory, for the tests of reclaim.
+ * Processes with unpinned pages that allocate memory, for the tests of reclaim.
  */
 #ifndef _SELFTESTS_ASHMEM_TENANT_H
 #define _SELFTESTS_ASHMEM_TENANT_H
 
 #include "reclaim.h"
 
-/* Regions of tenants are unpinned in ranges of so many pages. */
+/* Tenants unpin their region in ranges of this many pages. */
 #define CHUNK	64
 
-/* A process that lives in a cgroup, with a region that the test has as well. */
+/* A process in a cgroup, with a region that it shares with the test. */
 struct tenant {
 	int fd, socket;
 	pid_t pid;
@@ -18,7 +18,7 @@ struct tenant {
 	char *map;
 };
 
-/* Allocates so many pages, for good. */
+/* Allocates pages and never frees them. */
 static inline bool grow(size_t pages)
 {
 	size_t len = pages * page_size();
@@ -30,14 +30,14 @@ static inline bool grow(size_t pages)
 	return true;
 }
 
-/* Fills its region and unpins it, and then does as it is told until that ends. */
+/* Fills and unpins the region, then obeys commands until the socket closes. */
 static inline void live(const struct tenant *tenant, pid_t parent, int cgroup, int socket)
 {
 	size_t pages = 0;
 	char *map;
 
 	die_with(parent);
-	/* If anybody has to die, then this. */
+	/* The OOM killer must choose this process. */
 	write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
 	if (cgroup >= 0 && cgroup_join(cgroup))
 		_exit(1);
@@ -88,7 +88,7 @@ static inline bool tenant_starts(struct tenant *tenant, int cgroup, size_t pages
 	return tenant->pid > 0 && tenant_answers(tenant);
 }
 
-/* The exit status of a tenant, whose region stays. */
+/* Ends a tenant, whose region stays. Returns its exit status. */
 static inline int tenant_ends(struct tenant *tenant)
 {
 	pid_t pid = tenant->pid;
@@ -96,7 +96,7 @@ static inline int tenant_ends(struct tenant *tenant)
 	if (pid <= 0)
 		return 0;
 	tenant->pid = 0;
-	/* Later tenants have the socket as well. */
+	/* Not only close(), as later tenants inherited the socket. */
 	shutdown(tenant->socket, SHUT_RDWR);
 	close(tenant->socket);
 	return exit_status_of(pid);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Processes pin, verify, rewrite and unpin, while all that purges is at it: whatever
- * PIN says must be true.
+ * Processes pin, verify, rewrite and unpin pages, while everything that can purge does so.
+ * The result of PIN must always be right.
  *
  *   ASHMEM_TORTURE=1000000 ./torture_test
  *
- * says how often they pin and unpin.
+ * sets how often they pin and unpin.
  */
 #include <sched.h>
 
@@ -13,11 +13,11 @@
 #include "random.h"
 #include "reclaim.h"
 
-/* What may go wrong in a worker, as its exit status. */
+/* Errors of a worker, as its exit status. */
 enum trouble {
 	CALL_FAILED = 1,
-	DATA_LOST,	/* PIN said that nothing was purged */
-	DATA_STRANGE,	/* neither as it was nor zero */
+	DATA_LOST,	/* although PIN returned NOT_PURGED */
+	DATA_STRANGE,	/* neither the old data nor zeros */
 	DATA_CHANGED,	/* after PIN */
 };
 
@@ -26,10 +26,10 @@ enum trouble {
 #define BLOCK		4	/* pages */
 #define SHARE		(BLOCKS * BLOCK)
 
-/* After how many pairs the first worker says how they all are getting on. */
+/* After this many pairs, the first worker reports the progress of all. */
 #define REPORT		2500
 
-/* Pages of one worker, each with what it was filled from, and what became of them. */
+/* The pages of one worker, with the seeds of their contents, and counters. */
 struct worker {
 	int fd;
 	size_t first;
@@ -60,7 +60,7 @@ static bool is_as_written(const struct worker *worker, size_t page)
 	return true;
 }
 
-/* What is in a page that is not as it should be. */
+/* Prints what is in a wrong page. */
 static enum trouble describe(const struct worker *worker, size_t page, enum trouble trouble)
 {
 	const __u64 *at = (const __u64 *)(worker->map + page * page_size());
@@ -82,7 +82,7 @@ static enum trouble describe(const struct worker *worker, size_t page, enum trou
 	return trouble;
 }
 
-/* Pages are purged whole or not at all, and PIN says so. */
+/* A page is purged completely or not at all, and PIN reports it. */
 static enum trouble use_block(struct worker *worker, size_t first)
 {
 	long answer = pin(worker->fd, worker->first + first, BLOCK);
@@ -147,19 +147,19 @@ static pid_t work_in_child(struct worker *workers, int number, long pairs, int c
 }
 
 /*
- * Has the cgroup of the workers reclaimed: what is unpinned is purged, and what is not
- * goes to swap.
+ * Reclaims memory of the workers' cgroup: unpinned pages are purged, pinned ones are
+ * swapped out.
  */
 static void reclaim_some(int cgroup)
 {
-	/* It is no error if there is less. */
+	/* An error only means that there was less to reclaim. */
 	write_text(cgroup, "memory.reclaim", "1M");
 	take_breaks(4);
 }
 
 #define DISTURBERS	4
 
-/* Two regions, each shared by two workers, in a cgroup of their own if there can be one. */
+/* Two regions, each shared by two workers, in their own cgroup if possible. */
 FIXTURE(torture)
 {
 	int fds[WORKERS / 2], shrinker, zram;
@@ -169,7 +169,7 @@ FIXTURE(torture)
 	long long swapped;
 };
 
-/* With swap, reclaim finds memory short; without, it takes unpinned pages as a last resort. */
+/* With swap, reclaim finds memory short. Without, it takes unpinned pages as a last resort. */
 FIXTURE_VARIANT(torture)
 {
 	bool swaps;
@@ -226,7 +226,7 @@ FIXTURE_TEARDOWN(torture)
 	cgroups_close(&self->cgroups);
 }
 
-/* Starts what there can be, and returns the number of processes. */
+/* Starts all disturbers that are possible here. Returns their number. */
 static int disturb(pid_t *disturbers, int fd, int shrinker, int cgroup)
 {
 	int count = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a purge does to mappings with something special about them: private ones of huge
- * pages, beside shared ones, locked, guarded, merged or watched ones.
+ * The effect of a purge on special mappings: private ones with huge pages, private beside
+ * shared ones, and locked, guarded, merged, or watched ones.
  */
 #include <sys/ioctl.h>
 
@@ -20,7 +20,7 @@
 
 #define THP	"/sys/kernel/mm/transparent_hugepage/"
 
-/* A range of addresses that begins where a huge page can, in which nothing is mapped. */
+/* A free address range that is aligned for huge pages. */
 static char *aligned_room(size_t len, size_t huge)
 {
 	char *map = mmap(NULL, len + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -30,7 +30,7 @@ static char *aligned_room(size_t len, size_t huge)
 	return (char *)(((unsigned long)map + huge - 1) & ~(huge - 1));
 }
 
-/* In bytes, of the mapping that has this address. */
+/* A value of smaps, in bytes, for the mapping with this address. */
 static long long smaps_of(const void *addr, const char *word)
 {
 	FILE *smaps = fopen("/proc/self/smaps", "re");
@@ -52,7 +52,7 @@ static long long smaps_of(const void *addr, const char *word)
 
 #define HUGE_PAGES	2
 
-/* A region that is mapped both ways, where huge pages can be. */
+/* A region with a shared and a private mapping, both aligned for huge pages. */
 FIXTURE(both)
 {
 	int fd;
@@ -119,7 +119,7 @@ TEST_F(both, hole_in_shared_memory_spares_private_huge_pages)
 	EXPECT_TRUE(is_filled(self->shared, self->len, 0));
 }
 
-/* Another process maps the same region, and purges it. */
+/* Another process maps the same region and purges it. */
 TEST_F(both, purge_spares_huge_pages_of_another_process)
 {
 	pid_t child;
@@ -161,7 +161,7 @@ TEST_F(both, purge_takes_collapsed_shared_pages)
 	EXPECT_EQ('s', self->shared[self->len - 1]);
 }
 
-/* The kernel warns where it finds anonymous pages among those of a file. */
+/* The kernel would warn about anonymous pages in a file mapping. */
 TEST_F(both, pages_of_either_can_be_paged_out)
 {
 	memset(self->shared, 's', self->len);
@@ -201,7 +201,7 @@ TEST_F(both, swapped_pages_are_purged_and_spared)
 	swap_remove(zram);
 }
 
-/* With swapoff, all that was swapped out comes back, wherever it was. */
+/* swapoff brings back all swapped-out pages of both mappings. */
 TEST_F(both, swapoff_brings_back_either)
 {
 	int zram = swap_or_skip(4 * self->pages);
@@ -218,7 +218,7 @@ TEST_F(both, swapoff_brings_back_either)
 	EXPECT_TRUE(is_filled(self->shared, self->len, 's'));
 }
 
-/* Equal private pages become one, which is none of the region's. */
+/* KSM merges equal private pages; the merged page is not the region's. */
 TEST_F(both, purge_spares_merged_private_pages)
 {
 	long long before;
@@ -240,7 +240,7 @@ TEST_F(both, purge_spares_merged_private_pages)
 	EXPECT_TRUE(is_filled(self->private, self->len, 'p'));
 }
 
-/* Whoever holds the file of a private mapping can write nothing to it. */
+/* The file of a private mapping cannot be written, even through map_files. */
 TEST_F(both, file_of_private_map_cannot_be_written)
 {
 	char path[128];
@@ -259,7 +259,7 @@ TEST_F(both, file_of_private_map_cannot_be_written)
 	close(fd);
 }
 
-/* Locked pages are in memory, but not kept from a purge. */
+/* mlock() keeps pages in memory, but does not prevent a purge. */
 TEST_F(both, purge_takes_locked_pages)
 {
 	size_t len = 16 * page_size();
@@ -277,7 +277,7 @@ TEST_F(both, purge_takes_locked_pages)
 	EXPECT_EQ(0, munlock(self->private, len));
 }
 
-/* A guard stays where it is, and what is below it goes. */
+/* Guard markers stay, but the pages below them are purged. */
 TEST_F(both, purge_keeps_guards)
 {
 	size_t page = page_size();
@@ -297,7 +297,7 @@ TEST_F(both, purge_keeps_guards)
 	EXPECT_EQ('p', self->private[2 * page]);
 }
 
-/* Also that of a single page, which another mapping has. */
+/* The same for the guard of a single page, which another mapping has populated. */
 TEST_F(both, purge_of_a_page_keeps_its_guard)
 {
 	char *other = area_map(self->fd, self->len, PROT_RW, MAP_SHARED);
@@ -315,7 +315,7 @@ TEST_F(both, purge_of_a_page_keeps_its_guard)
 	munmap(other, self->len);
 }
 
-/* Registers a mapping whose missing pages are asked for, and returns the descriptor. */
+/* Registers a mapping with userfaultfd for missing pages. Returns the descriptor. */
 static int watch(char *map, size_t len)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -334,7 +334,7 @@ static int watch(char *map, size_t len)
 	return fd;
 }
 
-/* Gives a watched page, once it is missed. */
+/* Waits for a fault on a watched page, and resolves it. */
 static bool give_page(int fd, char *at, char byte)
 {
 	size_t page = page_size();
@@ -356,7 +356,7 @@ static bool give_page(int fd, char *at, char byte)
 	return given;
 }
 
-/* A purged page is missing, so whoever watches the mapping is asked for it. */
+/* A purged page is missing, so userfaultfd reports an access to it. */
 TEST_F(both, purged_pages_are_missing_to_userfaultfd)
 {
 	pid_t child;
