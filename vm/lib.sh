@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the scripts that build and run virtual machines share. To be sourced.
+# Common code of the scripts that build and run virtual machines. To be sourced.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/lib.sh"
 . "$TOP/vm/lib/toolchain.sh"

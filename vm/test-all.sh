@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs every leg there is and prints a table; see --help.
+# Runs every leg and prints a table; see --help.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -45,15 +45,15 @@ usage() {
 		Usage: make test-all [LEGS='REGULAR-EXPRESSION']
 
 		Runs 'make test' for every kernel, architecture, page size and rustc that this
-		project is tested with, and the tests and checks that are no part of that.
-		Prints a table in Markdown, which is also in out/legs/table.md. Ends with
-		'N passed, N failed, N skipped', and with status 1 if one failed. LEGS picks
-		those whose names match, such as LEGS='^uml|7.2':
+		project is tested with, and the tests and checks that are not part of that.
+		Prints a Markdown table, which is also in out/legs/table.md, and 'N passed, N
+		failed, N skipped'. The exit status is 1 if a test failed. LEGS selects those
+		whose names match, such as LEGS='^uml|7.2':
 
 		$(printf '  %s\n' "${LEGS[@]%%  *}")
 
 		The first run builds a kernel for most of them, 5 minutes each on 2 idle CPUs;
-		a later one takes about half an hour. Logs are in out/legs.
+		later runs take about half an hour. Logs are in out/legs.
 	EOF
 }
 
@@ -61,12 +61,12 @@ case ${1:-} in
 -h | --help) usage && exit ;;
 esac
 printf '%s\n' "${LEGS[@]%%  *}" | grep -qE -e "${1:-}" ||
-	die "No leg's name matches '$1'." "There are: $(printf '%s; ' "${LEGS[@]%%  *}" | sed 's/; $/./')"
+	die "No leg's name matches '$1'." "The legs are: $(printf '%s; ' "${LEGS[@]%%  *}" | sed 's/; $/./')"
 picked=()
 for leg in "${LEGS[@]}"; do
 	[[ ! ${leg%%  *} =~ ${1:-} ]] || picked+=("${leg%%  *}  $(xargs <<<"${leg#*  }")")
 done
-# One after the other, so that the times are those of a machine that does nothing else.
+# One at a time, so that the times are those of an otherwise idle machine.
 export LONG=1
 run_legs 1 "${picked[@]}"
 printf '%s\n' "${TABLE[@]}" >"$LOGS/table.md"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 #
-# Runs ashmem-top on the driver: what it shows root, and what others.
+# Runs ashmem-top with the driver: what it shows to root and to other users.
 #
 # PROGRAM  the program
 # HOLD     the program built from selftests/hold.c, which has a region of 8 pages
@@ -35,9 +35,9 @@ result() {
 	failed=1
 }
 
-# of_user ARGUMENT...: what somebody without privileges sees.
+# of_user ARGUMENT...: runs the program as an unprivileged user.
 of_user() {
-	# busybox takes no number for a user that has no name.
+	# busybox requires a user name.
 	grep -q "^stranger:" /etc/passwd 2>/dev/null || {
 		mkdir -p /etc
 		echo "stranger:x:$USER:$USER::/:/bin/sh" >>/etc/passwd

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 #
-# Compares the trace events with what docs/observability.md says of their fields, on which
-# programs rely.
+# Compares the fields of the trace events with docs/observability.md, on which programs
+# rely.
 #
 # DOCS  that file
 #
@@ -21,7 +21,7 @@ failed=0
 said=$(mktemp)
 expected=$(mktemp)
 
-# same NAME: a test is that what was said is what was expected.
+# same NAME: a test, which passes if $said equals $expected.
 same() {
 	number=$((number + 1))
 	if diff "$expected" "$said" >"$said.diff" && [ -s "$said" ]; then
@@ -33,7 +33,7 @@ same() {
 	failed=1
 }
 
-# fields EVENT: prints the types and names that are documented, a line each.
+# fields EVENT: prints the documented types and names, one per line.
 fields() {
 	sed -n "s/^| \`$1\` | \(.*\) | .*/\1/p" "$DOCS" | tr -d '`' | sed 's/, /\n/g'
 }
@@ -52,7 +52,7 @@ for name in $names; do
 	sed -n 's/^print fmt: "\([^"]*\)".*/\1/p' "$events/$name/format" | tr ' ' '\n' | sed 's/=.*//' >"$said"
 	same "$name prints them in that order"
 done
-# In backticks, behind its number.
+# In the documentation, each word is in backticks after its number.
 grep -o '[0-9] `[a-z]*`' "$DOCS" >"$expected"
 grep -o '{ [0-9], "[a-z]*" }' $events/ashmem_scan_begin/format | sed 's/{ \([0-9]\), "\(.*\)" }/\1 `\2`/' >"$said"
 same "the words for numbers are those documented"

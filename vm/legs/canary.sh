@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the module with the newest compilers that Debian has, sid's, on its newest kernel:
-# 'make test-canary'. These change by the day, so what does not work is told and skipped.
+# Builds the module with the newest compilers and kernel of Debian, those of sid:
+# 'make test-canary'. They change every day, so a failure is reported and skipped.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -10,9 +10,9 @@ usage() {
 	cat <<-EOF
 		Usage: make test-canary
 
-		Builds the module with sid's rustc and gcc for sid's kernel, without a warning, and
-		proves that it fits; nothing is booted. These packages change from day to day, so
-		what fails is told and skipped.
+		Builds the module with the rustc and gcc of Debian sid for sid's kernel, without a
+		warning, and checks that it fits the kernel. Boots nothing. These packages change
+		every day, so a failure is reported as skipped.
 	EOF
 }
 
@@ -21,7 +21,7 @@ case ${1:-} in
 esac
 MODULE=$OUT/canary/module/rust_ashmem.ko
 
-# build: the module, without a warning, and looks whether it fits the kernel.
+# build: builds the module without a warning, and checks that it fits the kernel.
 build() {
 	with_cache prepare_debian canary
 	[[ -z $DEBIAN_LACKS ]] || die "There is no kernel to build it for: $DEBIAN_LACKS." "Run it again another day."
@@ -37,6 +37,6 @@ set +e
 (set -e && build)
 status=$?
 set -e
-((status == 0)) || skip canary "the newest compilers did not build it, or with warnings: see above"
+((status == 0)) || skip canary "the newest compilers failed or gave warnings; see above"
 PASSED=1
 conclude

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Checks form: rustfmt, clippy, checkpatch, shellcheck and python; see --help.
+# Checks the style: rustfmt, clippy, checkpatch, shellcheck and python; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -10,13 +10,13 @@ usage() {
 		Usage: make check [RUST=1.95] [CHECKS='rustfmt ...']
 
 		Runs rustfmt, clippy (through the kernel's build), the kernel's checkpatch,
-		shellcheck and python's compiler over this checkout. Fails on any warning.
-		RUST picks a series of rustc. CHECKS picks some of
+		shellcheck and Python's compiler on this checkout. Fails on any warning.
+		RUST selects a rustc series. CHECKS selects some of
 
 		  rustfmt clippy checkpatch shellcheck python
 
-		and clippy-debian, which is only run if named: that of Debian 13, on Debian's
-		own kernel.
+		and clippy-debian, which runs only if it is named: Debian 13's clippy on
+		Debian's own kernel.
 	EOF
 }
 
@@ -27,11 +27,11 @@ esac
 CHECKS=(rustfmt clippy checkpatch shellcheck python)
 for check in "$@"; do
 	[[ " ${CHECKS[*]} clippy-debian " == *" $check "* ]] ||
-		die "No check is called '$check'." "There are: ${CHECKS[*]} clippy-debian."
+		die "No check is called '$check'." "Use some of: ${CHECKS[*]} clippy-debian."
 done
 (($# == 0)) || CHECKS=("$@")
 
-# beside_rustc TOOL: prints the tool that belongs to the compiler.
+# beside_rustc TOOL: prints the path of a tool that comes with the compiler.
 beside_rustc() {
 	local tool
 	tool=$(dirname "$RUSTC")/$1
@@ -45,7 +45,7 @@ check_rustfmt() {
 
 check_clippy() {
 	local log=$OUT/check/clippy.log
-	# What was compiled before is not looked at again.
+	# clippy checks only what is compiled, so start from scratch.
 	rm -rf "$OUT/check/module"
 	mkdir -p "$OUT/check/module"
 	kmake uml M="$TOP" MO="$OUT/check/module" CLIPPY=1 CLIPPY_DRIVER="$CLIPPY" modules >"$log" 2>&1 &&
@@ -63,10 +63,10 @@ check_clippy-debian() {
 		! grep -E -A 12 '^(warning|error)' "$log"
 }
 
-# Not asked: what holds for patches or inside the kernel only (there is no better
-# sscanf() outside, nor __printf, nor READ_ONCE()), and what the macros of the
-# test harness need: braces around a single EXPECT, fixtures made by a macro. Trace
-# events have a form of their own.
+# Ignores checks that apply only to patches or inside the kernel (there is no better
+# sscanf() outside, nor __printf, nor READ_ONCE()), and those that the macros of the test
+# harness break: braces around a single EXPECT, fixtures made by a macro. Trace events
+# have a style of their own.
 check_checkpatch() {
 	local files
 	mapfile -t files < <(cd "$TOP" && git ls-files '*.rs' '*.c' '*.h' Kbuild Kconfig ':!include/trace')
@@ -86,7 +86,7 @@ check_shellcheck() {
 	(cd "$TOP" && git ls-files -z '*.sh' vm/guest vm/lib/cc .ci/run | xargs -0 shellcheck -S warning -e SC1091,SC2034,SC2154)
 }
 
-# What it compiles is kept out of the checkout.
+# The compiled files stay out of the checkout.
 check_python() {
 	PYTHONPYCACHEPREFIX=$OUT/check/python python3 -W error -m py_compile "$TOP"/{bench,demo,vm/lib}/*.py
 }
@@ -108,6 +108,6 @@ for check in "${CHECKS[@]}"; do
 	"check_$check" || failed+=("$check")
 done
 if ((${#failed[@]})); then
-	die "There are warnings of: ${failed[*]}." "They are above."
+	die "There are warnings of: ${failed[*]}." "Fix them; they are above."
 fi
 say "No warnings."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Says what of the module the tests execute; see --help.
+# Measures which code of the module the tests execute; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -11,33 +11,34 @@ usage() {
 	cat <<-EOF
 		Usage: make coverage
 
-		Runs the tests of 'make test VM=x86' on the same kernel, with a plugin for QEMU
-		that writes down which instructions of the module are executed. Prints how many
-		there are for each file, how many lines and how many places, which are a line and a
-		column. Ends with 'N passed, N failed, N skipped', and with status 1 if a test
-		failed or a place was not run that vm/not-run gives no reason for. What only leads
-		to a panic is counted apart, as it is executed if there is a bug.
+		Runs the tests of 'make test VM=x86' on the same kernel, with a QEMU plugin that
+		records which instructions of the module are executed. Prints for each file the
+		number of instructions, of lines, and of places, which are pairs of a line and a
+		column. Ends with 'N passed, N failed, N skipped'. The exit status is 1 if a test
+		failed, or if a place was not executed and vm/not-run has no reason for it. Code
+		that only leads to a panic is counted separately, as it is executed only if there
+		is a bug.
 
-		  out/coverage/index.html  the table and the sources; what was not run is red
+		  out/coverage/index.html  the table and the sources; code that was not run is red
 		  out/coverage/not-run     the places that were not run
 
 		Takes twice as long as those tests, half an hour on 2 busy CPUs.
 	EOF
 }
 
-# build_with_lines: the module, which says what each instruction was made of.
+# build_with_lines: builds the module with debug info.
 build_with_lines() {
 	one_by_one "$OUT/$VM/module" kmake x86 M="$TOP" MO="$OUT/$VM/module" KRUSTFLAGS=-Cdebuginfo=2 KCFLAGS=-g modules
 }
 
-# build: the module, the plugin and the programs.
+# build: builds the module, the plugin and the programs.
 build() {
 	mkdir -p "$OUT/$VM"
 	SUITES=(kunit "${MODULE_SUITES[@]}" "${HUGE_SUITES[@]}")
 	step "Building the module with debug info" "15 s" "$OUT/$VM/module.log" build_with_lines
 	step "Building the plugin for QEMU" "1 s" "$OUT/$VM/plugin.log" \
 		build_plugin "$TOP/vm/plugin/executed.c" "$OUT/$VM/executed.so"
-	# Where x86 has modules.
+	# The address range of modules on x86.
 	PLUGIN=$OUT/$VM/executed.so,begin=ffffffffa0000000,end=ffffffffff000000,out=$OUT/$VM/executed
 	build_suites x86 64 32
 	build_tools x86 64 32
@@ -50,7 +51,7 @@ need x86
 prepare x86
 build
 boot $VM "$OUT/$VM/module/rust_ashmem.ko"
-[[ -s $OUT/$VM/executed ]] || die "QEMU wrote nothing down." "What it said is out/$VM/qemu."
+[[ -s $OUT/$VM/executed ]] || die "The QEMU plugin recorded nothing." "QEMU's output is in out/$VM/qemu."
 step "Looking up what was executed" "30 s" "$OUT/$VM/table" \
 	"$TOP/vm/lib/coverage.py" "$TOP" "$OUT/$VM/module/rust_ashmem.ko" "$OUT/$VM/executed" "$TOP/vm/not-run" "$OUT/$VM"
 cat "$OUT/$VM/table"

@@ -5,8 +5,8 @@
 
 . "$(dirname "$0")/../lib.sh"
 
-# refused_module: the results of a test that what was built with other metadata is
-# refused, in which every Rust symbol has another name.
+# refused_module: tests that a module is refused if it was built with other metadata,
+# where every Rust symbol has another name. Prints the results.
 refused_module() {
 	local dir=$OUT/$VM said
 	nm -u "$dir/module/rust_ashmem.ko" | awk '$2 ~ /^_R/ { print $2, $2 "other" }' >"$dir/renamed"
@@ -20,12 +20,11 @@ refused_module() {
 	echo '## status 0'
 }
 
-# build: the module, as a user of Debian does, who proves that it fits before it is
-# loaded.
+# build: builds the module as a user of Debian does, and checks that it fits the kernel.
 build() {
 	local tools=(32)
 	SUITES=(load "${MODULE_SUITES[@]}")
-	# The kernel for real time has no huge pages.
+	# The real-time kernel has no huge pages.
 	[[ $VM == *-rt ]] || SUITES+=("${HUGE_SUITES[@]}")
 	make_debian_module
 	find_warnings "$VM"
@@ -35,14 +34,14 @@ build() {
 	MODULES=()
 	unpack_debian_module zram
 	build_suites "$VM" 64 32
-	# Those of 64 bits are tested in the leg uml.
+	# The leg uml tests the 64-bit tools.
 	[[ -z ${LONG:-} ]] || tools+=(64)
 	build_tools "$VM" "${tools[@]}"
 }
 
 VM=${1:-debian}
 [[ " ${DEBIAN_VMS[*]} " == *" $VM "* ]] ||
-	die "No virtual machine with a kernel of Debian is called '$VM'." "There are: $(sed 's/ /, /g' <<<"${DEBIAN_VMS[*]}")."
+	die "No virtual machine with Debian's kernel is called '$VM'." "Use one of: $(sed 's/ /, /g' <<<"${DEBIAN_VMS[*]}")."
 need "$VM"
 prepare "$VM"
 [[ -z $DEBIAN_LACKS ]] || skip "$VM" "$DEBIAN_LACKS"

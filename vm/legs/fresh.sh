@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs tests in a Debian that has git and make alone; see --help.
+# Runs tests in a Debian system that has only git and make; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -9,34 +9,34 @@ usage() {
 	cat <<-EOF
 		Usage: make test-fresh [RELEASE=trixie|bookworm] [VM='scripts']
 
-		Clones this checkout into a new Debian system that has git and make alone, below
-		out/fresh, and runs 'make test VM=...' there, one after the other, so that each
-		has to install by itself what it takes. Takes root.
+		Makes a new Debian system below out/fresh with only git and make, clones this
+		checkout into it, and runs 'make test VM=...' there. Each machine of VM gets its
+		own new system, so it must install everything that it needs. Needs root.
 
-		What that system downloads and builds is kept in
+		Downloads and builds of that system are kept in
 		$CACHE/fresh: a kernel for each virtual machine and release.
 	EOF
 }
 
-# install_fresh DIRECTORY: a system as its installer leaves it.
+# install_fresh DIRECTORY: makes a system as Debian's installer does.
 install_fresh() {
 	local suite
 	for suite in "$RELEASE" "$RELEASE-updates" "$RELEASE-security"; do
 		echo "deb $(mirror "$suite") $suite main"
 	done >"$CACHE/tmp/sources.list"
 	mmdebstrap --variant=minbase --include=ca-certificates,git,make "$RELEASE" "$1" "$CACHE/tmp/sources.list" || return 1
-	# A proxy, if there is one.
+	# The host may use a proxy.
 	apt-config dump Acquire >"$1/etc/apt/apt.conf.d/99host"
 }
 
-# make_system: makes out/fresh/root of it, with a clone of this checkout.
+# make_system: makes out/fresh/root, a copy of that system, and a clone of this checkout.
 make_system() {
 	rm -rf "$OUT/fresh/root" "$OUT/fresh/checkout"
 	cp -a "$FRESH" "$OUT/fresh/root" && cp /etc/resolv.conf "$OUT/fresh/root/etc" &&
 		git clone --quiet "$TOP" "$OUT/fresh/checkout"
 }
 
-# results VM...: runs the tests, each in a system of its own.
+# results VM...: runs the tests, each in a new system.
 results() {
 	local vm number=0
 	for vm in "$@"; do

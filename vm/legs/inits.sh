@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Installs, boots with what was installed, and uninstalls, without systemd; see --help.
+# Installs the module on systems without systemd, boots them, and uninstalls it; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/vm/lib/guest.sh"
@@ -16,18 +16,18 @@ usage() {
 		  openrc   Debian's OpenRC, with udev
 		  busybox  BusyBox's init, with mdev
 
-		Tests there that both nodes come at boot, go and come with the module, and serve
-		everybody; that make uninstall leaves nothing; make install on the running
-		system; and, under OpenRC, containers of Debian's crun. 'make test-installed'
-		does the same with systemd. Ends with 'N passed, N failed, N skipped'; all that
-		was said is in out/INIT/results.
+		Tests that both nodes appear at boot, appear and disappear with the module, and
+		work for all users; that make uninstall leaves nothing behind; make install on
+		the running system; and, under OpenRC, containers of Debian's crun. 'make
+		test-installed' does the same with systemd. Ends with 'N passed, N failed, N
+		skipped'. The complete output is in out/INIT/results.
 
 		The first run installs packages (as root) and fetches 60 MB into
 		$CACHE, besides what the tests on Debian's kernel need.
 	EOF
 }
 
-# What each has, and what it has besides.
+# The packages of both systems, and more packages of each.
 GUEST_PACKAGES=(base-files bash busybox-static coreutils dash debianutils diffutils findutils gawk grep kmod
 	make mount sed util-linux xz-utils)
 declare -A MORE_PACKAGES=(
@@ -38,7 +38,7 @@ GUEST_LACKS=(usr/share/{doc,info,locale,man} usr/lib/udev/hwdb.d usr/lib/x86_64-
 	var/cache/apt var/lib/{apt,dpkg})
 declare -A MANAGERS=([openrc]=udev [busybox]=mdev)
 
-# All of it is in memory.
+# The whole system is in memory.
 MEMORY=1024
 
 finish_guest() {
@@ -48,7 +48,7 @@ finish_guest() {
 	printf '%s:x:%s:\n' root 0 tty 5 uucp 10 nogroup 65534 >etc/group
 }
 
-# add_openrc ROOT: has it start udev, load modules, and run the tests.
+# add_openrc ROOT: configures OpenRC to start udev, load modules, and run the tests.
 add_openrc() {
 	local service
 	# Coldplugging all devices takes a minute without KVM.
@@ -63,17 +63,17 @@ add_openrc() {
 	ln -sf openrc-init "$1/usr/sbin/init"
 }
 
-# add_busybox ROOT: the same by an inittab, and what 'make install' says is to be done
-# by hand.
+# add_busybox ROOT: the same for BusyBox's init, with the step that 'make install' leaves
+# to the user.
 add_busybox() {
 	ln -sf ../bin/busybox "$1/usr/sbin/init"
 	printf '%s\n' '::sysinit:/bin/busybox sh /etc/init.d/rcS' '::wait:/bin/bash /inits busybox' >"$1/etc/inittab"
 	printf '%s\n' 'busybox mdev -d' /usr/local/sbin/rust_ashmem-nodes >"$1/etc/init.d/rcS"
-	# Whatever is not named is root's.
+	# The catch-all line: other devices are for root only.
 	printf '%s\n' '.* root:root 0660' >"$1/etc/mdev.conf"
 }
 
-# make_guest INIT: makes out/INIT/root, with this checkout in /src and its module built.
+# make_guest INIT: makes out/INIT/root, with this checkout in /src and the built module.
 make_guest() {
 	local root=$OUT/$1/root
 	copy_guest "$1"
@@ -81,7 +81,7 @@ make_guest() {
 	add_kernel "$root"
 	"add_$1" "$root"
 	add_checkout "$root" inits
-	# What an initramfs does before it starts a system.
+	# The work of an initramfs before it starts the system.
 	cat >"$root/init" <<-EOF
 		#!/bin/sh
 		mount -t proc proc /proc
@@ -114,7 +114,7 @@ esac
 picked=("$@")
 ((${#picked[@]})) || picked=(openrc busybox)
 for init in "${picked[@]}"; do
-	[[ -n ${MANAGERS[$init]-} ]] || die "No system is called '$init'." "There are: ${!MANAGERS[*]}."
+	[[ -n ${MANAGERS[$init]-} ]] || die "No system is called '$init'." "Use some of: ${!MANAGERS[*]}."
 done
 
 need installed

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# All suites in a kernel tree that has the driver in it, built in and then as a module:
+# Runs all suites with the driver in a kernel tree, built in and then as a module:
 # 'make test VM=intree'.
 
 . "$(dirname "$0")/../lib.sh"
@@ -21,7 +21,7 @@ build_builtin() {
 	kunit build --jobs "$(nproc)" && touch "$KDIR/complete" && forget_kernels intree
 }
 
-# build_as_module: the same tree and configuration, but for a module.
+# build_as_module: builds the same tree and configuration with the driver as a module.
 build_as_module() {
 	"$KSRC/scripts/config" --file "$KDIR/.config" --module ASHMEM_RUST || return 1
 	kmake intree olddefconfig || return 1
@@ -29,14 +29,14 @@ build_as_module() {
 	cp "$KDIR/drivers/android/ashmem/rust_ashmem.ko" "$OUT/intree"
 }
 
-# build_tree_selftests: as the documentation of kselftest says, into out/intree.
+# build_tree_selftests: installs the selftests to out/intree, as kselftest's documentation says.
 build_tree_selftests() {
 	kmake intree headers &&
 		make -C "$KSRC/tools/testing/selftests" O="$KDIR" TARGETS=ashmem LDFLAGS=-static \
 			INSTALL_PATH="$OUT/intree/kselftest" install
 }
 
-# test_by_kunit: what the tree's kunit.py says.
+# test_by_kunit: runs the tree's kunit.py and adds its results.
 test_by_kunit() {
 	say "Running kunit.py (usually 10 s)"
 	{
@@ -46,7 +46,7 @@ test_by_kunit() {
 	add_totals intree
 }
 
-# build: the kernel with the driver in it, and the tree's selftests.
+# build: builds the kernel with the driver built in, and the tree's selftests.
 build() {
 	local test
 	with_cache step "Building Linux $KVERSION with the driver in it on $(nproc) CPUs" "6 min" \
@@ -61,7 +61,7 @@ build() {
 	done
 }
 
-# build_again: the driver as a module of the same tree.
+# build_again: builds the driver as a module of the same tree.
 build_again() {
 	local program
 	with_cache step "Building the driver as the tree's module" "1 min" "$OUT/intree/module.log" build_as_module

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The suites in one of the machines with a kernel of ours: 'make test VM=uml'.
+# Runs the suites in a machine with a kernel that this project builds: 'make test VM=uml'.
 
 . "$(dirname "$0")/../lib.sh"
 
-# build: the module, unless the kernel has it built in, and the programs that are tested
-# with it.
+# build: builds the module, unless it is built into the kernel, and the test programs.
 build() {
 	local widths=(64 32)
 	SUITES=('mask_test, /dev noexec' kmemleak)
@@ -21,10 +20,10 @@ build() {
 	uml | arm64-16k) widths=(64) ;;
 	esac
 	build_suites "$VM" "${widths[@]}"
-	# The legs uml and debian test the tools in less time.
+	# Without LONG, only the legs uml and debian test the tools, as they are faster.
 	[[ -n ${LONG:-} || $VM == uml ]] || widths=()
 	build_tools "$VM" "${widths[@]}"
-	# One for real time has no huge pages, and none are tried if the driver is built in.
+	# Real-time kernels have no huge pages. With the driver built in, they are not tested.
 	[[ $VM == uml || $VM == hard || $VM == *-builtin ]] || SUITES+=("${HUGE_SUITES[@]}")
 }
 
@@ -33,7 +32,7 @@ need_test_vm "$VM"
 need "$VM"
 prepare "$VM"
 build
-# First, so that what is found of the machine afterwards is that of all other tests.
+# First, so that the machine's files at the end are those of the main run.
 [[ -z $MODULE ]] || ! grep -q '^CONFIG_CFI=y' "$KDIR/.config" || boot_other_type "$VM"
 boot "$VM" "$MODULE"
 conclude

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The module where CONFIG_MODVERSIONS gives each symbol a CRC, Rust's among them:
+# Tests the module with CONFIG_MODVERSIONS, which gives each symbol a CRC, also Rust's:
 # 'make test VM=modversions'.
 
 . "$(dirname "$0")/../lib.sh"
@@ -18,7 +18,7 @@ other_module() {
 	printf none | dd of="$DIR/other.ko" bs=1 seek=$((16#$start + 4 * (number - 1))) conv=notrunc status=none
 }
 
-# check_crcs: the results of what metadata-check says of both.
+# check_crcs: runs metadata-check on both modules, and prints the results.
 check_crcs() {
 	local said
 	echo '## begin metadata-check'

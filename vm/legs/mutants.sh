@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Says which test notices which fault in the driver; see --help.
+# Finds out which test detects which fault in the driver; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -9,35 +9,35 @@ usage() {
 	cat <<-EOF
 		Usage: make mutants [MUTANTS='REGULAR-EXPRESSION']
 
-		Builds the driver with each of the small faults that vm/mutants lists, one at a
-		time, boots it in User-mode Linux and runs the suites until one fails. Prints a
-		table in Markdown of what noticed which fault, which is also in
-		out/mutants/table.md. Ends with status 1 if no test noticed one for which the
-		list gives no reason. MUTANTS picks those whose names match.
+		For each of the small faults in vm/mutants, builds the driver with that fault,
+		boots it in User-mode Linux, and runs the suites until one fails. Prints a
+		Markdown table of the faults and the tests that detected them, which is also in
+		out/mutants/table.md. The exit status is 1 if no test detected a fault and the
+		list has no reason for that. MUTANTS selects those whose names match.
 
-		A fault takes some 20 s, of which half is building; one that survives takes two
-		minutes more.
+		A fault takes about 20 s, half of that for building. An undetected fault takes
+		two minutes more.
 	EOF
 }
 
 case ${1:-} in
 -h | --help) usage && exit ;;
 esac
-[[ -n $(list_mutants "${1:-}") ]] || die "No fault's name matches '$1'." "vm/mutants has them."
+[[ -n $(list_mutants "${1:-}") ]] || die "No fault's name matches '$1'." "See vm/mutants for the names."
 DIR=$OUT/mutants
 
-# build_mutant: builds what is in the tree, which may be older than what was built last.
+# build_mutant: builds the tree, whose files may be older than the last build.
 build_mutant() {
 	rm -f "$DIR/module/rust_ashmem.o"
 	kmake uml M="$DIR/tree" MO="$DIR/module" modules
 }
 
-# copy_tree: makes the tree as the driver is.
+# copy_tree: makes the tree a copy of the driver.
 copy_tree() {
 	rsync -a --delete --checksum --exclude '*.o' --exclude '.*.cmd' "$TOP"/{Kbuild,rust_ashmem.rs,src,include} "$DIR/tree/"
 }
 
-# boot_mutant SUITES: boots what was built; sets NOTICED to what noticed it, or nothing.
+# boot_mutant SUITES: boots the build; sets NOTICED to what detected the fault, if anything.
 boot_mutant() {
 	local module=$DIR/root
 	rm -rf "$module"
@@ -50,27 +50,27 @@ boot_mutant() {
 	} >"$DIR/initramfs.gz"
 	NOTICED=
 	if ! follow_vm mutants cat >"$DIR/words" 2>&1; then
-		NOTICED="$(begun): the machine did not come to its end"
+		NOTICED="$(begun): the machine did not run to its end"
 	elif splats mutants >"$DIR/splats"; then
 		NOTICED="$(begun): the kernel complained"
 	fi
 	NOTICED=$(tr -d '\r' <"$DIR/results" | sed -n 's/^## noticed by //p' | head -n 1 | grep . || echo "$NOTICED")
 }
 
-# begun: prints the suite that was begun last.
+# begun: prints the suite that was started last.
 begun() {
 	tr -d '\r' <"$DIR/results" | sed -n 's/^## begin //p' | tail -n 1 | grep . || echo insmod
 }
 
-# judge NAME FILE SUITES REASON SCRIPT: tries one; adds a row to the table.
+# judge NAME FILE SUITES REASON SCRIPT: tests one fault and adds a row to the table.
 judge() {
 	local name=$1 file=$2 suites=$3 reason=$4 script=$5 start=$SECONDS
 	copy_tree
 	put_fault "$script" "$DIR/tree/$file" ||
-		die "The fault '$name' changes nothing in $file." "Bring its script in vm/mutants up to date."
+		die "The fault '$name' changes nothing in $file." "Update its script in vm/mutants."
 	if ! build_mutant >"$DIR/module.log" 2>&1; then
 		grep -E -A 7 '^error' "$DIR/module.log" | head -n 20
-		failed mutants "with the fault $name the driver cannot be built: bring vm/mutants up to date"
+		failed mutants "with the fault $name the driver cannot be built: update vm/mutants"
 		return
 	fi
 	boot_mutant "$suites"
@@ -94,7 +94,7 @@ LONG=1 build_suites uml 64
 mkdir -p "$DIR/tree"
 make_initramfs mutants mutants "${PROGRAMS[@]}" "$TOP/selftests/module_test.sh:/selftests-64/module_test.sh"
 mv "$DIR/initramfs.gz" "$DIR/programs.gz"
-# A machine that prints nothing for so long hangs.
+# After this many seconds without output, a machine hangs.
 SILENCE=200
 
 say "Testing without a fault"

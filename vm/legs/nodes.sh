@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The suites of reclaim where memory is in two NUMA nodes and MGLRU finds what to
-# reclaim: 'make test VM=x86-nodes'.
+# Runs the suites of reclaim on a machine with two NUMA nodes, with MGLRU:
+# 'make test VM=x86-nodes'.
 
 . "$(dirname "$0")/../lib.sh"
 
-# build: the module and the programs.
+# build: builds the module and the programs.
 build() {
 	step "Building the module for x86" "10 s" "$OUT/x86/module.log" build_module x86
 	step "Building the 64-bit selftests" "10 s" "$(selftests_of x86 64).log" build_selftests x86 64

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Asks the C driver what is right; see --help.
+# Runs the selftests on the C driver, which is the reference; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/vm/lib/c_driver.sh"
@@ -13,18 +13,18 @@ usage() {
 		Usage: make oracle
 
 		Runs the kselftests, 64-bit and 32-bit, on the C driver: in QEMU, on the last
-		kernel of Debian that carried it. Tells each test that differs, and ends with
-		'N same, N corrected, N unexplained, N skipped':
+		kernel of Debian that had it. Prints each difference, and at the end 'N same, N
+		corrected, N unexplained, N skipped':
 
 		  same         passes on the C driver
-		  corrected    fails on it, as vm/corrections says
-		  unexplained  fails on it without being named there, or is named and passes
+		  corrected    fails there, and vm/corrections has the reason
+		  unexplained  fails there and is not in vm/corrections, or is listed and passes
 
-		Ends with status 1 if one is unexplained, and well, without running a test, if
-		the archive has no such kernel any more. Logs are in out/oracle.
+		The exit status is 1 if a test is unexplained. If the archive no longer has that
+		kernel, no test is run, and the status is 0. Logs are in out/oracle.
 
 		The first run installs packages (as root) and fetches 60 MB into
-		$CACHE; a later one takes about a minute.
+		$CACHE; later runs take about a minute.
 	EOF
 }
 
@@ -38,7 +38,7 @@ need oracle
 DRIVER=
 with_cache prepare_driver
 if [[ -z $DRIVER ]]; then
-	say "Skipped: the archive has no Linux 5.10 of Debian 11 any more, which is the last that carried the C driver."
+	say "Skipped: the archive no longer has Linux 5.10 of Debian 11, the last with the C driver."
 	exit
 fi
 with_cache prepare_source

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The Debian package: builds it, and lives its life; see --help.
+# Builds and tests the Debian package; see --help.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -10,21 +10,21 @@ usage() {
 		Usage: make deb
 		       make test-package
 
-		  deb           build rust-ashmem-dkms of the files that git knows, and have
-		                lintian look at it; the packages are then in out/deb
-		  test-package  install the package in a Debian 13, with kernels of Debian, and
-		                upgrade and remove both; see what DKMS refuses, and with which
-		                words. Ends with 'N passed, N failed, N skipped'. Takes about ten
-		                minutes, as DKMS makes the Rust metadata of one kernel; logs are
-		                in out/package
+		  deb           build rust-ashmem-dkms from the files in git, and check it with
+		                lintian; the packages are in out/deb
+		  test-package  install the package on Debian 13 with kernels of Debian, upgrade
+		                and remove both, and check which kernels DKMS refuses and its
+		                messages. Ends with 'N passed, N failed, N skipped'. Takes about
+		                ten minutes, as DKMS makes the Rust metadata of one kernel; logs
+		                are in out/package
 
-		Both run in a Debian 13 of their own, which the first run makes in two minutes in
-		$CACHE (2 GB), and take root.
+		Both run in their own Debian 13, which the first run makes within two minutes in
+		$CACHE (2 GB). Both need root.
 	EOF
 }
 
-# What is in that system: what the package is built with, what it depends on, and
-# the least that satisfies a kernel.
+# The packages of that system: for building the package, its dependencies, and the minimum
+# for a kernel.
 SYSTEM_PACKAGES=(build-essential debhelper dh-dkms dkms gcc lintian initramfs-tools "${METADATA_PACKAGES[@]}")
 
 # prepare_system: sets SYSTEM, an installed Debian 13.
@@ -42,7 +42,7 @@ install_system() {
 		trixie "$1" "$ARCHIVE/sources.list"
 }
 
-# build_deb VERSION: builds the package into out/deb, and calls it so.
+# build_deb VERSION: builds the package with this version in out/deb.
 build_deb() {
 	local version=$1 of dir
 	of=$(make -s --no-print-directory -C "$TOP" version)
@@ -61,12 +61,12 @@ lint_deb() {
 	inside "$SYSTEM" lintian --info --display-info --fail-on error,warning,info "$OUT"/deb/*.changes
 }
 
-# deb: what 'make deb' does.
+# deb: runs 'make deb'.
 deb() {
 	rm -rf "$OUT/deb"
 	step "Building rust-ashmem-dkms $VERSION" "10 s" "$OUT/deb/log" build_deb "$VERSION"
-	step "Looking at it with lintian" "10 s" "$OUT/deb/lintian" lint_deb
-	say "lintian has no complaint. The packages are in $OUT/deb:" "$(cd "$OUT/deb" && ls -- *.deb *.dsc)"
+	step "Checking it with lintian" "10 s" "$OUT/deb/lintian" lint_deb
+	say "lintian found no problems. The packages are in $OUT/deb:" "$(cd "$OUT/deb" && ls -- *.deb *.dsc)"
 }
 
 case ${1:-} in
@@ -74,8 +74,8 @@ case ${1:-} in
 deb | test) ;;
 *) usage >&2 && exit 2 ;;
 esac
-((EUID == 0)) || die "Packages are built and installed in a Debian 13, which only root can make." "Run it as root: sudo make ${1/test/test-package}."
-[[ -e $TOP/.git ]] || die "$TOP is no git checkout, which tells what belongs into the package." "Clone the project, or run dpkg-buildpackage here."
+((EUID == 0)) || die "This needs root, to make a Debian 13 system for the packages." "Run it as root: sudo make ${1/test/test-package}."
+[[ -e $TOP/.git ]] || die "$TOP is not a git checkout, so the files of the package are unknown." "Clone the project, or run dpkg-buildpackage here."
 need package
 VERSION=$(make -s --no-print-directory -C "$TOP" version)
 with_cache prepare_system

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The life of the package, in an installed Debian 13. To be sourced by package.sh,
-# whose variables it uses.
+# Tests the package from its installation to its removal, on Debian 13. To be sourced by
+# package.sh, whose variables it uses.
 
 . "$TOP/tools/test/ktap.sh"
 
 ROOT=$OUT/package/root
 ARCHIVES=$CACHE/package/archives
-# What upgrades it.
+# The version for the upgrade.
 NEXT=$VERSION+1
 NAME=rust-ashmem-dkms
 
-# now COMMAND...: runs it in the system; what it says is kept in TMP/said, and with
-# all that was said before in out/package/log.
+# now COMMAND...: runs a command in the system. Its output goes to TMP/said, and is
+# appended to out/package/log.
 now() {
 	local status=0
 	printf '\n$ %s\n' "$*" >>"$OUT/package/log"
@@ -21,36 +21,36 @@ now() {
 	return $status
 }
 
-# packages ARGUMENT...: apt-get, as a user calls it.
+# packages ARGUMENT...: runs apt-get as a user does.
 packages() {
 	now "${ALONE[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends \
 		-o Dir::Cache::archives="$ARCHIVES" -o APT::Sandbox::User=root "$@"
 }
 
-# alone COMMAND...: runs one of the functions here while the system has no network.
+# alone COMMAND...: runs a function while the system has no network.
 alone() {
 	local ALONE=(unshare --net)
 	"$@"
 }
 ALONE=()
 
-# said WORDS: whether the last one said so.
+# said WORDS: whether WORDS match the output of the last command.
 said() {
 	grep -qE -e "$1" "$TMP/said"
 }
 
-# soon WHAT USUAL-TIME: tells, beside the results, what takes long.
+# soon WHAT USUAL-TIME: announces a long step, separately from the results.
 soon() {
 	say "$1 (usually $2)" >&2
 }
 
-# kernel_packages RELEASE: prints those of its kernel and its headers.
+# kernel_packages RELEASE: prints the packages of this kernel and its headers.
 kernel_packages() {
 	printf 'linux-%s-%s\n' image "$1" headers "$1"
 }
 
-# pick_kernels: sets FIRST and SECOND, releases of which the archive has the source,
-# and OLD, one without Rust.
+# pick_kernels: sets FIRST and SECOND to releases with source in the archive, and OLD to a
+# release without Rust.
 pick_kernels() {
 	local flavour release version
 	FIRST='' SECOND=''
@@ -67,14 +67,13 @@ pick_kernels() {
 	done < <(for flavour in cloud rt; do releases "7\.[0-9.]+\+deb[0-9]+-$flavour"; done)
 }
 
-# releases PATTERN: prints those that have headers in the archive, newest first.
+# releases PATTERN: prints the releases with headers in the archive, newest first.
 releases() {
 	archive apt-cache search --names-only "^linux-headers-$1-amd64\$" | awk '{ sub("linux-headers-", "", $1); print $1 }' |
 		sort -rV
 }
 
-# files: prints all that is in the system, but for what apt, dpkg and dkms keep for
-# themselves.
+# files: lists all files of the system, except those that apt, dpkg and dkms maintain.
 files() {
 	(cd "$ROOT" && find . -xdev \( -path './tmp/*' -o -path './run/*' -o -path './var/log/*' -o -path './var/cache/*' -o -path './var/lib/apt/*' \
 		-o -path './var/lib/dpkg/*-old' -o -path './var/lib/dkms/mok.*' -o -path ".$TOP" -o -path ".$CACHE" \) -prune \
@@ -85,8 +84,8 @@ module_of() {
 	find "$ROOT/lib/modules/$1/updates/dkms" -name 'rust_ashmem.ko*' 2>/dev/null
 }
 
-# is_installed VERSION RELEASE: whether that module is in its place and fits: modprobe
-# finds it by its alias, and what proved its symbols was asked.
+# is_installed VERSION RELEASE: whether that module is installed and fits: modprobe finds
+# it by its alias, and its symbols were checked.
 is_installed() {
 	local module status
 	module=$(module_of "$2")
@@ -99,7 +98,7 @@ is_installed() {
 			"$ROOT/var/lib/dkms/rust-ashmem/$1/$2/x86_64/log/make.log"
 }
 
-# is_absent RELEASE: whether neither a file nor DKMS's word says that one is installed.
+# is_absent RELEASE: whether there is no module file, and DKMS reports none installed.
 is_absent() {
 	[[ -z $(module_of "$1") ]] && ! inside "$ROOT" dkms status -k "$1" | grep -q installed
 }
@@ -115,14 +114,14 @@ old_kernel() {
 		said 'should not be built' && is_absent "$OLD"
 }
 
-# With headers that lack the metadata and no way to make it, apt fails with DKMS.
+# If headers lack the metadata and it cannot be made, DKMS and apt fail.
 no_network() {
 	packages install --download-only "linux-headers-$FIRST" || return 1
 	! alone packages install "linux-headers-$FIRST" && refused 'the package mirror cannot be reached' &&
 		said 'Connect to the network'
 }
 
-# refused WORDS: whether DKMS said so, and why it matters, and installed nothing.
+# refused WORDS: whether DKMS printed WORDS and what to do, and installed nothing.
 refused() {
 	said "$1" && said "rust-ashmem is not installed for Linux ${FIRST//+/\\+}\." && is_absent "$FIRST"
 }
@@ -145,8 +144,8 @@ other_rustc() {
 	((failed)) && refused 'MISSING +rustc equal to CONFIG_RUSTC_VERSION_TEXT' && said "rustc is 'rustc 1\.95\.0 \(test\)'"
 }
 
-# A package that the metadata is made with was removed by force. apt would configure
-# the headers, too, when it brings that back.
+# A package that is needed for making the metadata was removed by force. Installing it
+# again with apt would configure the headers, too.
 no_bindgen() {
 	local failed=0
 	packages install --download-only --reinstall bindgen && now dpkg --force-depends --remove bindgen || return 1
@@ -157,7 +156,7 @@ no_bindgen() {
 	((failed)) && refused 'Packages are missing: bindgen\.' && said 'apt-get install bindgen'
 }
 
-# Metadata that is not the kernel's. If none was lent, making it finds out.
+# Metadata that does not match the kernel. If it had to be made, that step finds out.
 misfit() {
 	local symvers=$ROOT/usr/src/linux-headers-$FIRST/Module.symvers failed=0
 	cp -p "$symvers" "$TMP/symvers"
@@ -168,7 +167,7 @@ misfit() {
 		said '_RNv.* undefined|such as _RNv'
 }
 
-# lend_metadata: takes what 'make test VM=debian' made for the same kernel, if it did.
+# lend_metadata: uses the metadata of 'make test VM=debian' for the same kernel, if any.
 lend_metadata() {
 	local from to=$ROOT/usr/src/linux-headers-$FIRST
 	cached_debian || return 0
@@ -179,7 +178,7 @@ lend_metadata() {
 	: >"$to/scripts/laid-by-rust_ashmem"
 }
 
-# Metadata that was laid over an older version of the headers is made anew.
+# Metadata of an older version of the headers is rebuilt.
 stale() {
 	local mark=$ROOT/usr/src/linux-headers-$FIRST/rust/laid-by-rust_ashmem failed=0
 	[[ -e $mark ]] || return 0
@@ -219,8 +218,8 @@ headers_removed() {
 		[[ -e $ROOT/usr/src/linux-headers-$SECOND/rust/libkernel.rmeta ]]
 }
 
-# all_of RELEASE: prints the packages of that kernel that are installed, as apt keeps
-# some that came by themselves.
+# all_of RELEASE: prints the installed packages of that kernel, because apt keeps
+# some that were installed automatically.
 all_of() {
 	inside "$ROOT" dpkg-query -W -f '${Package}\n' "linux-*-$1"
 }
@@ -236,7 +235,7 @@ removal() {
 		[[ -z $(find "$ROOT"/usr/src "$ROOT"/var/lib/dkms "$ROOT"/var/cache -maxdepth 1 -name 'rust[-_]ashmem*') ]]
 }
 
-# is_whole PACKAGE: whether its directory has what it was installed with, and no more.
+# is_whole PACKAGE: whether its directory has exactly the package's files.
 is_whole() {
 	local said
 	said=$(inside "$ROOT" dpkg --verify "$1" && ls -A "$ROOT/usr/src/$1")
@@ -252,7 +251,7 @@ purge() {
 	diff "$TMP/before" "$TMP/after" >"$TMP/said"
 }
 
-# checkout_installs: the same for a checkout, for which the package makes room.
+# checkout_installs: the same for a checkout, after the package was removed.
 checkout_installs() {
 	now env -C "$TOP" make dkms-install KREL="$SECOND" && is_installed "$VERSION" "$SECOND"
 }
@@ -261,7 +260,7 @@ checkout_refused() {
 	! now env -C "$TOP" make dkms-install KREL="$SECOND" && said 'The package rust-ashmem-dkms is installed'
 }
 
-# checkout_is_tried: what cannot be built does not replace what is installed.
+# checkout_is_tried: a version that cannot be built does not replace the installed one.
 checkout_is_tried() {
 	local module status=0
 	module=$(module_of "$SECOND")
@@ -305,7 +304,7 @@ life() {
 	soon "Removing it all, kernel by kernel" "1 min"
 	result "headers take their metadata with them, and leave the module" headers_removed
 	result "a kernel takes its module with it" kernel_removed
-	# What was made for the second kernel, for which the checkout would have to make it anew.
+	# Keeps the metadata of the second kernel, which the checkout would otherwise have to rebuild.
 	cp -a "$ROOT/usr/src/linux-headers-$SECOND"/{rust,scripts/{target.json,laid-by-rust_ashmem}} "$OUT/package"
 	result "removal leaves the other kernel as it was" removal
 	cp -a "$OUT/package/rust" "$ROOT/usr/src/linux-headers-$SECOND"
@@ -322,15 +321,15 @@ rm -rf "$OUT/package"
 mkdir -p "$OUT/package" "$ARCHIVES/partial"
 with_cache open_archive
 pick_kernels
-[[ -n $SECOND && -n $OLD ]] || skip package "the archive has not two kernels with Rust, their source, and one without"
+[[ -n $SECOND && -n $OLD ]] || skip package "the archive lacks two kernels with Rust and source, and one without Rust"
 say "Kernels: $FIRST, $SECOND; without Rust: $OLD"
 step "Building rust-ashmem-dkms $NEXT" "10 s" "$OUT/package/setup" build_deb "$NEXT"
 step "Copying the Debian 13" "20 s" "$OUT/package/setup" cp -a "$SYSTEM" "$ROOT"
-# Nothing is booted, and nothing has to survive a loss of power.
+# Nothing is booted, and no data must survive a power loss.
 ln -sf /bin/true "$ROOT/usr/sbin/update-initramfs"
 echo force-unsafe-io >"$ROOT/etc/dpkg/dpkg.cfg.d/test"
 packages update
-# The kernels bring their own from there, which would not go with them.
+# The kernels would upgrade linux-base from there, which their removal would not undo.
 packages install -t "${OTHER_SUITES[-1]}" linux-base
 files >"$TMP/before"
 life | report package

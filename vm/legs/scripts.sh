@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The tests of the scripts, which take no machine: 'make test VM=scripts'.
+# Runs the tests of the scripts, without a virtual machine: 'make test VM=scripts'.
 
 . "$(dirname "$0")/../lib.sh"
 
-# run_tests: prints their results.
+# run_tests: runs them and prints their results.
 run_tests() {
 	local test
 	for test in "$TOP"/{tools,vm,bench}/test/*_test.sh; do

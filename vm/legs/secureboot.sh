@@ -6,8 +6,8 @@
 . "$(dirname "$0")/../lib.sh"
 
 DIR=$OUT/secureboot
-# What Debian 13 boots with, and what writes the firmware's variables, unpacked:
-# installing a boot loader would change this machine.
+# Debian 13's boot loaders, and a tool that writes the firmware's variables. They are only
+# unpacked, because installing a boot loader would change this machine.
 BOOT=$CACHE/secureboot
 BOOT_PACKAGES=(ovmf shim-signed grub-efi-amd64-signed python3-virt-firmware)
 # A firmware prints little until the kernel takes over.
@@ -17,16 +17,16 @@ usage() {
 	cat <<-EOF
 		Usage: make test-secureboot
 
-		Boots Debian's own kernel in QEMU the way a PC with Secure Boot does: firmware
-		with Microsoft's keys, Debian's shim and GRUB, and a machine owner key enrolled,
-		which is made for this run. Tells that the module is refused unless it is signed
-		with that key, by 'make sign', and runs some selftests on it. Ends with
-		'N passed, N failed, N skipped', and with status 1 if one failed.
+		Boots Debian's own kernel in QEMU as a PC with Secure Boot does: firmware with
+		Microsoft's keys, Debian's shim and GRUB, and an enrolled machine owner key that
+		is made for this run. Tests that the module is refused unless 'make sign' signed
+		it with that key, and runs some selftests. Ends with 'N passed, N failed, N
+		skipped'. The exit status is 1 if a test failed.
 
-		The first run installs packages (as root) and puts into
+		The first run installs packages (as root) and fills
 		$CACHE
-		what make test VM=debian does, too; a later one takes about a minute. Logs are
-		in out/secureboot.
+		as make test VM=debian does; later runs take about a minute. Logs are in
+		out/secureboot.
 	EOF
 }
 
@@ -59,14 +59,14 @@ make_key() {
 		openssl x509 -in "$key.pem" -outform DER -out "$key.der"
 }
 
-# sign_with KEY MODULE: what the user runs, in the system that has the headers.
+# sign_with KEY MODULE: runs 'make sign' in the system that has the headers.
 sign_with() {
 	cp "$OUT/debian/module/rust_ashmem.ko" "$DIR/modules/$2"
 	inside "$DEBIAN_ROOT" make -C "$TOP" sign KDIR="$DEBIAN_HEADERS" KEY="$DIR/keys/$1.key" \
 		CERT="$DIR/keys/$1.der" MODULE="$DIR/modules/$2"
 }
 
-# make_modules: makes keys and, in out/secureboot/modules, the module in its forms.
+# make_modules: makes keys, and variants of the module in out/secureboot/modules.
 make_modules() {
 	rm -rf "$DIR"/{keys,modules}
 	mkdir -p "$DIR"/{keys,modules}
@@ -79,14 +79,14 @@ make_modules() {
 	! cmp -s "$DIR"/modules/{signed,changed}.ko
 }
 
-# make_variables: the firmware's, with the key enrolled as MokManager does it.
+# make_variables: makes the firmware's variables, with the key enrolled as by MokManager.
 make_variables() {
 	PYTHONPATH=$BOOT/usr/lib/python3/dist-packages /usr/bin/python3 -B -m virt.firmware.vars \
 		--input "$BOOT/usr/share/OVMF/OVMF_VARS_4M.ms.fd" --output "$DIR/variables" \
 		--add-mok "$(</proc/sys/kernel/random/uuid)" "$DIR/keys/enrolled.pem"
 }
 
-# make_disk: what the firmware boots from.
+# make_disk: makes the disk from which the firmware boots.
 make_disk() {
 	local disk=$DIR/disk
 	rm -rf "$disk"
@@ -95,7 +95,7 @@ make_disk() {
 	cp "$BOOT/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" "$disk/EFI/BOOT/grubx64.efi"
 	cp "$KERNEL" "$disk/vmlinuz"
 	cp "$DIR/initramfs.gz" "$disk/initramfs.gz"
-	# On a busy host the timer seems to stand still when it is checked.
+	# On a busy host, the kernel's check may find the timer not working.
 	cat >"$disk/EFI/debian/grub.cfg" <<-EOF
 		linux /vmlinuz console=ttyS0 results=/dev/ttyS2 panic=-1 no_timer_check
 		initrd /initramfs.gz
@@ -103,8 +103,8 @@ make_disk() {
 	EOF
 }
 
-# build: the module, signed in several ways, and some suites: the others would take
-# minutes.
+# build: builds the module, signs it in several ways, and builds some suites. All suites
+# would take minutes.
 build() {
 	make_debian_module
 	step "Signing it with keys made for this run" "5 s" "$DIR/sign.log" make_modules
@@ -112,12 +112,12 @@ build() {
 	SUITES=(modules {area,mmap,pin,purge}_test)
 }
 
-# boot_signed: from a disk, by the firmware.
+# boot_signed: boots from the disk with the firmware.
 boot_signed() {
 	FIRMWARE=$BOOT/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
 	make_initramfs secureboot secureboot "$DIR/modules:/modules" "${PROGRAMS[@]}"
 	make_variables 2>"$DIR/variables.log" ||
-		die "The firmware's variables cannot be written." "See $DIR/variables.log."
+		die "Cannot write the firmware's variables." "See $DIR/variables.log."
 	make_disk
 	say "Booting it with Secure Boot (usually 40 s)"
 	count_vm secureboot

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The C driver, with the last kernel of Debian that carried it.
+# The C driver, with the last kernel of Debian that had it.
 
-# prepare_driver: sets KERNEL, DRIVER, the C driver's module for it, and MODULES, those
-# that zram takes, for make_initramfs; unless the archive has none.
+# prepare_driver: sets KERNEL, DRIVER (the C driver's module for it) and MODULES (those for
+# zram, for make_initramfs), unless the archive no longer has that kernel.
 prepare_driver() {
 	local package version
 	! cached_driver || return 0
@@ -19,11 +19,11 @@ prepare_driver() {
 	cached_driver
 }
 
-# cached_driver: takes the newest that is in the cache.
+# cached_driver: uses the newest driver in the cache.
 cached_driver() {
 	local dir module
 	dir=$(find "$CACHE/oracle" -mindepth 1 -maxdepth 1 2>/dev/null | sort -V | tail -n 1)
-	# Earlier ones came without zram.
+	# Older caches lack zram.
 	[[ -n $dir && -e $dir/modules ]] || return 1
 	KERNEL=$dir/vmlinuz
 	DRIVER=$dir/ashmem_linux.ko
@@ -41,7 +41,7 @@ fetch_driver() {
 	fetch "$package=$version" "$tmp" || return 1
 	mkdir "$to/modules"
 	cp "$tmp"/boot/vmlinuz-* "$to/vmlinuz" || return 1
-	# It depends on no other module.
+	# The driver depends on no other module.
 	cp "$tmp"/lib/modules/*/kernel/drivers/staging/android/ashmem_linux.ko "$to" || return 1
 	# In the order in which they must be loaded.
 	for module in zsmalloc lzo lzo-rle zram; do

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Says which instructions and source lines of the module were executed.
+"""Finds out which instructions and source lines of the module were executed.
 
-Its arguments are the sources' directory, the module with debug info, what executed.c wrote
-of a machine that loaded it, the file with the reasons for what was not executed, and the
-directory to write to. The module may have been loaded
-several times and anywhere: a block is found by its bytes, less those that the kernel fills
-in, among the instructions that can be at its place in a page."""
+The arguments are the source directory, the module with debug info, the output of executed.c
+for a machine that loaded it, the file with reasons for lines that were not executed, and
+the output directory. The module may have been loaded several times, at any address. So a
+block is found by its bytes, except those that the kernel fills in, and by its offset in a
+page."""
 
 import html
 import json
@@ -19,17 +19,17 @@ from pathlib import Path
 
 LLVM = "-19"
 PAGE = 4096
-# What the kernel loads with executable code: the first group for as long as the module is
-# loaded, the other until it is initialised. Either begins at a page.
+# Sections with executable code. The kernel loads each group in one piece, at the beginning of
+# a page: the first until the module is unloaded, the other until it is initialised.
 REGIONS = [[".text", ".exit.text"], [".init.text"]]
 ALIGNMENT = 16
-# Where a copy of the module for the symbolizer has its sections.
+# The addresses of the sections in a copy of the module for the symbolizer.
 LINKED_AT = {".text": 0x1000000, ".exit.text": 0x2000000, ".init.text": 0x3000000}
-# So many bytes in one place say where the module is.
+# A unique match of this many bytes tells where the module is.
 TELLING = 12
-# What does not return is only called when the driver has a bug, or rustc.
+# These functions do not return. They are called only if the driver, or rustc, has a bug.
 PANIC = re.compile(r"panic|unwrap_failed|expect_failed|slice_\w*fail|build_error")
-# The kernel changes these, which are static branches.
+# Static branches, which the kernel patches.
 NOP = bytes.fromhex("0f1f440000")
 JUMP = 0xE9
 
@@ -41,7 +41,7 @@ class Instruction:
     code: bytes
     text: str
     function: str = ""
-    # What its relocation is to.
+    # The symbol of its relocation.
     symbol: str = ""
     filled_in: set = field(default_factory=set)
     is_run: bool = False
@@ -53,7 +53,7 @@ class Instruction:
 
     @property
     def leaves(self):
-        """Whether what follows need not be executed next."""
+        """Whether control may go elsewhere than to the next instruction."""
         return self.text.startswith(("j", "ret", "ud2"))
 
 
@@ -62,7 +62,7 @@ def run(*command, **options):
 
 
 def disassemble(module, section):
-    """Lists the section's instructions, with the bytes that relocations fill in."""
+    """Returns the section's instructions, with the bytes that relocations fill in."""
     instructions = []
     function = ""
     for line in run(f"llvm-objdump{LLVM}", "-d", "-r", "-j", section, str(module)).splitlines():
@@ -83,7 +83,7 @@ def disassemble(module, section):
 
 
 class Region:
-    """Sections that are loaded in one piece, each a list of instructions."""
+    """Sections that are loaded in one piece; each is a list of instructions."""
 
     def __init__(self, *sections):
         self.code = bytearray()
@@ -98,13 +98,13 @@ class Region:
     def add(self, start, at):
         self.starts[start] = at
         self.by_place[start % PAGE].append(start)
-        # Between sections there may be nothing.
+        # There may be a gap between sections.
         self.code.extend(bytes(start - len(self.code)) + at.code)
         self.filled_in.extend(bytes(start - len(self.filled_in)))
         self.filled_in.extend(i in at.filled_in for i in range(len(at.code)))
 
     def find(self, address, code):
-        """Lists where a block can be."""
+        """Returns the offsets at which a block can be."""
         return [start for start in self.by_place[address % PAGE] if self.is_at(start, code)]
 
     def is_at(self, start, code):
@@ -119,7 +119,7 @@ class Region:
 
 
 def read_blocks(path):
-    """Lists blocks, the same one at the same address once until another is there."""
+    """Returns the blocks. Drops repetitions of a block at an address, unless another was there."""
     blocks = []
     current = {}
     for line in path.read_text().splitlines():
@@ -131,9 +131,9 @@ def read_blocks(path):
 
 
 def mark_blocks(regions, blocks):
-    """Marks what was executed. Returns the blocks that are not of this module."""
+    """Marks executed instructions. Returns the blocks that are not from this module."""
     places = [[(region, start) for region in regions for start in region.find(*block)] for block in blocks]
-    # When it was known that a region was at an address.
+    # The times at which a region certainly was at an address.
     known = defaultdict(list)
     for when, ((address, code), found) in enumerate(zip(blocks, places)):
         if len(found) == 1 and len(code) >= TELLING:
@@ -155,14 +155,14 @@ def mark_blocks(regions, blocks):
 
 
 def unused_functions(module, instructions):
-    """Names those that nothing refers to: copies that rustc keeps of what it has inlined."""
+    """Returns functions without references: rustc keeps copies of functions that it inlined."""
     used = set()
     of_offset = {(at.section, at.offset): at.function for at in instructions}
 
     def refer(target):
         match = re.match(r"([^-+]+)(?:([-+])0x([0-9a-f]+))?$", target)
         used.add(match[1])
-        # One of a section is to a function in it, or four bytes less if it is relative.
+        # A relocation to a section means a function in it; relative ones are four bytes less.
         if match[2] == "+":
             used.update(of_offset.get((match[1], int(match[3], 16) + more)) for more in (0, 4))
 
@@ -183,7 +183,7 @@ def unused_functions(module, instructions):
 
 
 def mark_panics(instructions):
-    """Marks what leads to a panic and nowhere else: it is executed if there is a bug."""
+    """Marks code that only leads to a panic: it is executed only if there is a bug."""
     for i, at in enumerate(instructions):
         if not (at.text.startswith("call") and PANIC.search(at.symbol)) and not at.text.startswith("ud2"):
             continue
@@ -194,7 +194,7 @@ def mark_panics(instructions):
 
 
 def link(module, into):
-    """Gives each instruction an address of its own, for the symbolizer."""
+    """Links the module, so that each instruction has a unique address for the symbolizer."""
     run(
         f"ld.lld{LLVM}", "-o", str(into), str(module), "--unresolved-symbols=ignore-all", "-e", "0",
         *(f"--section-start={section}={address:#x}" for section, address in LINKED_AT.items()),
@@ -202,7 +202,7 @@ def link(module, into):
 
 
 def frames_of(instructions, linked):
-    """Lists for each instruction the functions that it is in, the innermost first."""
+    """Returns for each instruction its inlined functions, the innermost first."""
     asked = "".join(f"{LINKED_AT[at.section] + at.offset:#x}\n" for at in instructions)
     told = run(f"llvm-symbolizer{LLVM}", f"--obj={linked}", "--output-style=JSON", input=asked)
     return [json.loads(line)["Symbol"] for line in told.splitlines()]
@@ -210,8 +210,8 @@ def frames_of(instructions, linked):
 
 @dataclass
 class Room:
-    # For each line, how many instructions of each column there are, and were run. One that
-    # is inlined in several places has several copies.
+    # For each line and column, the numbers of instructions that were run and not run. Inlined
+    # code has several copies.
     lines: dict = field(default_factory=lambda: defaultdict(lambda: defaultdict(Counter)))
     total: int = 0
     run: int = 0
@@ -227,7 +227,7 @@ class Room:
             self.lines[line][column][at.is_run] += 1
 
     def places(self):
-        """Lists of each place, which is a line and a column, whether a copy of it was run."""
+        """Returns for each place (line and column) whether a copy of it was run."""
         return [counts[True] > 0 for columns in self.lines.values() for counts in columns.values()]
 
     def lines_run(self):
@@ -235,14 +235,14 @@ class Room:
 
 
 class Sources:
-    """Says which of the sources' places an instruction was made of."""
+    """Finds the source place of an instruction."""
 
     def __init__(self, top):
         self.top = top
         self.tests = {}
 
     def place_of(self, frames):
-        """Returns the room, the line and the column; nothing if it is of a test."""
+        """Returns the room, the line and the column, or None for code of a test."""
         if any(re.search(r"::tests(::|>)|kunit", frame["FunctionName"]) for frame in frames):
             return None
         for frame in frames:
@@ -250,14 +250,14 @@ class Sources:
             if path.is_relative_to(self.top) and not path.is_relative_to(self.top / "out"):
                 name = str(path.relative_to(self.top))
                 return None if frame["Line"] >= self.tests_of(name) else (name, frame["Line"], frame["Column"])
-        # What rustc makes, for a type of a room: it has no line.
+        # Code that rustc generates for a type of a room has no line.
         for frame in frames:
             if match := re.search(r"\brust_ashmem::(\w+)::", frame["FunctionName"]):
                 return f"src/{match[1]}.rs", 0, 0
         return "other crates'", 0, 0
 
     def tests_of(self, name):
-        """Returns the line where the tests begin, which are at the end of a file."""
+        """Returns the line at which the tests begin; they are at the end of a file."""
         if name not in self.tests:
             lines = (self.top / name).read_text().splitlines()
             found = (i for i, line in enumerate(lines, 1) if line.startswith("#[kunit_tests("))
@@ -313,13 +313,13 @@ i { color: #777; font-style: normal; user-select: none; }
 
 
 def write_page(rooms, top, path):
-    """Writes the table and the sources, with the lines that were run, in part or not at all."""
+    """Writes the table, and the sources with lines marked as run, partly run or not run."""
     parts = [
         "<!DOCTYPE html><meta charset=utf-8><title>What the tests execute</title>",
         f"<style>{STYLE}</style><h1>What the tests execute</h1>",
-        "<p>Green was executed; of yellow, some places were not; red was not. A place is a line",
-        "and a column. Before each line: how many of its places were executed, and how many it",
-        "has. Those are of the driver alone, without its tests.</p><table>",
+        "<p>Green lines were executed, yellow ones in part, red ones not. A place is a line and a",
+        "column. Before each line: the number of its places that were executed, and the number of",
+        "all its places. This is for the driver, without its tests.</p><table>",
         "<tr>" + "".join(f"<th>{name}" for name in HEAD),
     ]
     for name, room in rows(rooms):
@@ -360,16 +360,16 @@ def read_reasons(path):
 
 
 def write_not_run(rooms, top, reasons, out):
-    """Lists the places that were not run: lines, or columns of them. What has no reason goes
-    to a file of its own, and so does a reason for what is no line."""
+    """Lists the places that were not run: lines, or columns of them. Those without a reason
+    also go to the file "unexplained", and so do reasons for lines that do not exist."""
     sources = {name: (top / name).read_text().splitlines() for name in rooms if rooms[name].lines}
     with (out / "not-run").open("w") as not_run, (out / "unexplained").open("w") as unexplained:
         for name, source in sorted(sources.items()):
             for line, columns in sorted(rooms[name].lines.items()):
-                # Nobody wrote what has no column, unless all of the line has none.
+                # Code without a column is generated, unless the whole line has none.
                 missing = sorted(c for c, counts in columns.items() if not counts[True] and (c or len(columns) == 1))
                 text = source[line - 1].strip()
-                # What a brace ends is cleaned up there.
+                # A closing brace has the code that drops variables.
                 if not missing or text == "}":
                     continue
                 where = "" if len(missing) == len(columns) else ":" + ",".join(map(str, missing))
@@ -378,7 +378,7 @@ def write_not_run(rooms, top, reasons, out):
                     print(f"{name}:{line}{where} was not run: {text}", file=unexplained)
         known = {f"{name}: {text.strip()}" for name, source in sources.items() for text in source}
         for stale in sorted(set(reasons) - known):
-            print(f"there is a reason for what is no line: {stale}", file=unexplained)
+            print(f"a reason has a line that does not exist: {stale}", file=unexplained)
 
 
 def main():
@@ -400,7 +400,7 @@ def main():
     write_page(rooms, top, out / "index.html")
     write_not_run(rooms, top, read_reasons(reasons), out)
     for address, code in lost:
-        print(f"note: what was executed at {address:#x} is not of this module: {code.hex()}")
+        print(f"note: code executed at {address:#x} is not from this module: {code.hex()}")
 
 
 if __name__ == "__main__":

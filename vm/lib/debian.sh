@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Debian's own kernels, each with its headers and compilers in a root of its own.
+# Debian's own kernels, each in its own root with its headers and compilers.
 
-# What METADATA_PACKAGES take for granted, as every system has it.
+# Packages that every system has, on which METADATA_PACKAGES rely.
 ROOT_PACKAGES=(base-files bash coreutils dash diffutils findutils gawk gcc grep gzip perl-base rust-clippy sed tar)
 
-# The machines that boot one of them. Besides, there is one of sid, canary.
+# The machines that boot one of them. canary, with sid's kernel, is not booted.
 DEBIAN_VMS=(debian debian-rt debian-arm64)
-# The one that the functions below are about.
+# The machine for the functions below.
 DEBIAN_VM=debian
 
-# debian_kernel: prints what Debian calls its kernel.
+# debian_kernel: prints Debian's name for the machine's kernel.
 debian_kernel() {
 	case $DEBIAN_VM in
 	debian | canary) echo cloud-amd64 ;;
@@ -20,19 +20,19 @@ debian_kernel() {
 	esac
 }
 
-# prepare_debian [VM]: sets DEBIAN_ROOT, a system with the kernel DEBIAN_RELEASE, its
-# headers DEBIAN_HEADERS and its compilers, and KERNEL, the file to boot; or else
-# DEBIAN_LACKS, which says why there is none.
+# prepare_debian [VM]: sets DEBIAN_ROOT to a system with the kernel DEBIAN_RELEASE, its
+# headers DEBIAN_HEADERS and its compilers, and KERNEL to the file to boot. If there is
+# none, sets DEBIAN_LACKS to the reason.
 prepare_debian() {
 	local picked KSRC
 	DEBIAN_VM=${1:-debian}
 	DEBIAN_LACKS=
 	if [[ -n $OWN_KSRC ]]; then
-		DEBIAN_LACKS="it boots Debian's own kernel, and KSRC names another"
+		DEBIAN_LACKS="it boots Debian's own kernel, but KSRC is set"
 		return
 	fi
 	if ! inside / true 2>/dev/null; then
-		DEBIAN_LACKS="nothing can be mounted here, as in a container, so Debian's compilers cannot run"
+		DEBIAN_LACKS="mounting is not possible here, as in a container, so Debian's compilers cannot run"
 		return
 	fi
 	if ! in_archive_of_debian cached_debian; then
@@ -54,8 +54,8 @@ prepare_debian() {
 	prepare_source_of "$(package_version "$DEBIAN_ROOT$DEBIAN_HEADERS")"
 }
 
-# in_archive_of_debian COMMAND...: runs one of the functions below where the archive that
-# has the machine's kernel is known.
+# in_archive_of_debian COMMAND...: runs one of the functions below with the archive of the
+# machine's kernel.
 in_archive_of_debian() {
 	case $DEBIAN_VM in
 	canary) in_sid "$@" ;;
@@ -64,7 +64,7 @@ in_archive_of_debian() {
 	esac
 }
 
-# cached_debian: takes the one that is in the cache.
+# cached_debian: uses the system in the cache.
 cached_debian() {
 	local series
 	for series in $(debian_series); do
@@ -77,14 +77,14 @@ cached_debian() {
 	DEBIAN_RELEASE=${DEBIAN_RELEASE%-*}
 }
 
-# debian_key: prints what stands for the packages in the name of the root.
+# debian_key: prints a hash of the packages, for the name of the root.
 debian_key() {
 	local suite=${OTHER_SUITES[0]#trixie}
 	echo "${METADATA_PACKAGES[*]} ${ROOT_PACKAGES[*]}${suite:+ $suite}" | sha256sum | cut -c 1-12
 }
 
-# debian_series: prints how the versions of the kernels to take begin, the best first: of
-# sid it is the newest.
+# debian_series: prints prefixes of the kernel versions to use, the best first. For sid, it
+# is the newest version.
 debian_series() {
 	if [[ $DEBIAN_VM == canary ]]; then
 		echo 7
@@ -93,8 +93,8 @@ debian_series() {
 	fi
 }
 
-# pick_debian: prints release and version of the newest kernel of a tested series
-# of which the archive has the source, too.
+# pick_debian: prints the release and the version of the newest kernel of a tested series
+# whose source is in the archive, too.
 pick_debian() {
 	local series package version
 	for series in $(debian_series); do
@@ -109,48 +109,48 @@ pick_debian() {
 	done
 }
 
-# extract_packages DIRECTORY PACKAGE...: unpacks these and what they depend on there.
+# extract_packages DIRECTORY PACKAGE...: unpacks packages and their dependencies there.
 extract_packages() {
-	# Nothing of the packages is run, so root may do this outside a chroot, too,
-	# which mmdebstrap asks for from 1.5 on.
+	# No program of the packages is run, so this is safe for root outside a chroot.
+	# mmdebstrap refuses that from 1.5 on, unless that check is skipped.
 	mmdebstrap --mode=chrootless --skip=check/chrootless --variant=extract --architectures=amd64,"${ARCHITECTURE:-amd64}" \
 		--include="$(IFS=, && echo "${*:2}")" "${OTHER_SUITES[0]}" "$1" "$ARCHIVE/sources.list"
 }
 
-# fetch_debian RELEASE VERSION DIRECTORY: unpacks a system without installing it:
-# nothing of it is run before it is whole, and no privilege is needed. The headers of
-# another processor bring a compiler that runs on this one.
+# fetch_debian RELEASE VERSION DIRECTORY: unpacks a system without installing it. So none of
+# its programs is run before it is complete, and no privileges are needed. The headers for
+# another processor come with a compiler for this one.
 fetch_debian() {
 	extract_packages "$3" "${METADATA_PACKAGES[@]}" "${ROOT_PACKAGES[@]}" \
 		linux-{headers,binary,modules}-"$1:${ARCHITECTURE:-amd64}=$2" || return 1
-	# Its packages would do so when they are installed.
+	# The installation of gawk would make this link.
 	ln -s gawk "$3/usr/bin/awk" || return 1
-	# Those that nobody used for two weeks are forgotten.
+	# Roots that were not used for two weeks are removed.
 	mkdir -p "$CACHE/debian"
 	find "$CACHE/debian" -mindepth 1 -maxdepth 1 -mtime +14 -exec rm -rf {} +
 }
 
-# metadata ARGUMENT...: what 'make metadata' runs, for that system.
+# metadata ARGUMENT...: runs metadata.sh, as 'make metadata' does, for that system.
 metadata() {
 	env -u RUSTC METADATA_ROOT="$DEBIAN_ROOT" "$TOP/tools/metadata.sh" "$1" "$DEBIAN_HEADERS" "${@:2}"
 }
 
-# build_debian_module ARGUMENT...: builds the module there into out/VM, by nothing else
-# than the headers' own make.
+# build_debian_module ARGUMENT...: builds the module there to out/VM, with the headers' own
+# makefiles.
 build_debian_module() {
 	local dir=$OUT/$DEBIAN_VM/module
 	one_by_one "$dir" inside "$DEBIAN_ROOT" make -C "$DEBIAN_HEADERS" M="$TOP" MO="$dir" "$@" modules
 }
 
-# make_debian_module: builds it after the metadata that it takes.
+# make_debian_module: builds the metadata, then the module.
 make_debian_module() {
 	metadata lay
 	step "Building the module for $DEBIAN_VM" "10 s" "$OUT/$DEBIAN_VM/module.log" build_debian_module
 }
 
-# unpack_debian_module NAME: adds to MODULES this module of that kernel and, before
-# it, those it depends on, in the order in which they must be loaded. What is built
-# into the kernel is none.
+# unpack_debian_module NAME: adds a module of that kernel to MODULES, and before it its
+# dependencies, in the order in which they must be loaded. Adds nothing if it is built into
+# the kernel.
 unpack_debian_module() {
 	local packed name to
 	packed=$(find "$DEBIAN_ROOT/usr/lib/modules/$DEBIAN_RELEASE/kernel" -name "$1.ko.xz")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# A system of Debian's packages with Debian's kernel, in which the module is installed and
-# which then boots with it. To be sourced by the legs that have one.
+# A system of Debian's packages with Debian's kernel, in which the module is installed before
+# it boots. To be sourced by the legs that use one.
 
-# prepare_guest NAME GIB TIME PACKAGE...: sets GUEST_ROOT, a system of these packages without
-# GUEST_LACKS, which takes so many GiB and usually so long to fetch. Another one of that name
-# is forgotten.
+# prepare_guest NAME GIB TIME PACKAGE...: sets GUEST_ROOT to a system of these packages, without
+# the files in GUEST_LACKS. Fetching it needs GIB gigabytes and usually TIME. Removes an older
+# system of that name.
 prepare_guest() {
 	local name=$1 gib=$2 time=$3 key
 	shift 3
@@ -27,12 +27,12 @@ fetch_guest() {
 	rm -rf "$CACHE/guest/$1"-*
 }
 
-# finish_guest: does in the system's directory what its packages do when they are installed.
+# finish_guest: does the work of the packages' installation, in the system's directory.
 finish_guest() {
 	:
 }
 
-# link_programs: has awk and sh there.
+# link_programs: makes links for awk and sh.
 link_programs() {
 	ln -sf gawk usr/bin/awk && ln -sf dash usr/bin/sh
 }
@@ -43,12 +43,12 @@ copy_guest() {
 	rm -rf "$root"
 	mkdir -p "$root"
 	cp -a "$GUEST_ROOT/." "$root"
-	# Debian's base-files make them when they are installed.
+	# The installation of base-files would make them.
 	mkdir -p "$root"/usr/local/{bin,lib}
 }
 
-# add_kernel ROOT: adds the kernel's modules, as far as they are needed, and a build
-# directory that installs as Kbuild does, but does not take half a minute for that.
+# add_kernel ROOT: adds the lists of the kernel's modules, and a build directory that installs
+# as Kbuild does, but without taking half a minute.
 add_kernel() {
 	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE
 	mkdir -p "$root/$dir/kernel" "$root/$dir/build/include/config"
@@ -59,20 +59,20 @@ add_kernel() {
 		"$DEBIAN_RELEASE" >"$root/$dir/build/Makefile"
 }
 
-# add_checkout ROOT SCRIPT: adds this checkout in /src, with its module built, and what
-# tests there, of which SCRIPT is a file of vm/guest.
+# add_checkout ROOT SCRIPT: adds this checkout in /src with the built module, and the tests.
+# SCRIPT is a file of vm/guest.
 add_checkout() {
 	local root=$1
 	mkdir -p "$root/src" "$root/selftests"
 	cp -a "$TOP"/{Makefile,rust_ashmem.rs,packaging,debian,tools} "$OUT/debian/module/rust_ashmem.ko" "$root/src"
-	# It has no compiler to build them anew.
+	# The system has no compiler to build them.
 	rm -r "$root"/src/tools/ashmem-{check,top}
 	cp "$(selftests_of debian 64)"/{area,mmap}_test "$root/selftests"
 	cp "$TOP"/vm/guest/{files,suites,"$2"} "$root"
 }
 
-# install_aside VM [VARIABLE=VALUE...]: installs into out/VM/root, as a package does, and
-# has what it was before listed there. Makes out/VM/initramfs.gz of it.
+# install_aside VM [VARIABLE=VALUE...]: lists the files of out/VM/root, then installs the
+# module there, as a package does. Makes out/VM/initramfs.gz from it.
 install_aside() {
 	local vm=$1 root=$OUT/$1/root
 	shift
@@ -83,11 +83,11 @@ install_aside() {
 	(cd "$root" && find . | cpio -o -H newc --owner=0:0 --quiet) | gzip -1 >"$OUT/$vm/initramfs.gz"
 }
 
-# add_unit ROOT SCRIPT: has systemd, booted with UNIT_WORDS, do no more than that script
-# takes, which says on the second serial port what it finds.
+# add_unit ROOT SCRIPT: adds a unit that runs the script, with its output on the second serial
+# port. Booted with UNIT_WORDS, systemd starts only this unit and its dependencies.
 add_unit() {
 	local units=$1/etc/systemd/system
-	# Else this would be a first boot, which takes its time.
+	# Without this, systemd does the slow setup of a first boot.
 	echo 0123456789abcdef0123456789abcdef >"$1/etc/machine-id"
 	unit "$2" >"$units/$2.service"
 	# Coldplugging all devices takes a minute without KVM.
@@ -97,7 +97,7 @@ add_unit() {
 	UNIT_WORDS="systemd.unit=$2.service systemd.show_status=0 audit=0"
 }
 
-# unit SCRIPT: prints what the system is booted for, as far as modules and devices go.
+# unit SCRIPT: prints the unit, which requires the services for modules and devices.
 unit() {
 	cat <<-EOF
 		[Unit]
@@ -113,7 +113,7 @@ unit() {
 	EOF
 }
 
-# add_modules ROOT FILE...: adds these modules of the kernel, for add_kernel to list.
+# add_modules ROOT FILE...: adds these modules of the kernel. Call it before add_kernel.
 add_modules() {
 	local root=$1 dir=usr/lib/modules/$DEBIAN_RELEASE/kernel
 	shift

@@ -3,29 +3,29 @@
 #
 # Kernels for the virtual machines, and the module for them.
 
-# The series this project has been tested with, best first; KERNEL picks one.
+# The tested series, the best first; KERNEL selects one.
 TESTED_SERIES=(7.3)
 if [[ -n ${KERNEL_SERIES:=${KERNEL:-}} ]]; then
-	[[ $KERNEL_SERIES =~ ^[0-9]+\.[0-9]+$ ]] || die "KERNEL is '$KERNEL_SERIES'." "It is a series, such as ${TESTED_SERIES[0]}."
+	[[ $KERNEL_SERIES =~ ^[0-9]+\.[0-9]+$ ]] || die "KERNEL is '$KERNEL_SERIES'." "Set it to a series, such as ${TESTED_SERIES[0]}."
 	TESTED_SERIES=("$KERNEL_SERIES")
 	OUT+=-$KERNEL_SERIES
-	# It is the name of a file from here on.
+	# From here on, KERNEL is the path of a kernel image.
 	unset KERNEL
 fi
-# KSRC is a kernel source of the user's.
+# KSRC is the user's own kernel source.
 if [[ -n ${OWN_KSRC:=${KSRC:-}} ]]; then
-	[[ -z $KERNEL_SERIES ]] || die "Both KSRC and KERNEL say which Linux to take." "Leave one of them out."
+	[[ -z $KERNEL_SERIES ]] || die "Both KSRC and KERNEL are set." "Set only one of them."
 	OWN_KSRC=$(realpath -m "$OWN_KSRC")
-	[[ $OWN_KSRC != *[[:space:]]* ]] || die "The path '$OWN_KSRC' has spaces, which make cannot handle." "Move that source."
+	[[ $OWN_KSRC != *[[:space:]]* ]] || die "The path '$OWN_KSRC' has spaces, which make cannot handle." "Move the source."
 	[[ -f $OWN_KSRC/Kbuild && -f $OWN_KSRC/rust/kernel/miscdevice.rs ]] ||
-		die "$OWN_KSRC is no source of a Linux that has Rust." "Name one by KSRC=, unpacked and without anything built in it."
+		die "$OWN_KSRC is not the source of a Linux with Rust." "Set KSRC= to one, unpacked and without a build in it."
 	[[ ! -e $OWN_KSRC/.config && ! -d $OWN_KSRC/include/config ]] ||
-		die "A kernel has been built in $OWN_KSRC, so none can be built elsewhere." "Run make mrproper there, or name another copy."
+		die "A kernel has been built in $OWN_KSRC, so it cannot be built in another directory." "Run make mrproper there, or use another copy."
 	OUT+=-${OWN_KSRC##*/}
 	unset KSRC
 fi
 
-# prepare_source: sets KSRC, the directory of a kernel source, and KVERSION.
+# prepare_source: sets KSRC to the directory of a kernel source, and KVERSION.
 prepare_source() {
 	local series package
 	if [[ -n $OWN_KSRC ]]; then
@@ -42,7 +42,7 @@ prepare_source() {
 		in_sources open_archive
 		[[ -n $(in_sources pristine_versions "$KERNEL_SERIES") ]] ||
 			die "The archive has no source of Linux ${KERNEL_SERIES:-7.x}." \
-				"See which kernels ${OTHER_SUITES[*]} carry now, or name a source of yours by KSRC=."
+				"Set KERNEL= to one that ${OTHER_SUITES[*]} have, or KSRC= to your own source."
 		step "Fetching and unpacking Linux $KERNEL_SERIES" "1 min" "$CACHE/log/source" \
 			in_sources fetch_pristine "$KERNEL_SERIES"
 		cached_source "$KERNEL_SERIES"
@@ -52,7 +52,7 @@ prepare_source() {
 	cached_source "${package#linux-source-}"
 }
 
-# cached_source SERIES: takes the newest of that series that is in the cache.
+# cached_source SERIES: uses the newest source of that series in the cache.
 cached_source() {
 	KSRC=$(find "$CACHE/source" -maxdepth 1 -name "$1-*" 2>/dev/null | sort -V | tail -n 1)
 	[[ -n $KSRC ]] || return 1
@@ -66,14 +66,14 @@ use_source() {
 	say "Kernel source: Linux $KVERSION in $KSRC"
 }
 
-# pristine_versions SERIES: prints those that sources of Debian's kernels are listed of,
-# the newest first.
+# pristine_versions SERIES: prints the versions of Debian's kernel sources in the package
+# lists, the newest first.
 pristine_versions() {
 	archive apt-cache showsrc linux | sed -n "s/^Version: \($1\..*\)/\1/p" | sort -rV
 }
 
-# fetch_pristine SERIES: the newest that is to be had, without Debian's changes. More are
-# listed than the archive has.
+# fetch_pristine SERIES: fetches the newest available source without Debian's changes. The
+# archive does not have all versions in its lists.
 fetch_pristine() {
 	local version tmp=$CACHE/tmp/pristine
 	rm -rf "$tmp"
@@ -89,7 +89,7 @@ fetch_pristine() {
 	return 1
 }
 
-# pick_source: prints the newest tested series there is, or else the newest.
+# pick_source: prints the newest available tested series, or else the newest series.
 pick_source() {
 	local all series
 	all=$(archive apt-cache search --names-only '^linux-source-7\.[0-9]+$' | awk '{ print $1 }' | sort -V)
@@ -102,33 +102,33 @@ pick_source() {
 	[[ -z $KERNEL_SERIES ]] || return 0
 	tail -n 1 <<<"$all"
 	[[ -z $all ]] ||
-		say "note: no tested series (${TESTED_SERIES[*]}) is left in the archive, so an untested one is taken" >&2
+		say "note: the archive no longer has a tested series (${TESTED_SERIES[*]}), so an untested one is used" >&2
 }
 
-# prepare_tree: sets KSRC to a copy of the source that has this driver in it.
+# prepare_tree: sets KSRC to a copy of the source with this driver in it.
 prepare_tree() {
 	local tree=$CACHE/tree/${KSRC##*/}
-	# The user's may have changed.
+	# The user's source may have changed.
 	[[ -z $OWN_KSRC ]] || rm -rf "$tree"
 	if [[ ! -d $tree ]]; then
 		need_space 3
-		# What is not changed takes no room.
+		# Hard links: unchanged files take no space.
 		fill "$tree" cp -alT "$KSRC"
 	fi
 	KSRC=$tree "$TOP/tools/intree.sh" add
 	KSRC=$tree
 }
 
-# The machines that all tests run in. Besides, there are bench, to measure in, and modversions.
+# The machines that run all tests. There are also bench, for measuring, and modversions.
 TEST_VMS=(uml x86 arm64 arm64-16k hard gki gki-builtin)
 
-# need_test_vm VM: ends unless tests run in such a machine.
+# need_test_vm VM: fails unless it is one of these machines.
 need_test_vm() {
 	[[ " ${TEST_VMS[*]} " == *" $1 "* ]] ||
-		die "No virtual machine is called '$1'." "There are: $(sed 's/ /, /g' <<<"${TEST_VMS[*]}")."
+		die "No virtual machine is called '$1'." "Use one of: $(sed 's/ /, /g' <<<"${TEST_VMS[*]}")."
 }
 
-# arch_of VM: prints the kernel's name for its architecture.
+# arch_of VM: prints the kernel's name of the architecture.
 arch_of() {
 	case $1 in
 	uml | intree | modversions) echo um ;;
@@ -137,15 +137,15 @@ arch_of() {
 	esac
 }
 
-# kmake VM ARGUMENT...: runs the kernel's make for that machine.
+# kmake VM ARGUMENT...: runs the kernel's make for a machine.
 kmake() {
 	local vm=$1
 	shift
 	make -C "$KSRC" O="$(kernel_dir "$vm")" ARCH="$(arch_of "$vm")" "${TOOLS[@]}" "$@"
 }
 
-# fragments_of VM: prints the files that its configuration is made of; a later one
-# overrides those before it.
+# fragments_of VM: prints the files with its configuration; later files override earlier
+# ones.
 fragments_of() {
 	local names name
 	case $1 in
@@ -165,8 +165,8 @@ fragments_of() {
 	done
 }
 
-# kernel_dir VM: prints where its kernel is built: a name made of all that the
-# build depends on.
+# kernel_dir VM: prints the build directory of its kernel. The name has a hash of all that
+# the build depends on.
 kernel_dir() {
 	local key
 	# shellcheck disable=SC2046
@@ -174,18 +174,18 @@ kernel_dir() {
 	echo "$CACHE/kernel/$1-$key"
 }
 
-# prepare_kernel VM: sets KDIR, where a whole kernel has been built, and KERNEL,
+# prepare_kernel VM: sets KDIR to the directory of a complete kernel build, and KERNEL to
 # the file to boot.
 prepare_kernel() {
 	KDIR=$(kernel_dir "$1")
 	KERNEL=$KDIR/$(image_of "$1")
-	# Other machines' may be built meanwhile.
+	# Kernels of other machines may be built at the same time.
 	with_lock "lock-$1" make_kernel "$1"
 }
 
 make_kernel() {
 	local vm=$1
-	# The user's may have changed, and the driver that is built in.
+	# The user's source, or the driver that is built in, may have changed.
 	if [[ -e $KDIR/complete && -z $OWN_KSRC && $vm != *-builtin ]]; then
 		touch "$KDIR/complete"
 		return
@@ -198,7 +198,7 @@ make_kernel() {
 	forget_kernels "$vm"
 }
 
-# image_of VM: prints the name of the file to boot in the kernel's directory.
+# image_of VM: prints the path of the file to boot in the kernel's directory.
 image_of() {
 	case $1 in
 	uml | intree | modversions) echo linux ;;
@@ -210,14 +210,14 @@ image_of() {
 build_kernel() {
 	local vm=$1 image
 	image=$(image_of "$vm")
-	# An interrupted build goes on with the configuration it has.
+	# An interrupted build continues with its configuration.
 	[[ -e $KDIR/configured ]] || configure "$vm" || return 1
 	kmake "$vm" -j"$(nproc)" "${image##*/}" modules
 }
 
 configure() {
 	local vm=$1
-	# All but the driver is the same.
+	# Everything except the driver is the same, so start from a copy.
 	[[ $vm != *-builtin ]] ||
 		tar -C "$(kernel_dir "${vm%-builtin}")" --exclude=./complete --exclude=./configured -c . | tar -C "$KDIR" -x || return 1
 	kmake "$vm" tinyconfig || return 1
@@ -226,8 +226,8 @@ configure() {
 		kmake "$vm" olddefconfig && check_config "$vm" && touch "$KDIR/configured"
 }
 
-# check_config VM: makes sure that what the fragments say took effect, or the last
-# of them that mentions a symbol.
+# check_config VM: checks that the settings of the fragments took effect. For each symbol,
+# the last fragment counts.
 check_config() {
 	local line missing=0
 	while read -r line; do
@@ -250,15 +250,14 @@ last_mentions() {
 		END { for (symbol in last) print last[symbol] }' "$@"
 }
 
-# forget_kernels VM: removes kernels of that machine that nobody used for two
-# weeks.
+# forget_kernels VM: removes kernels of that machine that were not used for two weeks.
 forget_kernels() {
 	local old
 	find "$CACHE/kernel" -mindepth 2 -maxdepth 2 -path "*/$1-*/complete" -mtime +14 |
 		while read -r old; do rm -rf "$(dirname "$old")"; done
 }
 
-# build_module VM: builds the module into out/VM.
+# build_module VM: builds the module to out/VM.
 build_module() {
 	one_by_one "$OUT/$1/module" kmake "$1" M="$TOP" MO="$OUT/$1/module" modules
 }

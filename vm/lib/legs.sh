@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Runs of several legs. A leg is a script that ends with the lines of conclude(); here it
-# is written as its name, two spaces, and the command. The series of
-# Linux and of rustc that are in a name are picked.
+# Runs several legs. A leg is a script that ends with the lines of conclude(). Here it is
+# written as its name, two spaces, and the command. A series of Linux or of rustc in the
+# name selects that series.
 
-# Where the logs of the legs are.
+# The logs of the legs.
 LOGS=$OUT/legs
 
-# log_of NAME: prints the path of its log.
+# log_of NAME: prints the path of a leg's log.
 log_of() {
 	echo "$LOGS/${1//[^A-Za-z0-9.]/-}.log"
 }
 
-# run_leg NAME COMMAND...: runs a leg, which logs what it says, and at last its status and
-# how many seconds it took.
+# run_leg NAME COMMAND...: runs a leg with its output in its log. Writes its status and its
+# duration in seconds to LOG.end.
 run_leg() {
 	local name=$1 start=$SECONDS log status=0
 	shift
 	log=$(log_of "$name")
-	# Those that were picked for all, which kernel.sh and toolchain.sh have taken.
+	# Sets the selections for all legs again, which kernel.sh and toolchain.sh have unset.
 	unset KERNEL RUST KSRC
 	[[ -z $KERNEL_SERIES ]] || export KERNEL=$KERNEL_SERIES
 	[[ -z $RUST_SERIES ]] || export RUST=$RUST_SERIES
@@ -31,14 +31,14 @@ run_leg() {
 	echo "$status $((SECONDS - start))" >"$log.end"
 }
 
-# run_legs JOBS LEG...: runs the legs, so many at a time, and adds what they come to.
-# Sets TABLE, a row of Markdown for each, and TIMES.
+# run_legs JOBS LEG...: runs the legs, JOBS at a time, and adds their results. Sets TABLE to
+# a Markdown table, and TIMES.
 run_legs() {
 	local jobs=$1 leg running=0 command
 	shift
 	mkdir -p "$LOGS"
 	rm -f "$LOGS"/*.log*
-	# Each in a process group of its own, which ends as a whole.
+	# Each has its own process group, so that it can be killed as a whole.
 	set -m
 	trap 'end_legs' INT TERM HUP
 	for leg in "$@"; do
@@ -68,7 +68,7 @@ end_legs() {
 	exit 130
 }
 
-# add_leg NAME: adds what its log says.
+# add_leg NAME: adds the results in its log.
 add_leg() {
 	local name=$1 log status seconds passed failed skipped failures
 	log=$(log_of "$name")
@@ -76,7 +76,7 @@ add_leg() {
 	read -r passed failed skipped < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log" | tail -n 1) ||
 		read -r passed failed skipped <<<"$((!status)) 0 0"
 	mapfile -t failures < <(sed -n 's/^failed: //p' "$log")
-	# What did not come to its closing line has failed.
+	# A leg without its closing line has failed.
 	if ((status && !failed)); then
 		failed=1
 		failures+=("$name: it ended early: see $log")
@@ -89,8 +89,7 @@ add_leg() {
 	TABLE+=("| $name | $(tested_in "$log") | $passed | $failed | $skipped | $seconds s |")
 }
 
-# tested_in LOG: prints the cells of kernel, processor, page size and rustc, as the leg
-# told them.
+# tested_in LOG: prints the cells of kernel, processor, page size and rustc, from the log.
 tested_in() {
 	sed -n 's/^[a-z0-9-]*: Linux \(.*\), \(.*\), pages of \(.*\), rustc \(.*\)$/\1 | \2 | \3 | \4/p' "$1" |
 		tail -n 1 | grep . || echo '| | |'

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Virtual machines: how they are made, run and watched.
+# Makes, runs and watches virtual machines.
 #
-# A machine has two channels: the console, which is the kernel's log, and the
-# results, which is what the programs in it print. The last line of the results
-# is END_MARK, or else the machine did not get to its end.
+# A machine has two channels: the console, with the kernel's log, and the results,
+# with the output of its programs. The last line of the results is END_MARK. Without
+# it, the machine did not run to its end.
 
 END_MARK="## the end"
-# Seconds after which a machine that prints nothing is taken for hung, or for ended if
-# it said that it ends; and those that it may run at all: five minutes will do, but on
-# a busy host.
+# SILENCE: seconds without output after which a machine counts as hung. OFF: seconds
+# without output after which a machine that reported its end counts as ended. LIMIT:
+# seconds that it may run. Five minutes suffice, except on a busy host.
 SILENCE=150
 OFF=5
 LIMIT=2700
 
-# A line of the log that means that the kernel found something wrong.
+# Lines of the log in which the kernel reports a problem.
 SPLAT='WARNING:|BUG:|KASAN:|UBSAN:|Oops|Kernel panic|general protection fault|[Uu]nable to handle|cut here'
 SPLAT+='|Internal error|Call [Tt]race|circular locking|recursive locking|inconsistent lock state'
 SPLAT+='|suspicious RCU usage|lock held when|sleeping function called|scheduling while atomic'
 SPLAT+='|blocked for more than|soft lockup|hard LOCKUP|rcu.*stall|refcount_t:'
 SPLAT+='|list_(add|del) corruption|unreferenced object|kernel stack overflow'
 
-# make_initramfs VM RUN-SCRIPT FILE...: makes out/VM/initramfs.gz, which runs the
-# script; each FILE is HOST-PATH:GUEST-PATH.
+# make_initramfs VM RUN-SCRIPT FILE...: makes out/VM/initramfs.gz, which runs the script.
+# Each FILE is HOST-PATH:GUEST-PATH.
 make_initramfs() {
 	local vm=$1 run=$2 root=$OUT/$1/root file
 	shift 2
@@ -46,21 +46,21 @@ build_plugin() {
 	gcc -O2 -Wall -Wextra -Werror -shared -fPIC -I"$TOP/vm/plugin" -o "$2" "$1"
 }
 
-# Words for the guest, on the command line of its kernel.
+# Parameters for the guest, on the command line of its kernel.
 GUEST_WORDS=
-# How many MiB of memory it has, if not as many as memory_of says.
+# The memory of the guest in MiB; by default that of memory_of.
 MEMORY=
 
-# start_vm VM: boots KERNEL in a process group of its own and sets VM_PID.
+# start_vm VM: boots KERNEL in its own process group and sets VM_PID.
 start_vm() {
 	local dir=$OUT/$1 memory=${MEMORY:-$(memory_of "$1")} board=virt
 	: >"$dir/console"
 	: >"$dir/results"
 	case $1 in
 	uml | intree | modversions | pressure-uml | mutants)
-		# With one CPU: User-mode Linux does not tell another one that pages were
-		# unmapped, so a program there would go on writing to what has been freed
-		# and given to somebody else.
+		# With one CPU: User-mode Linux does not flush the TLB of other CPUs when pages
+		# are unmapped, so a program there could write to pages that were freed and
+		# reused.
 		# shellcheck disable=SC2086
 		setsid "$KERNEL" ncpus=1 seccomp=auto mem=${memory}M initrd="$dir/initramfs.gz" console=tty0 \
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
@@ -68,19 +68,19 @@ start_vm() {
 		;;
 	x86 | android-x86 | debian | debian-rt | installed | engines | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	hard)
-		# A suite of the kernel's own takes a lock where one for real time may not.
+		# Only our KUnit suites: one of the kernel's own takes a lock that PREEMPT_RT forbids there.
 		start_x86 "$dir" "kunit.filter_glob=rust_ashmem* $GUEST_WORDS" "$(accelerator) -smp 2"
 		;;
 	x86-nodes)
-		# The memory of each CPU is a node.
+		# Two nodes, each with one CPU.
 		start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2,sockets=2
 			-object memory-backend-ram,id=a,size=256M -numa node,cpus=0,memdev=a
 			-object memory-backend-ram,id=b,size=256M -numa node,cpus=1,memdev=b"
 		;;
 	secureboot)
-		# Its firmware finds what to boot on the disk, and keeps the keys it trusts in
-		# the variables, which System Management Mode protects. It prints to the first
-		# two serial ports, so the results go to the third.
+		# The firmware boots from the disk, and keeps the trusted keys in its variables,
+		# which System Management Mode protects. It prints to the first two serial ports,
+		# so the results go to the third.
 		# shellcheck disable=SC2046
 		setsid qemu-system-x86_64 -M q35,smm=on $(accelerator) -m 1024 -nodefaults -display none -no-reboot \
 			-serial file:"$dir/console" -chardev file,id=results,path="${dir//,/,,}/results" \
@@ -91,20 +91,20 @@ start_vm() {
 			-drive if=virtio,format=raw,readonly=on,file="fat:${dir//,/,,}/disk" </dev/null >"$dir/qemu" 2>&1 &
 		;;
 	bench)
-		# One nanosecond passes in the guest for each instruction that it executes,
-		# however busy the host is.
+		# Each executed instruction advances the guest's clock by one nanosecond, however
+		# busy the host is.
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=single
 			-icount shift=0,sleep=off -smp 1 -cpu max -rtc base=2026-01-01,clock=vm"
 		;;
 	bench-shared | coverage)
-		# If the CPUs took turns in one thread, QEMU would not tell the plugin which it is.
+		# With all CPUs in one thread, QEMU does not tell the plugin the right CPU.
 		start_x86 "$dir" "nokaslr norandmaps $GUEST_WORDS" "-accel tcg,thread=multi -smp 2 -cpu max -plugin $PLUGIN"
 		;;
 	arm64* | gki* | android-arm64 | android-gki | debian-arm64)
 		[[ $1 != *gki* ]] || board+=,mte=on
-		# Never KVM: this is not the host's processor. QEMU's own algorithm authenticates
-		# pointers faster than the architecture's. Before QEMU 9.1 the machine has one
-		# UART. Debian's kernel finds devices on PCI, ours on the bus alone.
+		# Never KVM, as the host has another processor. QEMU's own pointer authentication is
+		# faster than the architecture's algorithm. Before QEMU 9.1 the machine has only one
+		# UART. Debian's kernel finds devices only on PCI, ours only on virtio-mmio.
 		setsid qemu-system-aarch64 -M "$board" -accel tcg,thread=multi -cpu max,pauth-impdef=on -smp 2 -m "$memory" \
 			-nodefaults -display none -no-reboot -serial file:"$dir/console" \
 			-device "$([[ $1 == debian-* ]] && echo virtio-serial-pci || echo virtio-serial-device)" -device virtconsole,chardev=results \
@@ -117,16 +117,16 @@ start_vm() {
 	own_vm
 }
 
-# own_vm: has the machine end with this script, which may be told so by several.
+# own_vm: makes the machine end with this script, which may get several signals.
 own_vm() {
 	trap stop_vm EXIT
 	trap 'trap "" INT TERM HUP PIPE; exit 130' INT TERM HUP PIPE
 }
 
-# memory_of VM: prints how many MiB of memory it has unless MEMORY says so.
+# memory_of VM: prints its memory in MiB, unless MEMORY is set.
 memory_of() {
 	case $1 in
-	# KASAN and pages of 16 KiB take more, and so do Debian's modules for arm64.
+	# KASAN with 16 KiB pages needs more, and so do Debian's modules for arm64.
 	arm64-16k | debian-arm64 | hard | *gki*) echo 1024 ;;
 	*) echo 512 ;;
 	esac
@@ -134,7 +134,7 @@ memory_of() {
 
 # start_x86 DIRECTORY GUEST-WORDS OPTIONS: boots it in QEMU on a PC, for start_vm.
 start_x86() {
-	# On a busy host the timer seems to stand still when it is checked.
+	# On a busy host, the kernel's check may find the timer not working.
 	# shellcheck disable=SC2086
 	setsid qemu-system-x86_64 $3 -m "$memory" -nodefaults -display none -no-reboot \
 		-serial file:"$1/console" -serial file:"$1/results" -kernel "$KERNEL" -initrd "$1/initramfs.gz" \
@@ -142,17 +142,17 @@ start_x86() {
 }
 
 stop_vm() {
-	# Both, as setsid may not have come to make the group yet.
+	# Both, as setsid may not have made the group yet.
 	kill -KILL "$VM_PID" 2>/dev/null || true
 	kill -KILL -- "-$VM_PID" 2>/dev/null || true
 	wait "$VM_PID" 2>/dev/null || true
 	trap - EXIT INT TERM HUP PIPE
 }
 
-# Seconds after which a machine is said to be running, if anybody is to be told.
+# Seconds between progress messages, if there are to be any.
 NEWS=
 
-# wait_vm VM: waits for its end; fails, with a reason, if it does not come.
+# wait_vm VM: waits for the machine's end. Prints a reason and fails if it must be stopped.
 wait_vm() {
 	local dir=$OUT/$1 size last=-1 since=$SECONDS start=$SECONDS next=$NEWS
 	while kill -0 "$VM_PID" 2>/dev/null; do
@@ -161,7 +161,7 @@ wait_vm() {
 			last=$size
 			since=$SECONDS
 		fi
-		# User-mode Linux does not always come to its end when it is switched off.
+		# User-mode Linux does not always exit after it was powered off.
 		((SECONDS - since < OFF)) || ! is_off "$1" || break
 		if [[ -n $next ]] && ((SECONDS - start >= next)); then
 			next=$((next + NEWS))
@@ -169,9 +169,9 @@ wait_vm() {
 		fi
 		if ((SECONDS - since >= SILENCE || SECONDS - start >= LIMIT)); then
 			if ((SECONDS - since >= SILENCE)); then
-				say "$1: hung: no word for $((SECONDS - since)) s, stopped after $((SECONDS - start)) s"
+				say "$1: hung: no output for $((SECONDS - since)) s, stopped after $((SECONDS - start)) s"
 			else
-				say "$1: it goes on and on, or this host is too busy: stopped after $((SECONDS - start)) s"
+				say "$1: does not end, or this host is too busy: stopped after $((SECONDS - start)) s"
 			fi
 			last_words "$1"
 			stop_vm
@@ -187,22 +187,22 @@ wait_vm() {
 	fi
 }
 
-# said_all VM: returns whether its programs came to their end.
+# said_all VM: returns whether its programs ran to their end.
 said_all() {
 	[[ $(tail -n 1 "$OUT/$1/results" | tr -d '\r') == "$END_MARK" ]]
 }
 
-# is_off VM: returns whether it has nothing more to do.
+# is_off VM: returns whether it has finished and powered off.
 is_off() {
 	said_all "$1" && tail -n 5 "$OUT/$1/console" | grep -q 'reboot: Power down'
 }
 
-# is_stuck VM: waits for the first result and returns whether the kernel falls silent
-# before that. On a busy host QEMU loses an interrupt now and then while CPUs are
-# brought up, and a large kernel may wait for it for ever.
+# is_stuck VM: waits for the first result, and returns whether the kernel gets stuck before
+# that. On a busy host, QEMU sometimes loses an interrupt while CPUs are brought up, for
+# which a large kernel may wait forever.
 is_stuck() {
 	local dir=$OUT/$1 size last=-1 since=$SECONDS
-	# In a tree the driver is part of the kernel, and User-mode Linux loses none.
+	# User-mode Linux does not lose interrupts.
 	case $1 in
 	uml | intree | modversions | pressure-uml | mutants) return 1 ;;
 	esac
@@ -218,14 +218,14 @@ is_stuck() {
 	return 1
 }
 
-# follow_vm VM COMMAND...: runs the machine and gives its results to the command as
-# they come; fails if it does not come to its end.
+# follow_vm VM COMMAND...: runs the machine, and passes its results to the command as they
+# appear. Fails if the machine does not run to its end.
 follow_vm() {
 	local vm=$1 reader ended=0
 	shift
 	start_vm "$vm"
 	if is_stuck "$vm" && ! splats "$vm"; then
-		say "$vm: stuck before its first program, so it is booted again"
+		say "$vm: stuck before its first program; booting it again"
 		stop_vm
 		start_vm "$vm"
 	fi
@@ -236,11 +236,11 @@ follow_vm() {
 	return $ended
 }
 
-# What is tested of the module wherever it is loaded, and where there are huge pages.
+# Suites for each machine that loads the module, and for those with huge pages.
 MODULE_SUITES=('mask_test, /dev noexec' unload formats_test.sh module_test.sh kmemleak)
 HUGE_SUITES=({mmap,pin,purge,random}_test', huge pages')
 
-# boot VM MODULE FILE...: tests the module, if one is named, in that machine.
+# boot VM MODULE FILE...: runs the tests in the machine, with MODULE unless it is empty.
 boot() {
 	local vm=$1 module=$2 files=("${PROGRAMS[@]}" "${@:3}")
 	[[ -z $module ]] || files+=("$module:/rust_ashmem.ko" "$TOP/selftests/module_test.sh:/selftests-64/module_test.sh")
@@ -251,9 +251,9 @@ boot() {
 	tell_tested "$vm" "$vm"
 }
 
-# run_alone VM SUITE WORDS PATTERN: builds what it takes, boots a machine in which
-# vm/guest/SUITE runs one test, told these words, and prints the lines of its results that
-# match. Ends unless the test passes.
+# run_alone VM SUITE WORDS PATTERN: builds everything, boots a machine in which vm/guest/SUITE
+# runs one test with the parameters WORDS, and prints the lines of its results that match.
+# Fails unless the test passes.
 run_alone() {
 	local vm=$1 suite=$2
 	need "$vm"
@@ -263,18 +263,18 @@ run_alone() {
 	build_suites "$vm" 64
 	make_initramfs "$vm" "$suite" "$OUT/$vm/module/rust_ashmem.ko:/rust_ashmem.ko" "${PROGRAMS[@]}"
 	GUEST_WORDS=$3
-	# As long as it prints something.
+	# It may run as long as it prints something.
 	LIMIT=$((7 * 24 * 3600))
 	say "Running ${suite}_test in $vm"
 	follow_vm "$vm" grep --line-buffered -E "$4|^not ok|under " ||
-		die "The machine did not come to its end." "Its log is ${OUT##*/}/$vm/console."
-	! splats "$vm" || die "The kernel complained." "Its log is ${OUT##*/}/$vm/console."
+		die "The machine did not run to its end." "See its log: ${OUT##*/}/$vm/console."
+	! splats "$vm" || die "The kernel reported a problem." "See its log: ${OUT##*/}/$vm/console."
 	tr -d '\r' <"$OUT/$vm/results" | grep -q '^ok 1 ' ||
-		die "The test failed." "What it printed is ${OUT##*/}/$vm/results."
+		die "The test failed." "See its output: ${OUT##*/}/$vm/results."
 }
 
-# run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES;
-# fails if it does not come to its end.
+# run_vm VM [AWK-OPTION...]: runs the machine and reports the results of SUITES. Fails if
+# the machine does not run to its end.
 run_vm() {
 	local NEWS=15
 	rm -f "$OUT/$1/totals"
@@ -284,21 +284,21 @@ run_vm() {
 last_words() {
 	local channel
 	for channel in results console; do
-		say "  its last words in out/$1/$channel:"
+		say "  the last lines of out/$1/$channel:"
 		tail -n 15 "$OUT/$1/$channel" | tr -d '\r' | sed 's/^/    /'
 	done
 	[[ ! -s $OUT/$1/qemu ]] || sed 's/^/    qemu: /' "$OUT/$1/qemu"
 }
 
-# splats VM: prints what the kernel complained of; fails if there is nothing.
+# splats VM: prints problems that the kernel reported; fails if there are none.
 splats() {
 	splats_in "$OUT/$1/console"
 }
 
-# That somebody was killed for memory, which tests may want, comes with a trace, and
-# another if that was when it touched a page. So does that kswapd got no page for the table
-# of a part of swap: isolate_lock_cluster() of Linux 7.3 goes on without that part. And
-# fail_test has the kernel's stack of a new process fail.
+# Some traces are expected. Tests may cause OOM kills, which print a trace, and another if the
+# process was killed in a page fault. kswapd may fail to allocate the table of a swap cluster:
+# isolate_lock_cluster() of Linux 7.3 continues without that cluster. fail_test makes the
+# allocation of a kernel stack fail.
 splats_in() {
 	tr -d '\r' <"$1" | sed -e '/ invoked oom-killer: /,/: Killed process /d' \
 		-e '/ page allocation failure: order:0, mode:.*(GFP_HIGHUSER_MOVABLE/,/ pages reserved/d' \
@@ -307,8 +307,8 @@ splats_in() {
 		grep -nE -A 12 "$SPLAT"
 }
 
-# accelerator: prints QEMU's options for KVM, if a guest really starts with it,
-# or else for TCG.
+# accelerator: prints QEMU's options for KVM if a guest really boots with it, or else for
+# TCG.
 accelerator() {
 	local probe
 	probe=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
@@ -325,8 +325,8 @@ accelerator() {
 	esac
 }
 
-# kvm_works: returns whether this kernel starts under KVM, for which a device that
-# can be opened is no proof: a host may offer it and let the guest hang.
+# kvm_works: returns whether this kernel boots under KVM. That /dev/kvm can be opened does not
+# prove it: on some hosts the guest then hangs.
 kvm_works() {
 	local words
 	[[ -w /dev/kvm ]] || return 1

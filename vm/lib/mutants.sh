@@ -3,8 +3,8 @@
 #
 # The faults that vm/mutants lists. To be sourced.
 
-# list_mutants [REGULAR-EXPRESSION]: prints those whose names match, one in each line:
-# name, file, first suites, reason and script, with tabs between them, '-' for nothing.
+# list_mutants [REGULAR-EXPRESSION]: prints the faults whose names match, one per line: name,
+# file, first suites, reason and script, separated by tabs, with '-' for none.
 list_mutants() {
 	awk -v wanted="${1:-.}" '
 		function end() {
@@ -29,7 +29,7 @@ list_mutants() {
 		END { if (name != "") end() }' "$TOP/vm/mutants"
 }
 
-# put_fault SCRIPT FILE: puts a fault into a file; fails if it changes nothing.
+# put_fault SCRIPT FILE: applies a fault to a file; fails if the script changes nothing.
 put_fault() {
 	cp "$2" "$2.good"
 	sed -i "$1" "$2"

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What each leg takes: packages of the distribution, compilers, sources, a kernel.
+# The requirements of each leg: packages of the distribution, compilers, sources, a kernel.
 
-# What building kernels, modules and programs takes, and a ramdisk.
+# For building kernels, modules, programs and an initramfs.
 BUILDING="bc bison busybox-static ccache clang-$LLVM_SERIES cpio flex gcc libc6-dev libclang-$LLVM_SERIES-dev
 	libelf-dev lld-$LLVM_SERIES llvm-$LLVM_SERIES make perl python3 util-linux xz-utils"
 # The same with Debian's own kernel.
 ON_DEBIAN="$BUILDING gcc-multilib kmod mmdebstrap qemu-system-x86"
 
-# packages_of LEG: prints what it takes besides compilers for Rust.
+# packages_of LEG: prints the packages that it needs, except compilers for Rust.
 packages_of() {
 	case $1 in
 	scripts) echo gcc gcc-multilib kmod libc6-dev make perl python3 spin util-linux xz-utils ;;
@@ -32,7 +32,7 @@ packages_of() {
 	esac
 }
 
-# need LEG...: installs the packages that these take.
+# need LEG...: installs the packages that these legs need.
 need() {
 	local leg packages=()
 	for leg in "$@"; do
@@ -43,8 +43,7 @@ need() {
 	need_packages "${packages[@]}"
 }
 
-# prepare VM: makes compilers, sources and programs ready that are not installed, and a
-# kernel for the machine.
+# prepare VM: prepares compilers, sources, programs and a kernel for the machine.
 prepare() {
 	with_cache prepare_toolchain
 	with_cache prepare_source

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What pictures are made of: SVGs that can be read in light and dark."""
+"""Common parts of pictures: SVGs for light and dark mode."""
 
 import math
 from html import escape
 
 
 def style(light, dark):
-    """The style of all pictures, and that of one, in both kinds of light."""
+    """Returns the common style, with the given additions for light and dark mode."""
     return f"""
 text {{ font: 12px system-ui, sans-serif; fill: #24292f }}
 .paper {{ fill: #ffffff }}
@@ -37,7 +37,7 @@ def line(x1, y1, x2, y2, name):
 
 
 def round_step(highest, steps):
-    """The least of 1, 2, 5, 10, ... of which that many reach the highest."""
+    """Returns the least of 1, 2, 5, 10, ... of which @steps steps reach the highest value."""
     step = 10 ** math.floor(math.log10(highest / steps))
     while True:
         for factor in (1, 2, 5):
@@ -47,7 +47,7 @@ def round_step(highest, steps):
 
 
 def document(width, height, title, looks, parts):
-    """The text of a picture of these parts."""
+    """Returns an SVG document with these parts."""
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">',

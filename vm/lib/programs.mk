@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the programs of a folder that are no selftests, each of one file. CC, KSFT, which
-# names the tools/testing/selftests of a kernel source tree, and OUTPUT are given.
+# Builds the programs of a folder, each from one file. Needs CC, OUTPUT, and KSFT, which is
+# tools/testing/selftests of a kernel source tree.
 
 PROGRAMS := $(addprefix $(OUTPUT)/,$(patsubst %.c,%,$(wildcard *.c)))
 

@@ -3,11 +3,10 @@
 #
 # The programs that run in the virtual machines.
 
-# What programs for arm64 are made of: Debian's busybox and C libraries, the
-# 32-bit one among them, unpacked.
+# For programs for arm64: Debian's busybox and C libraries, 64-bit and 32-bit, unpacked.
 ARM64_ROOT=$CACHE/arm64
 
-# processor_of VM: prints the processor that its programs are for.
+# processor_of VM: prints the processor of a machine.
 processor_of() {
 	case $1 in
 	*arm64* | *gki*) echo arm64 ;;
@@ -15,8 +14,8 @@ processor_of() {
 	esac
 }
 
-# prepare_programs VM: fetches what building for this machine takes besides packages that
-# can be installed.
+# prepare_programs VM: fetches what building for this machine needs, but cannot be
+# installed.
 prepare_programs() {
 	[[ $(processor_of "$1") == arm64 && ! -d $ARM64_ROOT ]] || return 0
 	in_arm64 open_archive
@@ -29,15 +28,15 @@ fetch_arm64() {
 	local libgcc package
 	libgcc=$(archive apt-cache search --names-only '^libgcc-[0-9]+-dev-arm64-cross$' |
 		awk '{ print $1 }' | sort -V | tail -n 1)
-	# clang takes libraries for cross compilers from wherever they are. gcc's cross
-	# compilers cannot be installed beside gcc-multilib.
+	# clang can use these libraries from any directory. gcc's cross compilers conflict
+	# with gcc-multilib.
 	for package in busybox-static "$libgcc" "${libgcc/arm64/armhf}" \
 		{libc6-dev,linux-libc-dev}-{arm64,armhf}-cross; do
 		fetch "$package" "$1" || return 1
 	done
 }
 
-# busybox_of VM: prints where the busybox for it is.
+# busybox_of VM: prints the path of the busybox for a machine.
 busybox_of() {
 	case $(processor_of "$1") in
 	arm64) echo "$ARM64_ROOT/usr/bin/busybox" ;;
@@ -45,7 +44,7 @@ busybox_of() {
 	esac
 }
 
-# A clone elsewhere has the same objects.
+# Another clone uses the same cached objects.
 export CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$TOP CCACHE_MAXSIZE=500M
 
 # compiler_of VM BITS: prints the compiler for its programs.
@@ -58,12 +57,12 @@ compiler_of() {
 	esac
 }
 
-# selftests_of VM BITS: prints where its selftests are built.
+# selftests_of VM BITS: prints the directory of its selftests.
 selftests_of() {
 	echo "$OUT/selftests-$(processor_of "$1")-$2"
 }
 
-# one_by_one DIRECTORY COMMAND...: runs it while no other leg builds there.
+# one_by_one DIRECTORY COMMAND...: runs a command while no other leg builds there.
 one_by_one() {
 	local status=0
 	mkdir -p "$1"
@@ -86,21 +85,20 @@ make_selftests() {
 		CC="$(compiler_of "$1" "$2")" LDFLAGS=-static all
 }
 
-# Suites that run only if LONG is set: of 32-bit programs, as they take long and do the
-# same in either width, and in these machines, as others run them anyway.
+# Suites that run only if LONG is set: for 32-bit programs, because they take long and do the
+# same in both widths, and on the machines in LONG_IN, because other machines run them.
 LONG_SUITES=(cgroup debugfs events fail fuzz order pressure purge_race race random stranger torture)
 declare -A LONG_IN=([uml]='stranger' [x86]='torture' [arm64]='race stranger torture')
 
-# is_left_out SUITE VM BITS: whether it runs there only if LONG is set.
+# is_left_out SUITE VM BITS: whether a suite is skipped there because LONG is not set.
 is_left_out() {
 	local suite=${1%_test}
 	[[ -z ${LONG:-} ]] || return 1
 	[[ $3 == 32 && " ${LONG_SUITES[*]} " == *" $suite "* ]] || [[ " ${LONG_IN[$2]:-} " == *" $suite "* ]]
 }
 
-# build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS, which
-# says to make_initramfs where they are and where they go, and adds their names
-# to SUITES.
+# build_suites VM BITS...: builds the suites of these widths. Sets PROGRAMS to the files for
+# make_initramfs, and adds the names of the suites to SUITES.
 build_suites() {
 	local vm=$1 bits dir file suite
 	shift
@@ -117,8 +115,8 @@ build_suites() {
 	done
 }
 
-# programs_of FOLDER VM BITS: prints where the programs of that folder, which are no
-# selftests, are built.
+# programs_of FOLDER VM BITS: prints the build directory for the programs of that folder,
+# which are not selftests.
 programs_of() {
 	echo "$OUT/$1-$(processor_of "$2")-$3"
 }
@@ -146,7 +144,7 @@ make_tool() {
 	done
 }
 
-# tool_of VM BITS: prints where these are built.
+# tool_of VM BITS: prints the build directory of these tools.
 tool_of() {
 	echo "$OUT/tools-$(processor_of "$1")-$2"
 }

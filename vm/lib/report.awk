@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Reads the results of a leg: KTAP in sections, each between '## begin SUITE' and
-# '## status EXIT-STATUS'. Prints a line per suite, and what is known about each
-# failure and skip; writes 'PASSED FAILED SKIPPED' to the file named by 'totals'.
+# '## status EXIT-STATUS'. Prints a line per suite, and the details of each failure and
+# skip. Writes 'PASSED FAILED SKIPPED' to the file in 'totals', followed by a line for
+# each failure with the last output before it.
 #
-# A suite that ends otherwise than by its plan, or that ran no test, has failed,
-# and so has one of those named in 'expected', a line each, that did not run. After the
-# totals comes a line for each failure, with the last thing that was said before it.
+# A suite fails if it does not end as planned, or runs no test. A suite in 'expected',
+# which has one name per line, fails if it does not run.
 #
-# With 'corrections', a file of lines 'SUITE TEST REASON', the driver is one that
-# is meant to fail these tests. Those that it does fail are corrected rather than
-# failed, and their number is a fourth one in the totals; a line that does not
-# prove true is a failure.
+# 'corrections' is a file of lines 'SUITE TEST REASON': these tests must fail. They
+# count as corrected instead of failed, as a fourth number in the totals. A line whose
+# test does not fail is a failure.
 
 BEGIN {
 	good = "passed"
@@ -32,7 +31,7 @@ function read_corrections(  line, word) {
 	}
 }
 
-# The suite's name without the width that a section adds, which is no part of it.
+# Starts a suite. The base name is without the width that a section adds.
 function begin(name) {
 	unfinished()
 	suite = base = name
@@ -42,16 +41,16 @@ function begin(name) {
 	said = ""
 	split("", seen)
 	ran[base]
-	# KUnit counts tests one level deeper, its suites on the first.
+	# KUnit has tests on the second level, below its suites.
 	indent = name == "kunit" ? "    " : ""
 }
 
-# A suite that nothing was said of after it began.
+# Ends a suite without a status.
 function unfinished() {
 	if (suite == "")
 		return
 	problem("it did not end")
-	# That says it all.
+	# No other problem needs to be reported.
 	blanket = 1
 	finish(0)
 }
@@ -70,7 +69,7 @@ function remember(text, why,  line, lines) {
 	failures = failures leg ": " text (why != "" ? " (" why ")" : "") "\n"
 }
 
-# The test of a line of results, which names it after its number.
+# The name of the test in a result line, after its number.
 function test_of(line) {
 	sub(/^ *(not )?ok [0-9]+ */, "", line)
 	sub(/ *#.*/, "", line)
@@ -93,14 +92,14 @@ function success(line,  test) {
 	test = test_of(line)
 	if ((base, test) in reason) {
 		said = ""
-		problem(test " passes, which it is said not to do: " reason[base, test])
+		problem(test " passes, but is expected to fail: " reason[base, test])
 		return
 	}
 	passed++
 	said = ""
 }
 
-# Complains of corrections of a suite that has no such test.
+# Reports corrections for tests that do not exist in a suite.
 function find_stale(  key, part) {
 	said = ""
 	for (key in reason) {
@@ -118,9 +117,9 @@ function finish(status, seconds,  ran_all) {
 		problem(planned " tests were planned")
 	else if (!blanket)
 		find_stale()
-	# 4 is kselftest's word for 'skipped', and 1 for 'failed'.
+	# In kselftest, status 4 means skipped, and 1 failed.
 	if (status != 0 && status != 4 && failed == 0 && !(status == 1 && corrected))
-		problem("it ended with status " status)
+		problem("it exited with status " status)
 	printf "%s: %s: %d %s, ", leg, suite, passed, good
 	if (corrections != "")
 		printf "%d corrected, ", corrected
@@ -139,7 +138,7 @@ function finish(status, seconds,  ran_all) {
 /^## status / { finish($3, $4 + 0); next }
 suite == "" { next }
 
-# 'A plan of no test' is how a whole suite is skipped.
+# A plan of no tests skips a whole suite.
 $0 ~ "^" indent "1\\.\\.0 # SKIP" {
 	blanket = 1
 	skipped++
@@ -160,7 +159,7 @@ $0 ~ "^" indent "ok [0-9]+" {
 }
 $0 ~ "^" indent "not ok [0-9]+" { failure($0); next }
 
-# What came before a failure may say why.
+# The output before a failure may explain it.
 { said = substr(said "    " $0 "\n", length(said) > 8000 ? length($0) : 1) }
 
 END {
@@ -176,7 +175,7 @@ END {
 		split(key, part, SUBSEP)
 		if (!(part[1] in ran)) {
 			suite = part[1]
-			problem("it did not run, and is said to fail " part[2])
+			problem("it did not run, but is expected to fail " part[2])
 			all_failed++
 		}
 	}

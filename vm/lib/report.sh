@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the results of tests come to.
+# Adds up and prints the results of tests.
 
 PASSED=0
 FAILED=0
@@ -9,14 +9,14 @@ SKIPPED=0
 # A line for each failure.
 FAILURES=()
 
-# report LEG [AWK-OPTION...]: reads results and prints what they come to.
+# report LEG [AWK-OPTION...]: reads results and prints a summary.
 report() {
 	local leg=$1
 	shift
 	awk -v leg="$leg" -v totals="$OUT/$leg/totals" "$@" -f "$TOP/vm/lib/report.awk"
 }
 
-# add_totals LEG: adds what a report of it has written.
+# add_totals LEG: adds the totals that report has written.
 add_totals() {
 	local passed failed skipped failures
 	{
@@ -29,32 +29,32 @@ add_totals() {
 	FAILURES+=("${failures[@]}")
 }
 
-# failed LEG WHY: adds a failure that no test reports.
+# failed LEG WHY: adds a failure that is not from a test.
 failed() {
 	say "$1: FAILED: $2"
 	FAILED=$((FAILED + 1))
 	FAILURES+=("$1: $2")
 }
 
-# count_vm VM: runs the machine and adds its results and what its kernel complained of.
+# count_vm VM: runs the machine, and adds its results and problems that its kernel reported.
 count_vm() {
-	run_vm "$1" || failed "$1" "it did not come to its end"
+	run_vm "$1" || failed "$1" "it did not run to its end"
 	add_totals "$1"
-	! splats "$1" || failed "$1" "the kernel complained: see ${OUT##*/}/$1/console"
+	! splats "$1" || failed "$1" "the kernel reported a problem: see ${OUT##*/}/$1/console"
 }
 
-# find_warnings VM [PATTERN]: counts it as a failure if the compilers warned of the
-# module; the pattern finds such warnings among those of the kernel.
+# find_warnings VM [PATTERN]: adds a failure if there were compiler warnings about the
+# module. PATTERN distinguishes them from those about the kernel.
 find_warnings() {
 	! grep -B 2 -A 12 -e "${2:-^warning}" "$OUT/$1/module.log" || {
 		failed "$1" "building the module gave warnings: see $OUT/$1/module.log"
-		# Else the next run, which would not compile it, would find none.
+		# So that the next run compiles it again, and repeats the warnings.
 		rm -f "$OUT/${1#android-}/module/rust_ashmem.o"
 	}
 }
 
-# tell_tested VM BUILT: says what was tested there: the kernel, the processor and the
-# page size that it told, and the compiler of the module, which is out/BUILT/module's.
+# tell_tested VM BUILT: prints what was tested: the kernel, the processor and the page size
+# from the machine's results, and the compiler of the module in out/BUILT/module.
 tell_tested() {
 	local module=$OUT/$2/module/rust_ashmem.ko release machine kib rustc
 	read -r release machine kib < <(tr -d '\r' <"$OUT/$1/results" | sed -n 's/^# machine: //p') || true
@@ -62,7 +62,7 @@ tell_tested() {
 	say "$1: Linux ${release:-?}, ${machine:-?}, pages of ${kib:-?} KiB, rustc ${rustc:-$(version_of "$RUSTC")}"
 }
 
-# conclude: prints the failures and the counts; fails if a test has failed or none has
+# conclude: prints the failures and the counts. Fails if a test has failed or none has
 # passed.
 conclude() {
 	local failure

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The compilers: a matched set of rustc and its library's source, bindgen and
+# The compilers: matching versions of rustc, the source of its library, bindgen and
 # LLVM.
 
 LLVM_SERIES=19
-# The least that Linux 7.3 takes (its scripts/min-tool-version.sh), and the one
-# to build where the distribution's is older.
+# The minimum for Linux 7.3 (its scripts/min-tool-version.sh), and the version of bindgen
+# to build if the distribution's is older.
 RUSTC_MIN=1.85.0
 BINDGEN_MIN=0.71.1
 BINDGEN_VERSION=0.72.1
 
-# RUST picks a series of rustc.
+# RUST selects a rustc series.
 if [[ -n ${RUST_SERIES:=${RUST:-}} ]]; then
-	[[ $RUST_SERIES =~ ^1\.[0-9]+$ ]] || die "RUST is '$RUST_SERIES'." "It is a series of rustc, such as 1.96."
+	[[ $RUST_SERIES =~ ^1\.[0-9]+$ ]] || die "RUST is '$RUST_SERIES'." "Set it to a rustc series, such as 1.96."
 	OUT+=-rust-$RUST_SERIES
 	unset RUST
 fi
@@ -23,8 +23,7 @@ at_least() {
 	[[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]
 }
 
-# is_wanted VERSION: returns whether that rustc is new enough, and of the series that
-# was picked.
+# is_wanted VERSION: returns whether that rustc is new enough, and of the selected series.
 is_wanted() {
 	at_least "$1" $RUSTC_MIN && [[ -z $RUST_SERIES || $1 == "$RUST_SERIES".* ]]
 }
@@ -33,8 +32,8 @@ version_of() {
 	"$1" --version 2>/dev/null | awk '{ print $2; exit }'
 }
 
-# prepare_toolchain: sets RUSTC, RUST_LIB_SRC, BINDGEN, LIBCLANG_PATH, TOOLS, which is
-# what the kernel's make is told of them, and TOOLCHAIN, which names them.
+# prepare_toolchain: sets RUSTC, RUST_LIB_SRC, BINDGEN, LIBCLANG_PATH, TOOLS (variables for
+# the kernel's make) and TOOLCHAIN (their names and versions).
 prepare_toolchain() {
 	LIBCLANG_PATH=/usr/lib/llvm-$LLVM_SERIES/lib
 	rustup_pair || unpacked_pair || distribution_pair
@@ -45,8 +44,8 @@ prepare_toolchain() {
 	say "Toolchain: $TOOLCHAIN"
 }
 
-# rustup_pair: takes rustup's compiler if the source of its library is there or
-# in one of the suites.
+# rustup_pair: uses rustup's compiler if the source of its library is installed or in one
+# of the suites.
 rustup_pair() {
 	local version deb
 	command -v rustup >/dev/null || return 1
@@ -62,7 +61,7 @@ rustup_pair() {
 	open_archive
 	deb=$(archive apt-cache madison rust-src | awk -v v="$version" 'index($3, v) == 1 { print $3; exit }')
 	if [[ -z $deb ]]; then
-		say "rustup has rustc $version, but the source of its library is not to be had: not taken"
+		say "not using rustc $version of rustup: the source of its library is not available"
 		return 1
 	fi
 	step "Fetching the library source of rustc $version" "5 s" "$CACHE/log/rust-src" \
@@ -78,8 +77,8 @@ fetch_rust_src() {
 	rm -rf "$tmp"
 }
 
-# unpacked_pair: takes the rustc of Debian 12's release, the only 1.85 that old kernels can
-# have where a later one is installed. Packages of several conflict, so it is unpacked.
+# unpacked_pair: uses rustc 1.85 of Debian 12, for old kernels on systems with a later rustc.
+# Packages of several versions conflict, so it is unpacked instead of installed.
 unpacked_pair() {
 	local dir=$CACHE/rustc/1.85
 	[[ $RUST_SERIES == 1.85 ]] || return 1
@@ -97,7 +96,7 @@ fetch_rustc() {
 	for package in rustc-web libstd-rust-web-1.85 libstd-rust-web-dev rust-web-src; do
 		fetch "$package" "$1" || return 1
 	done
-	# It looks for its library where it would be installed.
+	# This rustc looks for its library in the installed place.
 	cat >"$1/rustc" <<-'EOF' || return 1
 		#!/bin/sh
 		dir=$(dirname "$0")/usr
@@ -106,7 +105,7 @@ fetch_rustc() {
 	chmod +x "$1/rustc"
 }
 
-# distribution_pair: installs the newest of the distribution's own pairs.
+# distribution_pair: installs the newest suitable pair of the distribution.
 distribution_pair() {
 	local pair compiler
 	for pair in "rustc rust-src" "rustc-web rust-web-src"; do
@@ -121,7 +120,7 @@ distribution_pair() {
 	done
 	[[ -z $RUST_SERIES ]] ||
 		die "This system has no rustc $RUST_SERIES with the source of its library." \
-			"Leave out RUST=$RUST_SERIES, or get that compiler by rustup with the component rust-src."
+			"Omit RUST=$RUST_SERIES, or install that compiler with rustup, with the component rust-src."
 	die "No rustc $RUSTC_MIN or newer with the source of its library." \
 		"Use Debian 12 or 13 with its security suite (rustc-web) enabled, or rustup with the component rust-src."
 }
@@ -146,7 +145,7 @@ prepare_bindgen() {
 		--root "$CACHE/bindgen-$BINDGEN_VERSION"
 }
 
-# find_cargo: sets CARGO to the one beside the compiler.
+# find_cargo: sets CARGO to the one of the compiler, or installs one.
 find_cargo() {
 	CARGO=$(dirname "$RUSTC")/cargo
 	[[ ! -x $CARGO ]] || return 0

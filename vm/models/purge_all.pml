@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * ASHMEM_PURGE_ALL_CACHES, as Reclaim::purge_all() does it, beside programs that pin and
- * unpin, split and join, for ever, and memory reclaim that purges for ever:
+ * A model of ASHMEM_PURGE_ALL_CACHES, as in Reclaim::purge_all(). Meanwhile a program pins
+ * and unpins forever, which splits and joins ranges, and memory reclaim purges forever.
  *
- *   - what was unpinned when it was called, and was not pinned since, is purged when it
- *     returns;
- *   - it returns;
- *   - no page is pinned while it is purged.
+ *   - When the call returns, all pages are purged that were unpinned when it began and were
+ *     not pinned since.
+ *   - The call returns.
+ *   - No page is pinned while it is purged.
  *
- * model_test.sh checks it, also with the mistakes that are behind #ifdef.
+ * model_test.sh checks the model, also with the faults that are behind #ifdef.
  */
 
 #ifndef REGIONS
@@ -19,7 +19,7 @@
 /* The range of a page: its first page from 1 on, or 0 for a pinned page. */
 typedef region {
 	byte range[PAGES];
-	bool purgeable[PAGES];	/* each of a range has the same, as in the next */
+	bool purgeable[PAGES];	/* the same for all pages of a range, as purging */
 	byte purging[PAGES];	/* by whom */
 	bool old[PAGES];	/* unpinned since before the call */
 };
@@ -29,10 +29,10 @@ typedef region {
 #define RECLAIM	2
 
 region regions[REGIONS];
-bool awaited;	/* whether the purge that the caller waits for is under way */
+bool awaited;	/* whether the purge for which the caller waits is under way */
 bool done;
 
-/* Sets a range of so many pages. Part of a step. */
+/* Makes the pages from FROM to TO one range. Part of a step. */
 inline set_range(R, FROM, TO, FIRST, CAN, BY) {
 	i = FROM;
 	do
@@ -45,7 +45,7 @@ inline set_range(R, FROM, TO, FIRST, CAN, BY) {
 	od
 }
 
-/* Sets first and last to those of a page's range. */
+/* Sets first and last to the first and the last page of a page's range. */
 inline find_range(R, PAGE) {
 	first = regions[R].range[PAGE] - 1;
 	last = PAGE;
@@ -55,7 +55,7 @@ inline find_range(R, PAGE) {
 	od
 }
 
-/* Tells in busy whether one of the pages is being purged. */
+/* Sets busy to whether one of the pages is being purged. */
 inline look(R, FROM, TO) {
 	busy = false;
 	i = FROM;
@@ -73,7 +73,7 @@ inline unpin(R, S, E) {
 		:: busy
 		:: !busy && regions[R].range[S] && regions[R].range[S] == regions[R].range[E]
 		:: else ->
-			/* The hull of all that overlap. */
+			/* The hull of all overlapping ranges. */
 			from = S;
 			to = E;
 			if
@@ -133,7 +133,7 @@ inline begin_purge(R, PAGE, BY) {
 	set_range(R, first, last, first + 1, false, BY)
 }
 
-/* Ends it. */
+/* Ends the purge of the range of a page. */
 inline end_purge(R, PAGE) {
 	d_step {
 		assert(regions[R].purging[PAGE]);
@@ -173,7 +173,7 @@ active proctype reclaim() {
 	od
 }
 
-/* What the caller sees. */
+/* The states that the caller finds. */
 #define NOTHING		0
 #define PURGEABLE	1
 #define PURGING		2
@@ -182,7 +182,7 @@ active proctype caller() {
 	byte r, next, page, i, first, last, found;
 	bool over;
 
-	/* The call: what is unpinned now has to go. */
+	/* The call begins: pages that are unpinned now must be purged. */
 	d_step {
 		r = 0;
 		do
@@ -206,7 +206,7 @@ active proctype caller() {
 		do
 		:: next < PAGES ->
 			d_step {
-				/* The first range from there on that matters. */
+				/* Finds the next range that is purgeable or being purged. */
 				found = NOTHING;
 				page = next;
 				do

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin for QEMU that writes down which code of modules a guest executes.
+ * A QEMU plugin that records which code of modules a guest executes.
  *
- * Writes to 'out' a line for each block that was executed at an address from 'begin' to
- * 'end', in the order in which QEMU translated them: its address and its bytes, both in
- * hexadecimal. A block ends where control may go elsewhere. Another line of the same
- * address means that other code was there later.
+ * Writes a line to 'out' for each executed block at an address from 'begin' to 'end', in the
+ * order in which QEMU translated them: its address and its bytes, both in hexadecimal. A
+ * block ends where control may go elsewhere. Several lines with the same address mean that
+ * the code there changed.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -26,13 +26,13 @@ struct block {
 static struct block *first, **last = &first;
 static __u64 begin, end;
 static const char *out;
-/* Each CPU has a thread. */
+/* Each CPU has its own thread. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void is_executed(unsigned int cpu, void *block)
 {
 	(void)cpu;
-	/* There is nothing that a race could make worse. */
+	/* A race is harmless, as all CPUs store the same value. */
 	((struct block *)block)->is_executed = true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What our plugins take of QEMU's interface for them, which is stable; not every
+ * The part of QEMU's plugin API that our plugins use. The API is stable, but not every
  * distribution has a package with qemu-plugin.h.
  */
 #ifndef _QEMU_PLUGIN_H

@@ -1,22 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests that src/compat alone knows which release of Linux the driver is built for, and that
-# the oldest is the same wherever it is named.
+# Tests that only src/compat depends on the release of Linux, and that the oldest supported
+# release is the same everywhere.
 
 . "$(dirname "$0")/../../tools/lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-# How a version is asked for: in C, in Rust, in Kbuild.
+# Patterns of version checks: in C, in Rust, in Kbuild.
 SWITCH='LINUX_VERSION_CODE|KERNEL_VERSION|UTS_RELEASE|CONFIG_RUSTC_VERSION|\bbefore_[0-9]|\$\((VERSION|PATCHLEVEL|KERNELVERSION)\)'
 
-# no_switch DIRECTORY: whether nothing that the driver in it is built of asks for a version.
-# Kbuild says which folder does.
+# no_switch DIRECTORY: whether the driver has no version checks outside src/compat.
 no_switch() {
 	! grep -rnE --exclude-dir=compat -e "$SWITCH" "$1"/{src,include,rust_ashmem.rs,Kbuild,Kconfig} >"$TMP/said"
 }
 
-# switched LINE: whether this line in the driver is found.
+# switched LINE: whether a version check in this line of the driver is found.
 switched() {
 	rm -rf "$TMP/copy"
 	mkdir "$TMP/copy"
@@ -25,12 +24,12 @@ switched() {
 	! no_switch "$TMP/copy" && [[ $(wc -l <"$TMP/said") == 1 ]]
 }
 
-# compat_is_asked: whether the one that may is found if it is asked.
+# compat_is_asked FILE: whether the version checks of src/compat are found.
 compat_is_asked() {
 	grep -qE -e "$SWITCH" "$TOP/src/compat/$1"
 }
 
-# tells_floor: whether all that names the oldest kernel names that of tools/lib/kernels.sh.
+# tells_floor: whether the oldest kernel is that of tools/lib/kernels.sh in all files.
 tells_floor() {
 	local file wrong=0
 	for file in \
@@ -50,7 +49,7 @@ tells_floor() {
 	return $wrong
 }
 
-# other_floor: whether it is found if it has become another.
+# other_floor: whether a different oldest kernel is found.
 other_floor() {
 	local OLDEST_KERNEL=6.19
 	! tells_floor && [[ $(wc -l <"$TMP/said") -ge 8 ]]

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of how what a machine executed is found in the module, wherever that was loaded.
+# Tests that executed code is found in the module, wherever the module was loaded.
 
 . "$(dirname "$0")/../../vm/lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-# A call whose target the kernel fills in, a branch, and on the next page the same return
-# as at the end of the first.
+# A call with a target that the kernel fills in, a branch, and the same return at the end of
+# the first page and on the next page.
 module='
 section = [
     Instruction(".text", 0x0, bytes.fromhex("e800000000"), "call", filled_in=set(range(1, 5))),
@@ -22,8 +22,8 @@ section = [
 ]
 '
 
-# finds BLOCKS RUN [LOST]: whether the instructions at these offsets, and no others, are
-# found in blocks 'ADDRESS CODE', and how many blocks are not.
+# finds BLOCKS RUN [LOST]: BLOCKS has lines 'ADDRESS CODE'. Whether exactly the instructions
+# at the offsets RUN are marked as executed, and LOST blocks are not found.
 finds() {
 	printf '%b' "$1" >"$TMP/blocks"
 	python3 - "$TOP/vm/lib" "$TMP/blocks" "$2" "${3:-0}" >"$TMP/said" <<-EOF

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Checks the models of what cannot be tested by trying: every order in which the
-# steps of several tasks can come.
+# Checks models for properties that normal tests cannot check: all interleavings of the
+# steps of several tasks.
 
 . "$(dirname "$0")/../../vm/lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -12,10 +12,10 @@ command -v spin >/dev/null || {
 	exit 4
 }
 
-# finds ERRORS MODEL RULE OPTION...: whether all that can happen has so many errors. The
-# rule is 'safety', or the name of what has to come at last, whoever is slow.
+# finds ERRORS MODEL RULE OPTION...: whether the check finds ERRORS errors. RULE is
+# 'safety', or the name of an LTL property that must hold under fair scheduling.
 finds() {
-	# Without -O: it is compiled in less time, and runs for a second.
+	# Without -O: compiling is faster, and it runs for only a second.
 	local errors=$1 model=$2 rule=$3 compile=(gcc -w -DCOLLAPSE -o pan pan.c) run=(./pan -m1000000)
 	shift 3
 	if [[ $rule == safety ]]; then

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of the list of faults: each can still be put into the driver.
+# Tests of the list of faults: each can still be applied to the driver.
 
 . "$(dirname "$0")/../../vm/lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-# names: whether each name is there once.
+# names_differ: whether each name is unique.
 names_differ() {
 	[[ -z $(list_mutants | cut -f 1 | sort | uniq -d | tee "$TMP/said") ]]
 }
@@ -24,7 +24,7 @@ all_apply() {
 	return $status
 }
 
-# Whether the suites that are to run first exist.
+# Whether the suites that run first exist.
 suites_exist() {
 	local suite status=0
 	: >"$TMP/said"

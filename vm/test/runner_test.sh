@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of the test runner: what it makes of good and bad results and logs.
+# Tests of the test runner: how it judges good and bad results and logs.
 
 . "$(dirname "$0")/../../vm/lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-# counts RESULTS WANTED [SUITE]: what the report counts in these results.
+# counts RESULTS WANTED [SUITE]: whether the report has these counts for the results.
 counts() {
 	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -v expected="${3:-}" \
 		-f "$TOP/vm/lib/report.awk" >"$TMP/report"
 	[[ $(head -n 1 "$TMP/totals") == "$2" ]]
 }
 
-# counts_corrected RESULTS WANTED: the same, on a driver that is meant to fail the
-# test x of the suite a.
+# counts_corrected RESULTS WANTED: the same, with a correction for the test x of the
+# suite a.
 counts_corrected() {
 	printf '# %s\n\na x  for a reason\n' "what is meant" >"$TMP/corrections"
 	printf '%b' "$1" | awk -v leg=test -v totals="$TMP/totals" -v corrections="$TMP/corrections" \
@@ -31,7 +31,7 @@ finds_nothing() {
 	! finds "$1"
 }
 
-# start COMMANDS: starts a machine that is this shell. It prints to the file named by $R.
+# start COMMANDS: starts a shell as the machine. It writes its results to the file $R.
 start() {
 	OUT=$TMP
 	mkdir -p "$TMP/vm"
@@ -41,7 +41,7 @@ start() {
 	VM_PID=$!
 }
 
-# ends COMMANDS WANTED: whether such a machine ends well.
+# ends COMMANDS WANTED: whether wait_vm returns WANTED for such a machine, and ends it.
 ends() {
 	local status=0
 	SILENCE=2
@@ -52,7 +52,7 @@ ends() {
 	[[ $status == "$2" ]] && ! kill -0 "$VM_PID" 2>/dev/null
 }
 
-# boots COMMANDS: whether such a machine does not get stuck before its first result.
+# boots COMMANDS: whether such a machine is not found stuck before its first result.
 boots() {
 	local status=1
 	SILENCE=9
@@ -66,7 +66,7 @@ gets_stuck() {
 	! boots "$1"
 }
 
-# legs LEG...: runs them two at a time; what they come to is in TMP/concluded.
+# legs LEG...: runs legs two at a time; the output of conclude is in TMP/concluded.
 legs() {
 	LOGS=$TMP/legs
 	PASSED=0 FAILED=0 SKIPPED=0 FAILURES=()
@@ -74,8 +74,8 @@ legs() {
 	conclude >"$TMP/concluded" || true
 }
 
-# legs_come_to COUNTS FAILURE LEG...: whether their counts are these, and that failure is
-# the one that is named, if any.
+# legs_come_to COUNTS FAILURE LEG...: whether the legs have these counts, and only that
+# failure, or none if it is empty.
 legs_come_to() {
 	local counts=$1 failure=$2
 	legs "${@:3}"
@@ -83,7 +83,7 @@ legs_come_to() {
 		[[ $(sed -n 's/^failed: //p' "$TMP/concluded") == "$failure" ]]
 }
 
-# A leg that waits for the other one to begin, if both run at the same time.
+# Runs two legs that wait for each other to start.
 meets() {
 	local meet='touch $1; until [ -e $2 ]; do sleep 0.1; done; echo 1 passed, 0 failed, 0 skipped'
 	printf '%s\n' "$meet" >"$TMP/meet"
@@ -91,19 +91,19 @@ meets() {
 		"$TOP" "$TMP" >"$TMP/said" 2>&1
 }
 
-# picks: whether legs are told which kernel and compiler were picked.
+# picks: whether legs get the selected kernel and compiler.
 picks() {
 	KERNEL=7.2 RUST=1.96 bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 1 "a  env"' "$TOP" "$TMP" >"$TMP/said" 2>&1
 	grep -qx KERNEL=7.2 "$TMP/said" && grep -qx RUST=1.96 "$TMP/said"
 }
 
-# picks_named: whether a leg gets what its name says.
+# picks_named: whether a leg gets the kernel and compiler in its name.
 picks_named() {
 	bash -c '. "$0/vm/lib.sh"; LOGS=$1/legs; run_legs 1 "a, Linux 7.2, rustc 1.96  env"' "$TOP" "$TMP" >"$TMP/said" 2>&1
 	grep -qx KERNEL=7.2 "$TMP/said" && grep -qx RUST=1.96 "$TMP/said"
 }
 
-# picks_source: whether a leg takes a kernel source of the user's.
+# picks_source: whether a leg uses the user's own kernel source.
 picks_source() {
 	local dir=$TMP/linux
 	mkdir -p "$dir/rust/kernel"
@@ -114,13 +114,13 @@ picks_source() {
 		grep -qx "$TOP/out-linux" "$TMP/said"
 }
 
-# refuses_source FILE WHY: whether a source with that file in it, or without, is refused.
+# refuses_source FILE WHY: adds or removes this file; whether the source is then refused.
 refuses_source() {
 	if [[ -e $TMP/linux/$1 ]]; then rm "$TMP/linux/$1"; else touch "$TMP/linux/$1"; fi
 	! KSRC=$TMP/linux bash -c '. "$0/vm/lib.sh"' "$TOP" >"$TMP/said" 2>&1 && grep -qF "$2" "$TMP/said"
 }
 
-# ends_legs: whether legs end with what runs them.
+# ends_legs: whether legs end with the script that runs them.
 ends_legs() {
 	local pid i
 	rm -f "$TMP/pid"
@@ -134,8 +134,7 @@ ends_legs() {
 	dies "$(<"$TMP/pid")"
 }
 
-# dies PID: whether a process ends within five seconds. A dead one may be waiting
-# for its parent to notice.
+# dies PID: whether a process ends within five seconds. It may remain as a zombie.
 dies() {
 	local _
 	for _ in {1..50}; do
@@ -145,7 +144,7 @@ dies() {
 	return 1
 }
 
-# A machine must not outlive what started it, which both make and the shell may end.
+# A machine must end with the script that started it, even if that gets several signals.
 ends_machine() {
 	local pid i
 	bash -c '. "$0/vm/lib.sh"
@@ -230,7 +229,7 @@ result "a machine that hangs is stopped" ends 'sleep 1000' 1
 result "a machine that stays after its end is let pass" ends \
 	"echo '$END_MARK' >>\$R; echo '[  1.0] reboot: Power down' >>\${R%results}console; sleep 1000" 0
 result "a machine that goes on for ever is stopped" eval \
-	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'goes on and on' \"\$TMP/why\""
+	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'does not end' \"\$TMP/why\""
 result "a machine ends with what started it" ends_machine
 result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
 result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
@@ -248,6 +247,6 @@ result "legs have the kernel and the compiler that are picked" picks
 result "legs have the kernel and the compiler that they are named for" picks_named
 result "legs have the kernel source that is named" picks_source
 result "a kernel source with a kernel in it is refused" refuses_source .config 'Run make mrproper there'
-result "what is no kernel source is refused" refuses_source Kbuild 'is no source of a Linux that has Rust'
+result "what is no kernel source is refused" refuses_source Kbuild 'is not the source of a Linux with Rust'
 result "legs end with what runs them" ends_legs
 exit $BAD

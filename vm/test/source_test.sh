@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests that the driver's source is as it is said to be: which room uses which, and may have
-# unsafe code, in rust_ashmem.rs; the thresholds of reclaim in docs/reclaim.md.
+# Tests that the driver's source matches its documentation: in rust_ashmem.rs, which rooms
+# each room uses and which have unsafe code; in docs/reclaim.md, the thresholds of reclaim.
 
 . "$(dirname "$0")/../../tools/lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-# rooms_used FILE: prints the rooms that a source file uses, one a line.
+# rooms_used FILE: prints the rooms that a source file uses, one per line.
 rooms_used() {
 	awk '
 		/^ *use crate::/ { text = ""; on = 1 }
@@ -34,7 +34,7 @@ rooms_used() {
 	' "$1" | sort -u
 }
 
-# rooms_told DIRECTORY: prints the table of rooms, one a line, with "FFI" or "-" behind the name.
+# rooms_told DIRECTORY: prints the table of rooms, one per line, with "FFI" or "-" after the name.
 rooms_told() {
 	sed -n 's|^//! \([a-z_]*\)\( *(FFI)\)\{0,1\}\( .*\)\{0,1\}$|\1\2 :\3|p' "$1/rust_ashmem.rs" |
 		awk -v src="$1/src/" '
@@ -50,8 +50,8 @@ rooms_told() {
 			}'
 }
 
-# rooms_are_as_told DIRECTORY: whether each room of the driver in it uses what the table says,
-# which is below it, and has unsafe code only if that is said, too.
+# rooms_are_as_told DIRECTORY: whether each room uses exactly the rooms in the table, which
+# must be below it, and has unsafe code exactly if it is marked FFI.
 rooms_are_as_told() {
 	local room mark told used above=" " wrong=0
 	rooms_told "$1" >"$TMP/table"
@@ -66,13 +66,13 @@ rooms_are_as_told() {
 		! grep -qE '\bunsafe\b' "$1/src/$room.rs" || used=FFI
 		[[ $used == "$mark" ]] || { echo "$room is said to be $mark, and is $used" && wrong=1; }
 	done <"$TMP/table" >"$TMP/said"
-	# None is left out.
+	# The table must have all rooms.
 	cut -d' ' -f1 "$TMP/table" | sort >"$TMP/told"
 	(cd "$1/src" && printf '%s\n' *.rs) | sed 's/\.rs$//' | sort | diff "$TMP/told" - >>"$TMP/said" || wrong=1
 	return $wrong
 }
 
-# copied SCRIPT FILE: a copy of the driver and of the page, one file of which was changed.
+# copied SCRIPT FILE: copies the driver and the page, and changes one file.
 copied() {
 	rm -rf "$TMP/copy"
 	mkdir -p "$TMP/copy/docs"
@@ -82,13 +82,13 @@ copied() {
 	! cmp -s "$TOP/$2" "$TMP/copy/$2"
 }
 
-# rooms_differ SCRIPT FILE: whether that is found in such a copy.
+# rooms_differ SCRIPT FILE: whether such a change is found.
 rooms_differ() {
 	copied "$@" && ! rooms_are_as_told "$TMP/copy"
 }
 
-# thresholds_are_told DIRECTORY: whether the constants in the page's table are those of the
-# source, and all that say how short memory is are there.
+# thresholds_are_told DIRECTORY: whether the constants in the page's table match the source,
+# and the table has all usize constants of src/mood.rs.
 thresholds_are_told() {
 	local name file value count=0 wrong=0
 	sed -n 's/^| `\([A-Z_]*\)` | `\([a-z/.]*\)` | `\([^`]*\)` | .*/\1 \2 \3/p' "$1/docs/reclaim.md" >"$TMP/table"
@@ -104,7 +104,7 @@ thresholds_are_told() {
 	((count > 0 && !wrong))
 }
 
-# thresholds_differ SCRIPT FILE: whether that is found in such a copy.
+# thresholds_differ SCRIPT FILE: whether such a change is found.
 thresholds_differ() {
 	copied "$@" && ! thresholds_are_told "$TMP/copy"
 }
