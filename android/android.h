@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the programs of an Android-like boot share: their words and the name of
+ * Common code of the programs of an Android-like boot: messages, and the name of
  * the second node.
  */
 #ifndef _SELFTESTS_ASHMEM_ANDROID_H
@@ -27,12 +27,12 @@
 #define TELL_ERROR	3
 #define TELL_INFO	6
 
-/* The program that speaks. */
+/* The name of the program, for messages. */
 static const char *teller;
 
 /*
- * While a system boots, the kernel's log is the only place for words. Later they
- * are for whoever started the program.
+ * During the boot, messages go to the kernel's log. Later they go to the caller of
+ * the program.
  */
 static inline void tell(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -48,19 +48,19 @@ static inline void tell(int level, const char *fmt, ...)
 	va_end(args);
 	if (booting)
 		fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	/* A write is a record of the log. */
+	/* Each write is one record of the log. */
 	if (booting)
 		len = snprintf(line, sizeof(line), "<%d>%s: %s\n", level, teller, text);
 	else
 		len = snprintf(line, sizeof(line), "%s: %s\n", teller, text);
-	/* If that fails, there is nobody to tell. */
+	/* A failure cannot be reported. */
 	if (write(fd, line, len) != len)
 		errno = EIO;
 	if (booting)
 		close(fd);
 }
 
-/* A number that each boot has anew, as text without its newline. */
+/* Reads the boot ID, without its newline. */
 static inline bool read_boot_id(char *id, size_t len)
 {
 	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");

@@ -9,33 +9,33 @@ usage() {
 	cat <<-EOF
 		Usage: make test-android [VM=x86|arm64|gki]
 
-		Boots a virtual machine (x86 unless told otherwise) as Android boots: a first
-		program mounts a tmpfs at /dev and loads what /lib/modules/RELEASE/modules.load
-		lists; ueventd has the kernel tell again of each device and makes its nodes,
-		/dev/ashmem and /dev/ashmem<boot_id> among them; apps without privileges, of 64
-		and 32 bits, share memory as libcutils does. Ends with 'N passed, N failed, N
-		skipped', and with status 1 if one failed. Logs are in out/android-VM.
+		Boots a virtual machine (default: x86) as Android boots: init mounts a tmpfs at
+		/dev and loads the modules in /lib/modules/RELEASE/modules.load; ueventd makes the
+		kernel send the uevents of all devices again, and makes the nodes, also
+		/dev/ashmem and /dev/ashmem<boot_id>; unprivileged 64-bit and 32-bit apps share
+		memory as libcutils does. Ends with 'N passed, N failed, N skipped'. The exit
+		status is 1 if a test failed. Logs are in out/android-VM.
 
-		The first run installs packages (as root) and builds a kernel into
-		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
-		one takes less than a minute.
+		The first run installs packages (as root) and builds a kernel in
+		$CACHE, which takes about 6 minutes on 2 idle CPUs; later runs
+		take less than a minute.
 	EOF
 }
 
-# install_module DIRECTORY: installs the module there as its user would, and lists it for
-# init.
+# install_module DIRECTORY: installs the module there with make modules_install, and lists
+# it for init.
 install_module() {
 	local release
 	release=$(<"$KDIR/include/config/kernel.release")
 	rm -rf "$1"
 	mkdir -p "$1"
 	kmake "$VM" M="$TOP" MO="$OUT/$VM/module" INSTALL_MOD_PATH="$1" modules_install || return 1
-	# make only warns if there is no depmod.
+	# Without depmod, make only warns.
 	[[ -s $1/lib/modules/$release/modules.dep ]] || return 1
 	echo rust_ashmem.ko >"$1/lib/modules/$release/modules.load"
 }
 
-# build: the module in a ramdisk, and the programs.
+# build: builds the module in a ramdisk, and the programs.
 build() {
 	local bits dir
 	mkdir -p "$OUT/$LEG"
@@ -53,12 +53,12 @@ build() {
 	done
 }
 
-# boot_android: by a program that does what Android's init does. What other machines begin
-# with comes second here.
+# boot_android: boots with a program that works as Android's init. The init of the other
+# machines runs second here.
 boot_android() {
 	local dir GUEST_WORDS
 	dir=$(programs_of android "$VM" 64)
-	# init may write to the log as often as it likes, and KUnit's suites run elsewhere.
+	# Lets init write to the log without a rate limit. Other legs run the KUnit suites.
 	GUEST_WORDS='printk.devkmsg=on kunit.enable=0'
 	install -m 755 "$TOP/vm/guest/init" "$OUT/$LEG/init"
 	make_initramfs "$LEG" android "${PROGRAMS[@]}" "$dir/android_init:/init" \
@@ -73,7 +73,7 @@ VM=${*:-x86}
 case $VM in
 -h | --help) usage && exit ;;
 x86 | arm64 | gki) ;;
-*) die "No virtual machine that boots as Android does is called '$VM'." "There are: x86, arm64, gki." ;;
+*) die "No virtual machine that boots as Android does is called '$VM'." "Use one of: x86, arm64, gki." ;;
 esac
 LEG=android-$VM
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What apps of Android do with the device, by way of libcutils and without any
- * privilege, and what they must not take for it.
+ * Tests what Android's apps do with the device, through libcutils and without
+ * privileges, and which nodes they must refuse.
  *
- *   android_client              the tests; must be started by root, to become an app
+ *   android_client              the tests; start them as root, as they become an app
  *   android_client peer SOCKET  another app, which the tests start
  *
- * ANDROID_PEER is this program in another width, to share regions with.
+ * ANDROID_PEER is the path of this program, built for the other width, for a peer.
  */
 #include <linux/capability.h>
 
@@ -22,7 +22,7 @@ static inline void __enter_app(struct __test_metadata *_metadata)
 	ASSERT_TRUE(become_app(APP));
 }
 
-/* Is it a node of its own, that everybody may open? A link is not. */
+/* Whether this is a node, not a link, that everybody may open. */
 static bool is_node(const char *path, dev_t number)
 {
 	struct stat node;
@@ -106,7 +106,7 @@ TEST_F(app, creates_region)
 	EXPECT_NE(NULL, strstr(line, " /dev/ashmem/app"));
 }
 
-/* ART's heaps have names this way. */
+/* ART gives names to heaps in this way. */
 TEST_F(app, maps_private_heap)
 {
 	char line[512], *map = area_map(self->fd, SIZE, PROT_RW, MAP_PRIVATE);
@@ -138,7 +138,7 @@ TEST_F(app, takes_nothing_else_for_region)
 	EXPECT_FALSE(cutils_valid(-1));
 }
 
-/* android.os.MemoryFile with allowPurging(): pinned only while it is read. */
+/* android.os.MemoryFile with allowPurging(): it is pinned only for reads. */
 TEST_F(app, memory_file_may_be_purged)
 {
 	char *map = map_region(self->fd, PROT_RW);
@@ -153,7 +153,7 @@ TEST_F(app, memory_file_may_be_purged)
 	EXPECT_EQ(0, unpin_bytes(self->fd, 0, 0));
 }
 
-/* MemoryFile.deactivate(): the descriptor goes on without the mapping. */
+/* MemoryFile.deactivate(): the descriptor remains without the mapping. */
 TEST_F(app, memory_file_is_mapped_again)
 {
 	char *map = map_region(self->fd, PROT_RW);
@@ -198,7 +198,7 @@ FIXTURE_SETUP(apps)
 	if (geteuid())
 		SKIP(return, "only root can become an app");
 	if (!program)
-		SKIP(return, "ANDROID_PEER names no program of another width");
+		SKIP(return, "ANDROID_PEER is not set to this program of the other width");
 	self->peer = start_peer(program);
 	ASSERT_LE(0, self->peer);
 	enter_app();
@@ -237,7 +237,7 @@ TEST_F(apps, refuse_what_is_no_region)
 	EXPECT_FALSE(self->found.is_valid);
 }
 
-/* android.database.CursorWindow: filled here, only read there. */
+/* android.database.CursorWindow: filled by one app, read-only in the other. */
 TEST_F(apps, cursor_window_is_read_only_there)
 {
 	char name[ASHMEM_NAME_LEN];
@@ -260,7 +260,7 @@ TEST_F(apps, cursor_window_is_read_only_there)
 	EXPECT_STREQ("CursorWindow: /data/user/0/org.example/databases/x.db", name);
 }
 
-/* ApplicationSharedMemory: its maker goes on writing to what is read-only to all. */
+/* ApplicationSharedMemory: only its creator can write, through an older mapping. */
 TEST_F(apps, application_shared_memory_has_one_writer)
 {
 	ASSERT_EQ(0, set_mask(self->fd, PROT_READ));
@@ -274,7 +274,7 @@ TEST_F(apps, application_shared_memory_has_one_writer)
 		EXPECT_EQ(-EACCES, self->found.mprotect);
 		EXPECT_EQ(-EINVAL, self->found.widen);
 	}
-	/* Nor can the maker have it mapped writable once more. */
+	/* The creator cannot map it writable again. */
 	EXPECT_EQ(MAP_FAILED, map_region(self->fd, PROT_RW));
 	EXPECT_TRUE(is_filled(self->map + WORDS, SIZE - WORDS, 0));
 }
@@ -298,7 +298,7 @@ TEST_F(apps, agree_on_file_id)
 	EXPECT_NE(id, other_id);
 }
 
-/* Nodes that somebody made wrongly, in a directory of their own. */
+/* Wrong nodes, in a separate directory. */
 FIXTURE(wrong)
 {
 	char dir[32], path[PATH_MAX];
@@ -317,7 +317,7 @@ FIXTURE_SETUP(wrong)
 	self->number = cutils_rdev;
 	cutils_rdev = 0;
 	snprintf(self->dir, sizeof(self->dir), "/dev/wrong-XXXXXX");
-	/* On a file system that may have nodes. */
+	/* On a file system that is not mounted nodev. */
 	ASSERT_NE(NULL, mkdtemp(self->dir));
 	ASSERT_EQ(0, chmod(self->dir, 0755));
 	cutils_dev = self->dir;
@@ -330,7 +330,7 @@ FIXTURE_TEARDOWN_PARENT(wrong)
 	rmdir(self->dir);
 }
 
-/* The number of /dev/null. */
+/* A node with the number of /dev/null. */
 TEST_F(wrong, number_is_refused)
 {
 	int fd;
@@ -360,7 +360,7 @@ TEST_F(wrong, absence_is_refused)
 
 	enter_app();
 	EXPECT_EQ(-ENOENT, cutils_open());
-	/* The plain node is there all the time. */
+	/* The node without the boot ID exists all the time. */
 	fd = open("/dev/ashmem", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	EXPECT_FALSE(cutils_valid(fd));
@@ -375,7 +375,7 @@ TEST_F(wrong, mode_is_refused)
 	EXPECT_EQ(-EACCES, cutils_open());
 }
 
-/* The library would follow it; what copies nodes into a container would not. */
+/* libcutils would follow a link, but programs that copy nodes into a container would not. */
 TEST_F(wrong, link_is_no_node)
 {
 	ASSERT_EQ(0, symlink("/dev/ashmem", self->path));

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The first program of a virtual machine that boots as Android does.
+ * The init of a virtual machine that boots as Android does.
  *
- *   init               as process 1: mounts, loads the modules of the ramdisk, has
- *                      ueventd make the nodes and runs /system/bin/init instead
- *   init modules DIR   loads the modules that DIR/modules.load lists, no more
+ *   init               as process 1: mounts file systems, loads the modules of the
+ *                      ramdisk, runs ueventd to make the nodes, then executes
+ *                      /system/bin/init
+ *   init modules DIR   only loads the modules in DIR/modules.load
  *
- * Like the first stage of Android's init, it stops the boot if a module that is
- * listed cannot be loaded, and looks for the list in the directory whose name is
- * the kernel's release, on pages larger than 4 KiB with their size behind it. Of
- * what else Android reads there it reads modules.dep and modules.alias; options,
- * soft dependencies and the blocklist are not for modules without any.
+ * Like the first stage of Android's init, it stops the boot if a listed module cannot
+ * be loaded. The list is in the directory named by the kernel's release, plus the page
+ * size if that is larger than 4 KiB. It also reads modules.dep and modules.alias
+ * there, but not the other files that Android reads, for options, soft dependencies
+ * and the blocklist, which our modules do not need.
  */
 #include <fnmatch.h>
 #include <sys/mount.h>
@@ -23,14 +24,14 @@
 
 #define SPACE		"\n\t "
 
-/* Android's group of those who may see all processes. */
+/* Android's group that may see all processes. */
 #define READPROC	"3009"
 
 static const struct {
 	const char *type, *where, *options;
 	unsigned long flags;
 } mounts[] = {
-	/* The first, to have words. No devtmpfs: it takes ueventd to make nodes. */
+	/* First, for output to the log. Not a devtmpfs: ueventd makes the nodes. */
 	{ "tmpfs", "/dev", "mode=0755", MS_NOSUID },
 	{ "proc", "/proc", "hidepid=2,gid=" READPROC, 0 },
 	{ "sysfs", "/sys", NULL, 0 },
@@ -48,10 +49,10 @@ static const struct {
 	{ "/dev/ptmx", 0666, 5, 2 },
 };
 
-/* How many modules were loaded that were not loaded before. */
+/* The number of modules that were loaded by this program. */
 static int loaded;
 
-/* The name of the module in a file: dir/my-module.ko has my_module. */
+/* The name of the module in a file: that of dir/my-module.ko is my_module. */
 static void name_module(const char *path, char name[static NAME_MAX + 1])
 {
 	const char *base = strrchr(path, '/');
@@ -97,8 +98,8 @@ static bool insert_module(const char *dir, const char *file)
 }
 
 /*
- * Loads the files in what is left of a line of modules.dep, the last one first:
- * each needs some of those behind it.
+ * Loads the files in the rest of a line of modules.dep, the last one first, because
+ * each file may need those after it.
  */
 static bool insert_files(const char *dir, char **rest)
 {
@@ -107,7 +108,7 @@ static bool insert_files(const char *dir, char **rest)
 	return !file || (insert_files(dir, rest) && insert_module(dir, file));
 }
 
-/* Loads a module that modules.dep knows, after all that it needs. */
+/* Loads a module in modules.dep, after its dependencies. */
 static bool load_known(const char *dir, const char *module, bool *known)
 {
 	char *line = NULL, *file, *rest, name[NAME_MAX + 1];
@@ -129,7 +130,7 @@ static bool load_known(const char *dir, const char *module, bool *known)
 	return success;
 }
 
-/* Loads what modules.alias has for a name that is not a module's own. */
+/* Loads the modules for an alias in modules.alias. */
 static bool load_aliased(const char *dir, const char *alias, bool *known)
 {
 	char line[1024], pattern[512], module[256];
@@ -164,7 +165,7 @@ static bool load_module(const char *dir, const char *listed)
 	return known && success;
 }
 
-/* Loads what the list has, up to the first that cannot be loaded. */
+/* Loads the listed modules, up to the first failure. */
 static bool load_modules(const char *dir)
 {
 	FILE *list = open_list(dir, "modules.load");
@@ -211,12 +212,12 @@ static void mount_all(void)
 		if (!i)
 			make_nodes();
 	}
-	/* It may have words that apps are not to read. */
+	/* Apps must not read the kernel's command line. */
 	if (chmod("/proc/cmdline", 0440))
 		stop_boot("/proc/cmdline", strerror(errno));
 }
 
-/* Loads from the ramdisk what this kernel is to have. */
+/* Loads the modules of the ramdisk for this kernel. */
 static bool load_first_modules(void)
 {
 	long kib = sysconf(_SC_PAGESIZE) / 1024;
@@ -255,7 +256,7 @@ int main(int argc, char **argv)
 	}
 	mount_all();
 	if (!load_first_modules())
-		stop_boot("modules.load", "a module of it cannot be loaded");
+		stop_boot("modules.load", "a listed module cannot be loaded");
 	if (!run("/system/bin/ueventd"))
 		stop_boot("/system/bin/ueventd", "it failed");
 	execl("/system/bin/init", "/system/bin/init", NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Another app: a process of its own, of another user and perhaps of another width,
- * that is given regions over a socket and answers what it can do with them.
+ * Another app: a process of another user, perhaps of another width. It receives
+ * regions over a socket, and reports what it can do with them.
  */
 #ifndef _SELFTESTS_ASHMEM_ANDROID_PEER_H
 #define _SELFTESTS_ASHMEM_ANDROID_PEER_H
@@ -10,7 +10,7 @@
 
 #include "cutils.h"
 
-/* Android gives apps user numbers from 10000 on, and all of them this group. */
+/* On Android, apps have user IDs from 10000 on, and all are in this group. */
 #define APP		10123
 #define OTHER_APP	10124
 #define EVERYBODY	9997
@@ -18,16 +18,16 @@
 #define WORDS		64
 #define PEER_WORDS	"written by the other app"
 
-/* What it can do, laid out alike in every width. */
+/* What the peer can do; the layout is the same in both widths. */
 struct findings {
 	__u32 uid, is_valid;
 	__s64 size, map, map_writable, mprotect, widen;
 	__u64 file_id;
-	/* What the region begins with. */
+	/* The beginning of the region. */
 	char words[WORDS];
 };
 
-/* As zygote does before an app's own code runs. */
+/* Drops privileges, as zygote does before it runs an app's code. */
 static inline bool become_app(uid_t uid)
 {
 	gid_t group = EVERYBODY;
@@ -41,7 +41,7 @@ static inline void put_words(char *map, const char *words)
 	memcpy(map, words, strlen(words) + 1);
 }
 
-/* Leaves words behind the first ones if it may. */
+/* Tries to write words after the first ones. */
 static inline long try_to_write(int fd, size_t size)
 {
 	char *map = area_map(fd, size, PROT_RW, MAP_SHARED);
@@ -80,7 +80,7 @@ static inline struct findings examine(int fd)
 	return found;
 }
 
-/* What the other app's process does until its socket is closed. */
+/* The main loop of the peer, until its socket is closed. */
 static inline int peer_main(int socket)
 {
 	struct findings found;
@@ -97,7 +97,7 @@ static inline int peer_main(int socket)
 	return 0;
 }
 
-/* Starts it from a program and returns its socket. */
+/* Starts a program as the peer. Returns its socket. */
 static inline int start_peer(const char *program)
 {
 	char number[16];
@@ -117,7 +117,7 @@ static inline int start_peer(const char *program)
 	return child < 0 ? -EAGAIN : sockets[0];
 }
 
-/* Gives a region to it and waits for what it finds. */
+/* Sends a region to the peer, and waits for its findings. */
 static inline bool ask_peer(int socket, int fd, struct findings *found)
 {
 	return !send_fd(socket, fd) && read(socket, found, sizeof(*found)) == sizeof(*found);

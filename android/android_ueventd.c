@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes the nodes of the devices that are there already, as Android's ueventd does
- * when it starts: a walk through sysfs has the kernel tell again of each device,
- * and what it tells is handled as if the device had come now.
+ * Makes the nodes of existing devices, as Android's ueventd does when it starts: it
+ * walks through sysfs, makes the kernel send the uevent of each device again, and
+ * handles these as for new devices.
  *
  *   ueventd [RULES]    by default /system/etc/ueventd.rc
  *
- * A rule is a line 'PATTERN MODE USER GROUP'; a later one overrides those before
- * it. Without a rule a node is its owner's, root's, alone.
+ * A rule is a line 'PATTERN MODE USER GROUP'. Later rules override earlier ones.
+ * Without a rule, only root can access a node.
  */
 #include <dirent.h>
 #include <fnmatch.h>
@@ -25,11 +25,11 @@ struct rule {
 	gid_t gid;
 };
 
-/* What the kernel tells of a device. */
+/* A uevent of a device. */
 struct uevent {
 	const char *action, *path, *subsystem, *name;
 	int major, minor;
-	/* All of it, for the log. */
+	/* The complete text, for the log. */
 	char text[900];
 };
 
@@ -43,7 +43,7 @@ static void __attribute__((noreturn)) fail(const char *what)
 	exit(1);
 }
 
-/* Only root has a name here. */
+/* The only known user name is root. */
 static bool parse_owner(const char *text, unsigned int *id)
 {
 	char *end;
@@ -97,7 +97,7 @@ static void make_node(const char *path, mode_t type, dev_t number)
 	const struct rule *rule = find_rule(path);
 
 	if (mknod(path, type | rule->mode, number)) {
-		/* One that init made becomes what the rules say. */
+		/* A node that init made gets the mode of the rules. */
 		if (errno != EEXIST || chmod(path, rule->mode))
 			fail(path);
 	}
@@ -142,7 +142,7 @@ static const char *value_of(const char *line, const char *key)
 	return strncmp(line, key, len) || line[len] != '=' ? NULL : line + len + 1;
 }
 
-/* Lines that end with NUL, of which the first one is a summary. */
+/* Parses lines that end with NUL; the first one is a summary. */
 static void parse(const char *message, size_t len, struct uevent *event)
 {
 	const char *line = message, *value;
@@ -186,7 +186,7 @@ static void open_kernel(void)
 		fail("the kernel's socket of uevents");
 }
 
-/* Handles all that the kernel has told up to now. */
+/* Handles all uevents that the kernel has sent so far. */
 static void listen_to_kernel(void)
 {
 	struct sockaddr_nl sender;
@@ -199,7 +199,7 @@ static void listen_to_kernel(void)
 			       (struct sockaddr *)&sender, &size)) >= 0) {
 		if (len >= (ssize_t)sizeof(message))
 			fail("a uevent is too long");
-		/* Programs can send there, too. */
+		/* Ignores messages from programs. */
 		if (sender.nl_pid)
 			continue;
 		message[len] = '\0';
@@ -211,7 +211,7 @@ static void listen_to_kernel(void)
 		fail("the kernel's socket of uevents");
 }
 
-/* Has the kernel tell of each device from there on; takes the descriptor over. */
+/* Makes the kernel send the uevents of all devices below a directory. Closes the descriptor. */
 static void walk(int dir_fd)
 {
 	int fd = openat(dir_fd, "uevent", O_WRONLY | O_CLOEXEC);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What Android's libcutils does with the device, for clients that do the same.
+ * Uses the device as Android's libcutils does, for clients.
  *
- * It opens only the node that has the boot's number in its name, and takes a
- * descriptor for a region if it is of the device that was opened there.
+ * libcutils opens only the node with the boot ID in its name. It accepts a descriptor
+ * as a region if it is of the device that it opened there.
  */
 #ifndef _SELFTESTS_ASHMEM_CUTILS_H
 #define _SELFTESTS_ASHMEM_CUTILS_H
@@ -11,10 +11,10 @@
 #include "android.h"
 #include "ashmem.h"
 
-/* Where the nodes are. */
+/* The directory of the nodes. */
 static const char *cutils_dev = "/dev";
 
-/* The number of the device, once it has been opened. */
+/* The device number, after the device was opened. */
 static dev_t cutils_rdev;
 
 static inline bool cutils_path(char *path, size_t len)

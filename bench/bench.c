@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the calls of an ashmem device cost, beside the same done with a memfd.
+ * Measures the cost of the calls of an ashmem device, and of the same with a memfd.
  *
  *   bench [--device PATH]    each call by itself; PATH is one more device
  *   bench --parallel         several processes at once
- *   bench --shared           two at once, for whoever watches what they write
+ *   bench --shared           two processes, for a plugin that watches their writes
  *
- * Prints a line for each row and subject: the row's name, how many there are of
- * what it is about (or -), the unit, the subject and the value, with tabs between.
- * The unit of the first form is nanoseconds, which where the clock counts
- * instructions (QEMU's -icount shift=0) are instructions.
+ * Prints a line for each row and subject, separated by tabs: the row's name, the
+ * number of objects (or -), the unit, the subject and the value. In the first form,
+ * times are nanoseconds. With QEMU's -icount shift=0, the clock counts instructions,
+ * so these are instructions.
  */
 #include <getopt.h>
 #include <linux/falloc.h>
@@ -23,17 +23,17 @@
 
 #define ROUNDS	5
 #define TIMES	1000
-#define PAGES	2048		/* 8 MiB, if a page has 4 KiB */
+#define PAGES	2048		/* 8 MiB with 4 KiB pages */
 #define RANGES	(PAGES / 2)
 #define MANY	10000
 
-/* What is measured: an ashmem device, or memfds if it has no path. */
+/* A subject to measure: an ashmem device, or memfds if there is no path. */
 struct subject {
 	const char *name, *path;
-	size_t most;		/* ranges in a region */
+	size_t most;		/* the most ranges in a region */
 };
 
-/* One region, and how large it is. */
+/* A region and its size. */
 struct region {
 	const struct subject *subject;
 	int fd;
@@ -72,7 +72,7 @@ static void print_row(const char *row, long count, const char *unit,
 	fflush(stdout);
 }
 
-/* The least of some rounds, each after the preparation that it takes. */
+/* The least cost of several rounds, each after its preparation. */
 static double cost(struct region *region, void (*prepare)(struct region *region),
 		   void (*round)(struct region *region), size_t operations)
 {
@@ -145,7 +145,7 @@ static void range_call(const struct region *region, unsigned long call, size_t p
 	must("pin or unpin", ioctl(region->fd, call, &range));
 }
 
-/* Every second page, each a range of its own. */
+/* Unpins every second page, so that each is a range. */
 static void unpin_ranges(struct region *region)
 {
 	for (size_t i = 0; i < region->ranges; i++)
@@ -221,7 +221,7 @@ static void bench_touch(const struct subject *subject)
 	region_close(&region);
 }
 
-/* A call without any effect that the next one would see. */
+/* The cost of a call that can be repeated without changing anything. */
 static double cost_of_call(int fd, unsigned long call, unsigned long arg)
 {
 	double least = INFINITY;
@@ -255,8 +255,8 @@ static void bench_calls(const struct subject *subject)
 		{ "GET_SIZE", ASHMEM_GET_SIZE, 0 },
 		{ "SET_PROT_MASK", ASHMEM_SET_PROT_MASK, PROT_ALL },
 		{ "GET_PROT_MASK", ASHMEM_GET_PROT_MASK, 0 },
-		{ NULL, 1, 0 },		/* is mapped from here on */
-		{ "PURGE_ALL_CACHES", ASHMEM_PURGE_ALL_CACHES, 0 },	/* of nothing */
+		{ NULL, 1, 0 },		/* maps the region for the next ones */
+		{ "PURGE_ALL_CACHES", ASHMEM_PURGE_ALL_CACHES, 0 },	/* of nothing unpinned */
 		{ "GET_FILE_ID", ASHMEM_GET_FILE_ID, (unsigned long)&id },
 		{ "GET_PIN_STATUS", ASHMEM_GET_PIN_STATUS, (unsigned long)&range },
 		{ "PIN", ASHMEM_PIN, (unsigned long)&range },
@@ -287,7 +287,7 @@ static void unpin_and_pin(struct region *region)
 	}
 }
 
-/* The middle of a range becomes one of its own, and then part of it again. */
+/* Pins the middle of a range, which splits it, then unpins it, which joins it again. */
 static void split_and_rejoin(struct region *region)
 {
 	for (int i = 0; i < TIMES; i++) {
@@ -312,7 +312,7 @@ static void pin_and_unpin_ranges(struct region *region)
 	unpin_ranges(region);
 }
 
-/* Goes through all the ranges in no order. */
+/* A stride that visits all ranges out of order. */
 #define STRIDE	7919
 
 static void pin_and_unpin(struct region *region)
@@ -499,7 +499,7 @@ static void scan_once(struct region *region)
 	must("scan", shrinker_scan(shrinker, &place, 1));
 }
 
-/* What a count costs, and a scan for a page, among so many ranges. */
+/* The cost of a count, and of a scan for one page, among this many ranges. */
 static void bench_among(const struct subject *subject, size_t ranges)
 {
 	struct region region;
@@ -515,7 +515,7 @@ static void bench_among(const struct subject *subject, size_t ranges)
 	region_close(&region);
 }
 
-/* Through debugfs, where only this driver's shrinker is looked for. */
+/* Uses the shrinker's files in debugfs, so only this driver can be measured. */
 static void bench_scan(const struct subject *subject)
 {
 	struct region region;
@@ -555,13 +555,13 @@ static void bench_close(const struct subject *subject)
 		  cost(&region, open_with_ranges, close_descriptor, MANY));
 }
 
-/* In bytes. */
+/* The size of the kernel's slab, in bytes. */
 static long long slab(void)
 {
 	return 1024 * read_stat(AT_FDCWD, "/proc/meminfo", "Slab");
 }
 
-/* Goes first, as what is freed may be counted for some time yet. */
+/* Must be first, because freed memory may still be counted for some time. */
 static void bench_range_memory(const struct subject *subject)
 {
 	struct region region;
@@ -582,7 +582,7 @@ static void bench_region_memory(const struct subject *subject)
 	int first;
 
 	must("setrlimit", setrlimit(RLIMIT_NOFILE, &limit));
-	/* What the first one takes, and a table for all descriptors, are not its. */
+	/* The first region's extra memory and the descriptor table do not count. */
 	first = open_only(subject);
 	must("dup2", dup2(first, MANY + 63));
 	before = slab();
@@ -614,13 +614,13 @@ static void bench_one(const struct subject *subject)
 #define PROCESSES	2
 #define PAIRS		20000
 
-/* What the processes of a parallel row share. */
+/* Shared data of the processes of a parallel row. */
 struct race {
 	int ready, done;
 	__u64 took[PROCESSES], worst;
 };
 
-/* Nobody starts before all are there. */
+/* Waits until all processes are ready. */
 static void start_together(struct race *race, int processes)
 {
 	__atomic_add_fetch(&race->ready, 1, __ATOMIC_SEQ_CST);
@@ -644,7 +644,7 @@ static void pin_in_parallel(const struct subject *subject, struct race *race, in
 	race->took[number] = now() - start;
 }
 
-/* Keeps another region purged until the first process is done. */
+/* Purges another region repeatedly until the first process is done. */
 static void purge_in_parallel(const struct subject *subject, struct race *race)
 {
 	struct region region;
@@ -684,7 +684,7 @@ static struct race *race_begin(void)
 	return race;
 }
 
-/* Has so many processes do something at once, and waits for them. */
+/* Runs a function in several processes at once, and waits for them. */
 static struct race *race_run(const struct subject *subject, int processes,
 			     void (*run)(const struct subject *subject, struct race *race,
 					 int number, int processes))
@@ -739,7 +739,7 @@ static void bench_parallel(const struct subject *subject)
 	bench_beside_purge(subject);
 }
 
-/* bench/shared_lines.c watches what a CPU does in between. */
+/* bench/plugin/shared_lines.c watches a CPU between these two. */
 __attribute__((noinline)) void watch_begin(void)
 {
 	asm volatile ("");
@@ -750,7 +750,7 @@ __attribute__((noinline)) void watch_end(void)
 	asm volatile ("");
 }
 
-/* Pins and unpins pages of a region of its own, on a CPU of its own. */
+/* Pins and unpins pages of its own region, on its own CPU. */
 static void pin_on_cpu(const struct subject *subject, struct race *race, int cpu, int processes)
 {
 	struct region region;
@@ -777,7 +777,7 @@ int main(int argc, char **argv)
 	};
 	struct subject memfd = { "memfd", NULL, 0 };
 	struct subject ashmem = { "ashmem", area_device(), 100000 };
-	/* Where ranges are looked for one by one, more take too long to make. */
+	/* A driver with a linear search takes too long to make more ranges. */
 	struct subject other = { NULL, NULL, 10000 };
 	bool parallel = false;
 	int option;

@@ -13,25 +13,25 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# Nothing is to be left in the checkout.
+# Do not leave files in the checkout.
 sys.dont_write_bytecode = True
 
 import bench_picture
 
-# The units, and what a table of each is called. Those that repeat exactly can be
-# compared with another run.
+# The units, with the titles of their tables. Only exact units are reproducible, so that
+# they can be compared with another run.
 UNITS = {
     "instructions": "Instructions per call",
     "bytes": "Bytes of kernel memory",
     "ns": "Nanoseconds per call, by n processes at once; in real time",
 }
 EXACT_UNITS = ("instructions", "bytes")
-# What may change unnoticed.
+# Smaller changes are not reported.
 TOLERANCE = 0.03
 
 
 class Target(NamedTuple):
-    """The most that a value may be, or that times memfd's."""
+    """The upper limit of a value, absolute or as a multiple of memfd's value."""
 
     limit: float
     of_memfd: bool = False
@@ -40,8 +40,8 @@ class Target(NamedTuple):
         return f"<= {self.limit:.2f} x memfd" if self.of_memfd else f"<= {self.limit:,}"
 
 
-# By the machine, then by row and n, where there are several of that row. What the one with
-# Debian's kernel has to reach is about what the C driver of Linux 5.17 takes there.
+# The targets by machine, then by row, and by n if a row has several. The targets on Debian's
+# kernel are about the values of the C driver of Linux 5.17 there.
 TARGETS = {
     "bench": {
         ("create", None): Target(1.05, of_memfd=True),
@@ -101,7 +101,7 @@ def refuse(why):
 
 
 def parse_row(line):
-    """Raises ValueError for what is not a row."""
+    """Raises ValueError for an invalid row."""
     name, n, unit, subject, value = line.split("\t")
     row = Row(name, None if n == "-" else int(n), unit, subject, float(value))
     if not (name and subject and unit in UNITS and math.isfinite(row.value) and row.value >= 0):
@@ -130,12 +130,12 @@ def read_rows(path):
 
 
 def number(value):
-    """As JSON has it: 3 rather than 3.0."""
+    """Returns a number for JSON: 3 rather than 3.0."""
     return int(value) if value == int(value) else value
 
 
 def write_json(path, about, rows):
-    """A row a line, which shows what changed when two are compared."""
+    """Writes one row per line, so that a diff shows the changes."""
     fields = [{"row": r.name, "n": r.n, "unit": r.unit, "subject": r.subject, "value": number(r.value)} for r in rows]
     head = "".join(f'"{key}": {json.dumps(value)},\n' for key, value in about.items())
     lines = ",\n".join(json.dumps(field) for field in fields)
@@ -152,7 +152,7 @@ def read_json(path):
 
 
 def lay_out(lines, left):
-    """Aligns the columns: the numbers in 'left' to the left, the others to the right."""
+    """Aligns the columns: those in 'left' to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     return [
         "  ".join(
@@ -163,7 +163,7 @@ def lay_out(lines, left):
 
 
 def is_met(target, row, memfd):
-    """Whether a row meets its target; None if that cannot be told."""
+    """Whether a row meets its target, or None if that is unknown."""
     if not target.of_memfd:
         return row.value <= target.limit
     return None if memfd is None else row.value <= target.limit * memfd.value
@@ -201,7 +201,7 @@ def table_of_unit(unit, rows, targets):
 
 
 def targets_met(rows, targets):
-    """A line about all of them, and one about each that was missed."""
+    """Returns a summary line, and a line for each missed target."""
     judged = [(target, row, memfd_of(row, rows)) for row in rows if (target := row.target(targets))]
     met = [row for target, row, memfd in judged if is_met(target, row, memfd)]
     missed = [(target, row) for target, row, memfd in judged if is_met(target, row, memfd) is False]
@@ -228,14 +228,14 @@ def exact(rows):
 
 
 def change(old, new):
-    """The part by which a value grew."""
+    """Returns the relative growth of a value."""
     if old == new:
         return 0.0
     return (new - old) / old if old else math.inf
 
 
 def compare(old_rows, new_rows):
-    """Prints what changed; returns whether nothing became dearer or vanished."""
+    """Prints changes. Returns whether nothing became dearer or vanished."""
     old, new = by_key(exact(old_rows)), by_key(exact(new_rows))
     counts = dict.fromkeys(("dearer", "cheaper", "gone", "new"), 0)
     lines = [["row", "n", "unit", "subject", "old", "new", "change", ""]]
@@ -270,9 +270,9 @@ def check(rows, baseline, about):
 def main():
     parser = argparse.ArgumentParser(description="Tabulates, draws and compares the rows of the benchmark.")
     parser.add_argument("--kernel", default="?", help="the version of the kernel that was measured")
-    parser.add_argument("--toolchain", default="?", help="what built it")
+    parser.add_argument("--toolchain", default="?", help="the toolchain that built the kernel and the module")
     parser.add_argument("--date", default="?")
-    parser.add_argument("--machine", default="bench", choices=TARGETS, help="whose targets are to be met")
+    parser.add_argument("--machine", default="bench", choices=TARGETS, help="the machine, which has its own targets")
     parser.add_argument("command", choices=("report", "check", "baseline"))
     parser.add_argument("rows", help="the file with the rows")
     parser.add_argument("where", help="report: a directory to write to; check, baseline: the file with the baseline")

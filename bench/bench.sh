@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Measures what calls cost, in instructions; see --help.
+# Measures the cost of calls, in instructions; see --help.
 
 . "$(dirname "$0")/../vm/lib.sh"
 
 BASELINE=$TOP/bench/baseline.json
 ROWS=$OUT/bench/results.tsv
-# In MiB, as when the baseline was written.
+# In MiB, the same as for the baseline.
 MEMORY=1024
 
 usage() {
@@ -17,33 +17,33 @@ usage() {
 		       make bench-baseline
 		       make bench-shared
 
-		Measures what the driver's calls cost, and the same with a memfd, in
-		instructions: a virtual machine without debug options counts them, so that the
-		figures are the same again however busy this machine is. Then, in another one,
-		processes call at the same time; that is in nanoseconds and differs each time.
+		Measures the cost of the driver's calls, and of the same calls on a memfd, in
+		instructions. These are counted in a virtual machine without debug options, so the
+		figures are reproducible, however busy this machine is. Then measures concurrent
+		processes in another machine, in nanoseconds; these figures vary.
 
 		  bench           prints a table, and writes it, the rows and a picture to
 		                  out/bench: table.txt, results.tsv, results.json, cost.svg
-		  bench-check     compares with bench/baseline.json; ends with
-		                  status 1 if something became dearer by more than 3 %
-		  bench-baseline  writes that file anew
+		  bench-check     compares with bench/baseline.json; the exit status is 1 if the
+		                  cost of something has increased by more than 3 %
+		  bench-baseline  rewrites that file
 		  bench-shared    lists the cache lines that two CPUs write when each pins and
-		                  unpins pages of a region of its own; ends with status 1 if
-		                  there is one that is not list_lru's
+		                  unpins pages of its own region; the exit status is 1 if one of
+		                  them is not list_lru's
 
-		With VM=debian, bench measures on Debian's own kernel, for which none has to be
-		built. System calls are dearer there, and it has no files to scan through, so two
-		rows are missing. The targets are those for the other kernel.
+		With VM=debian, bench measures on Debian's own kernel, without building one. System
+		calls cost more there, and it has no debugfs files for scans, so two rows are
+		missing. It has other targets.
 
-		DEVICE names another device to measure, MODULE2 its module, built for the same
-		kernel and loaded besides.
+		DEVICE is another device to measure. MODULE2 is its module, built for the same
+		kernel and also loaded.
 
 		The first run installs packages (as root) and builds a kernel into
 		$CACHE, which takes about 6 minutes on 2 idle CPUs.
 	EOF
 }
 
-# build_all: builds all that measuring takes.
+# build_all: builds everything that is needed to measure.
 build_all() {
 	need "$([[ $VM == debian ]] && echo bench-debian || echo bench)"
 	prepare "$VM"
@@ -59,14 +59,14 @@ build_all() {
 	measure_text
 }
 
-# measure_text: adds to ROWS how large the module's code is.
+# measure_text: adds the size of the module's code to ROWS.
 measure_text() {
 	size -A "$OUT/$VM/module/rust_ashmem.ko" |
 		awk '$1 ~ /^\.text/ { sum += $2 } END { printf ".text\t-\tbytes\tashmem\t%d\n", sum }' >>"$ROWS"
 }
 
-# measure MACHINE WORD...: runs the benchmark with these words in the machine and adds
-# its rows to ROWS.
+# measure MACHINE ARGUMENT...: runs the benchmark with these arguments in the machine, and
+# adds its rows to ROWS.
 measure() {
 	local vm=$1 files
 	shift
@@ -77,12 +77,12 @@ measure() {
 	make_initramfs "$vm" bench "${files[@]}"
 	GUEST_WORDS="bench=\"$*\""
 	follow_vm "$vm" show_rows ||
-		die "The benchmark did not come to its end." "What it printed is out/$vm/results, the kernel's log out/$vm/console."
-	! splats "$vm" || die "The kernel complained." "Its log is out/$vm/console."
+		die "The benchmark did not run to its end." "See its output in out/$vm/results, and the kernel's log in out/$vm/console."
+	! splats "$vm" || die "The kernel reported a problem." "See its log: out/$vm/console."
 	tr -d '\r' <"$OUT/$vm/results" | grep -vxF "$END_MARK" >>"$ROWS"
 }
 
-# show_rows: prints rows as they come, and what else the benchmark has to say.
+# show_rows: prints rows as they appear, and other output of the benchmark.
 show_rows() {
 	awk -F '\t' '
 		{ sub(/\r$/, "") }
@@ -94,15 +94,15 @@ show_rows() {
 		!/^## / { print "  " $0; fflush() }'
 }
 
-# report COMMAND WHERE: does what bench.py knows to do with the rows.
+# report_rows COMMAND WHERE: runs a command of bench.py on the rows.
 report_rows() {
 	local qemu kernel=$KVERSION toolchain=$TOOLCHAIN
 	if [[ $VM == debian ]]; then
 		kernel=$DEBIAN_RELEASE
 		toolchain="Debian's rustc"
 	fi
-	# Another one has a processor with other features, for which the kernel does things
-	# in other ways.
+	# Another version of QEMU may emulate other processor features, for which the kernel
+	# runs other code.
 	qemu=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9.]*\).*/\1/p')
 	"$TOP/bench/bench.py" --machine "$VM" --kernel "$kernel" --toolchain "$toolchain, QEMU $qemu" --date "$(date -u +%F)" "$1" "$ROWS" "$2"
 }
@@ -136,7 +136,7 @@ write_baseline() {
 	say "Written: bench/baseline.json"
 }
 
-# run_shared: watches what two CPUs write. The module is MODULE2 if there is one.
+# run_shared: watches the writes of two CPUs. Uses the module MODULE2 if it is set.
 run_shared() {
 	local bench dir=$OUT/bench-shared symbols
 	build_all
@@ -145,11 +145,11 @@ run_shared() {
 	step "Building the plugin for QEMU" "1 s" "$dir/plugin.log" \
 		build_plugin "$TOP/bench/plugin/shared_lines.c" "$dir/shared_lines.so"
 	PLUGIN=$dir/shared_lines.so,begin=$(address_of watch_begin "$bench"),end=$(address_of watch_end "$bench")
-	# Half the times that each pins and unpins: what the timer does besides is less.
+	# Half of the number of pins on each CPU, to ignore the writes of the timer.
 	PLUGIN+=,least=500,out=$dir/lines
 	make_initramfs bench-shared bench-shared "${MODULE2:-$OUT/bench/module/rust_ashmem.ko}:/rust_ashmem.ko" "$bench:/bench"
 	say "Watching what two CPUs write (usually 1 min)"
-	follow_vm bench-shared cat >/dev/null || die "It did not come to its end." "The kernel's log is out/bench-shared/console."
+	follow_vm bench-shared cat >/dev/null || die "The benchmark did not run to its end." "See the kernel's log: out/bench-shared/console."
 	tr -d '\r' <"$dir/results" >"$dir/symbols"
 	"$TOP/bench/shared_lines.py" "$KDIR/System.map" "$dir/symbols" "$dir/lines"
 }
@@ -162,10 +162,10 @@ address_of() {
 VM=${4:-bench}
 DEVICE=${2:-}
 MODULE2=${3:-}
-[[ $VM == bench || $VM == debian ]] || die "VM is '$VM'." "VM=debian is the only other machine that it measures in."
+[[ $VM == bench || $VM == debian ]] || die "VM is '$VM'." "Leave it out, or set VM=debian."
 [[ -z $DEVICE || $DEVICE =~ ^/dev/[[:alnum:]_./-]+$ ]] ||
-	die "DEVICE is '$DEVICE'." "It is the path of a device, such as /dev/ashmem."
-[[ -z $MODULE2 || -f $MODULE2 ]] || die "MODULE2 is '$MODULE2', which is no file." "It is a module to load besides."
+	die "DEVICE is '$DEVICE'." "Set it to the path of a device, such as /dev/ashmem."
+[[ -z $MODULE2 || -f $MODULE2 ]] || die "MODULE2 is '$MODULE2', which is not a file." "Set it to another module to load."
 case ${1:-run} in
 run) run_bench ;;
 check) check_bench ;;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Draws the rows of the benchmark as an SVG that can be read in light and dark.
+"""Draws the rows of the benchmark as an SVG for light and dark mode.
 
 To the left, what calls cost against the number of ranges there are; to the
 right, what costs how much of what it costs with a memfd.
@@ -14,7 +14,7 @@ from picture import document, line, round_step, style, text  # noqa: E402
 
 CURVES = ("pin+unpin", "status")
 WIDTH, TOP, BOTTOM = 1000, 64, 46
-# From where to where a panel's axes go.
+# The left and right ends of a panel's axes.
 LEFT, RIGHT = (80, 440), (730, 940)
 BAR, GAP = 13, 9
 
@@ -37,8 +37,8 @@ STYLE = style(
 )
 
 def scale_of(values, top, bottom):
-    """The ticks of an axis and a function from values to heights: linear, or
-    logarithmic where some values are many times the others."""
+    """Returns the ticks of an axis and a function from values to heights: linear, or
+    logarithmic if some values are many times the others."""
     highest, lowest = max(values), max(min(values), 1)
     if highest / lowest > 20:
         first, last = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
@@ -50,7 +50,7 @@ def scale_of(values, top, bottom):
 
 
 def curves_of(rows):
-    """Points by row and subject."""
+    """Returns points by row and subject."""
     curves = {}
     for row in rows:
         if row.name in CURVES and row.n and row.unit == "instructions" and row.subject != "memfd":
@@ -59,7 +59,7 @@ def curves_of(rows):
 
 
 def spread(heights, least):
-    """Moves labels down until none covers another."""
+    """Moves labels down until none overlap."""
     placed = []
     for height in heights:
         placed.append(max(height, placed[-1] + least) if placed else height)
@@ -99,7 +99,7 @@ def draw_curves(curves, subjects, bottom):
 
 
 def ratios_of(rows):
-    """Ratios by row and n, for each subject; rows in real time are left out."""
+    """Returns ratios by row and n for each subject, without rows in real time."""
     memfd = {row[:3]: row.value for row in rows if row.subject == "memfd" and row.unit != "ns"}
     ratios = {}
     for row in rows:
@@ -144,7 +144,7 @@ def draw_bars(ratios, subjects, targets, bottom):
 
 def draw(rows, targets):
     subjects = sorted({row.subject for row in rows} - {"memfd"}, key=lambda subject: (subject != "ashmem", subject))
-    # There are as many colours.
+    # There are only so many colours.
     subjects = subjects[:3]
     rows = [row for row in rows if row.subject in (*subjects, "memfd")]
     ratios = ratios_of(rows)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What of an unpinned cache is left when memory is wanted for something else.
+ * Measures how much of an unpinned cache is left under memory pressure.
  *
- *   pressure [SCENARIO...]   those named, or all, one after the other
+ *   pressure [SCENARIO...]   runs these scenarios, or all, one at a time
  *
- * It fills all memory of the machine, makes cgroups and swap devices and removes
- * them, and wants to be the only user of the device that unpins. The file that it
- * reads and writes is a zram device full of zeros, which takes no memory.
+ * It fills all memory of the machine, makes and removes cgroups and swap devices, and
+ * must be the only user of the device that unpins. The file that it reads and writes
+ * is a zram device full of zeros, which needs no memory.
  *
- * Prints lines of fields with tabs between: 'point', the scenario, how much was
- * read or has grown (MiB), and how many pages are left; 'result', the scenario, what,
- * and the value; or 'skip', the scenario, and why.
+ * Prints lines with tab-separated fields: 'point', the scenario, the amount that was
+ * read or allocated (MiB), and the pages that are left; 'result', the scenario, a name,
+ * and the value; or 'skip', the scenario, and the reason.
  */
 #include <sys/resource.h>
 #include <time.h>
@@ -75,7 +75,7 @@ static __u64 now(void)
 	return time.tv_sec * 1000000000ULL + time.tv_nsec;
 }
 
-/* Data that does not compress: what was dear to make. */
+/* Fills memory with data that does not compress. */
 static void fill(char *map, size_t len)
 {
 	static __u64 state = 0x9e3779b97f4a7c15;
@@ -114,7 +114,7 @@ static void cache_close(struct cache *cache)
 	close(cache->fd);
 }
 
-/* Pages that were not purged, in memory or in swap, found without touching them. */
+/* The number of pages that were not purged, in memory or swap. Does not touch them. */
 static long data_of(int fd)
 {
 	off_t data = 0, hole = 0, pages = 0;
@@ -126,7 +126,7 @@ static long data_of(int fd)
 	return pages;
 }
 
-/* Looks up something in a cache, and makes it again if it is gone. */
+/* Uses a part of a cache, and fills it again if it was purged. */
 static void use(struct cache *cache)
 {
 	size_t page = cache->next * CHUNK;
@@ -152,7 +152,7 @@ static void print_losses(struct cache *cache)
 	print_result("losses, % of uses", 100.0 * cache->losses / cache->uses);
 }
 
-/* The device to read, and the one to swap to; -ENODEV if there is none. */
+/* The zram devices for reading and for swap, or -ENODEV. */
 static int disk = -ENODEV, swap = -ENODEV;
 
 static int disk_open(size_t len, int flags)
@@ -189,22 +189,22 @@ static void must_read(int fd, off_t from, size_t len)
 		die("read");
 }
 
-/* Starts with as little in memory as can be. */
+/* Frees as much memory as possible before a scenario. */
 static void drop_caches(void)
 {
 	must("drop_caches", write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "3"));
 }
 
-/* Leaves the page cache full of what nobody will read again. */
+/* Fills the page cache with pages that will not be read again. */
 static void fill_page_cache(void)
 {
 	int fd = disk_open(memory(), O_RDONLY);
 
-	/* It stays open: closing it would drop them. */
+	/* The file stays open, because closing it would drop the pages. */
 	must_read(fd, 0, memory() / MIB * MIB);
 }
 
-/* How long it takes to look something up. */
+/* The time of one use of the cache. */
 static __u64 time_of_pin(struct cache *cache)
 {
 	__u64 start = now(), took;
@@ -220,7 +220,7 @@ static __u64 longer(__u64 a, __u64 b)
 	return a > b ? a : b;
 }
 
-/* A file of four times the memory is read once, or written. */
+/* Reads or writes a file of four times the memory once. */
 static void pass_by(struct cache *cache, bool is_used, bool is_written)
 {
 	static char buf[MIB];
@@ -281,7 +281,7 @@ static void run_write(void)
 	cache_close(&cache);
 }
 
-/* Many regions of many ranges of a page, a sixth of which have something in them. */
+/* Many regions with many ranges of one page. A sixth of the ranges have data. */
 #define REGIONS		1000
 #define RANGES		100
 
@@ -341,16 +341,16 @@ static void run_read_many(void)
 	many_close();
 }
 
-/* A process that takes memory in one of several ways, and is the one to be killed. */
+/* A process that allocates memory in one of several ways, and is first for the OOM killer. */
 struct grower {
 	pid_t pid;
 	int socket;
 };
 
-/* How a grower ends that the kernel has no more memory for. */
+/* The exit status of a grower whose allocation failed. */
 #define REFUSED	2
 
-/* Pipes, whose pages are the kernel's. */
+/* Allocates kernel memory: pages of pipes. */
 static bool grow_pipes(size_t len)
 {
 	static char buf[MIB];
@@ -366,7 +366,7 @@ static bool grow_pipes(size_t len)
 	return true;
 }
 
-/* Page tables, each for a page of zeros. */
+/* Allocates page tables, each for a page of zeros. */
 static bool grow_tables(size_t len)
 {
 	size_t covered = page_size() / sizeof(void *) * page_size();
@@ -413,7 +413,7 @@ static void grower_start(struct grower *grower, bool (*take)(size_t len), int cg
 	grower->socket = sockets[0];
 }
 
-/* Whether it has got so much more; else it was killed, or could not. */
+/* Lets the grower allocate @len more. Returns false if it was killed or failed. */
 static bool grower_grows(struct grower *grower, size_t len)
 {
 	return send(grower->socket, &len, sizeof(len), MSG_NOSIGNAL) == sizeof(len) &&
@@ -429,7 +429,7 @@ static void grower_stop(struct grower *grower)
 	waitpid(grower->pid, NULL, 0);
 }
 
-/* Waits for the end of one that does not go on. */
+/* Waits for the end of a grower that stopped. Returns whether an allocation failed. */
 static bool grower_was_refused(struct grower *grower)
 {
 	int status = exit_status_of(grower->pid);
@@ -439,12 +439,12 @@ static bool grower_was_refused(struct grower *grower)
 }
 
 /*
- * Memory is taken a little at a time, until so much has been or whoever takes it is
- * killed. Says what was swapped out while something was left.
+ * Allocates memory in small steps, up to @most, or until the grower is killed. Reports how
+ * much was swapped out while some of the cache was left.
  */
 static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, int cgroup)
 {
-	/* Looking at many regions takes too long. */
+	/* Larger steps for many regions, which take long to check. */
 	const size_t step = most == SIZE_MAX || left == many_left ? MIB : MIB / 4;
 	long long out = vm_events("pswpout"), kills = vm_events("oom_kill"), swapped = 0;
 	struct grower grower;
@@ -460,7 +460,7 @@ static void squeeze(long (*left)(void), bool (*take)(size_t len), size_t most, i
 			swapped = vm_events("pswpout") - out;
 		if (grown % (8 * MIB) == 0)
 			print_point(grown, rest);
-		/* On for a while, to show that. */
+		/* Continues for a while, to show that nothing is left. */
 		if (!rest && most != SIZE_MAX && most > grown + 2 * STEP)
 			most = grown + 2 * STEP;
 	}
@@ -484,7 +484,7 @@ static long subject_left(void)
 	return data_of(subject.fd);
 }
 
-/* So much that all of a cache has to go for it, and little else. */
+/* The amount for which all of the cache must be purged, but little else. */
 static size_t all_there_is(void)
 {
 	return memory_pages("MemAvailable") * page_size() + CACHE;
@@ -527,7 +527,7 @@ static void run_tables(void)
 
 #define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 
-/* As many huge pages as there can be. */
+/* Allocates as many huge pages as possible. */
 static void run_huge_pages(void)
 {
 	if (read_number(AT_FDCWD, NR_HUGEPAGES) < 0) {
@@ -543,7 +543,7 @@ static void run_huge_pages(void)
 	cache_close(&subject);
 }
 
-/* Two caches, of which one is used, while memory gets short. */
+/* Two caches under memory pressure, one of which is used. */
 static void run_two(void)
 {
 	struct cache used;
@@ -572,8 +572,8 @@ static void run_two(void)
 }
 
 /*
- * How many pages of files were read again although they had been in memory, and in the
- * last round.
+ * The number of refaults, which are pages of files that were read again after they had been
+ * reclaimed: in total, and in the last round.
  */
 struct refaults {
 	long long all, last;
@@ -587,7 +587,7 @@ static struct refaults take_turns(int fd, size_t len, bool has_cache)
 	for (int round = 1; round <= ROUNDS; round++) {
 		long long before = vm_events("workingset_refault_file");
 
-		/* Two files are no different from two halves of one. */
+		/* Two halves of one file have the same effect as two files. */
 		must_read(fd, 0, len);
 		refaults.last = vm_events("workingset_refault_file") - before;
 		refaults.all += refaults.last;
@@ -597,7 +597,7 @@ static struct refaults take_turns(int fd, size_t len, bool has_cache)
 	return refaults;
 }
 
-/* Files that fit memory, but for the cache. */
+/* Files that fit into memory without the cache, but not with it. */
 static void run_turns(void)
 {
 	size_t len = (memory_pages("MemAvailable") * page_size() - 52 * MIB) / MIB * MIB;
@@ -617,7 +617,7 @@ static void run_turns(void)
 
 static struct cgroups cgroups;
 
-/* A cache whose cgroup has room for twice that. */
+/* A cache in a cgroup with a limit of twice its size. */
 static bool cgroup_start(const char *limit)
 {
 	long ret = cgroups_open(&cgroups);
@@ -636,7 +636,7 @@ static bool cgroup_start(const char *limit)
 
 static void cgroup_end(void)
 {
-	/* Before the cgroup, or its pages would stay. */
+	/* Before the cgroup is removed, or its pages would remain. */
 	cache_close(&subject);
 	cgroups_close(&cgroups);
 }
@@ -672,7 +672,7 @@ static void run_cgroup_high(void)
 	cgroup_grow("memory.high");
 }
 
-/* A part is asked for at a time. */
+/* Reclaims a part of the cgroup at a time. */
 static void run_cgroup_reclaim(void)
 {
 	if (!cgroup_start(NULL))
@@ -688,7 +688,7 @@ static void run_cgroup_reclaim(void)
 	cgroup_end();
 }
 
-/* bench/pressure.py says what they are, and what is wanted of them. */
+/* bench/pressure.py has their descriptions and the wanted results. */
 static const struct {
 	const char *name;
 	bool swaps;
@@ -723,7 +723,7 @@ static const struct {
 
 static void run(size_t i)
 {
-	/* By a process of its own, so that nothing stays. */
+	/* In a separate process, so that nothing remains. */
 	pid_t child = fork();
 
 	scenario = scenarios[i].name;

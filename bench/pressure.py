@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Reads the rows of the scenarios of memory that gets short: tabulates and draws them.
+"""Reads the rows of the scenarios of memory pressure: tabulates and draws them.
 
 A row has fields with tabs between: 'point', the machine, the scenario, how many MiB
 were read or taken, and how many pages are left; 'result', the machine, the scenario,
@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# Nothing is to be left in the checkout.
+# Do not leave files in the checkout.
 sys.dont_write_bytecode = True
 
 import pressure_picture
 
 
 class Wanted(NamedTuple):
-    """What a value should be."""
+    """A limit for a value."""
 
     what: str
     limit: float
@@ -40,7 +40,7 @@ KILLED = Wanted("left at the end, pages", 0)
 ASKED = Wanted("left, pages", 0)
 REFAULTS = Wanted("more in the last round, pages", 512)
 
-# By scenario: what happens, and what is wanted of it.
+# For each scenario: its description, and the wanted results.
 SCENARIOS = {
     "read": ("a file of 4 x memory is read once", LEFT),
     "read-zram": ("the same with swap", LEFT),
@@ -78,17 +78,17 @@ MACHINES = {
 # The kinds of rows, and how many fields they have.
 ROWS = {"point": 5, "result": 5, "skip": 4}
 
-# Those that do not have this driver.
+# Machines without this driver.
 OTHERS = ("c", "module2")
 
 
 def read_rows(path):
-    """Returns the points by scenario and machine, and the results by those and what."""
+    """Returns points by scenario and machine, and results by scenario, machine and name."""
     points, results = {}, {}
     for text in path.read_text().splitlines():
         fields = text.split("\t")
         if fields[0] not in ROWS or len(fields) != ROWS[fields[0]]:
-            raise SystemExit(f"error: {path}: no row: {text!r}")
+            raise SystemExit(f"error: {path}: not a row: {text!r}")
         kind, machine, scenario, *rest = fields
         if kind == "point":
             x, left = rest
@@ -108,7 +108,7 @@ def cell(wanted, values):
 
 
 def tabulate(machines, results):
-    """Returns lines, and how many values of this driver are as wanted, and are not."""
+    """Returns lines, and the numbers of this driver's values that are as wanted, and that are not."""
     head = ["scenario", "what happens", "value", "wanted", *(MACHINES[name] for name in machines)]
     rows, met, missed = [head], 0, 0
     for scenario, (what, wanted) in SCENARIOS.items():
@@ -139,7 +139,7 @@ def main():
     points, results = read_rows(args.rows)
     machines = [name for name in MACHINES if any(name in by for by in results.values())]
     if not machines:
-        raise SystemExit(f"error: {args.rows}: there is no result")
+        raise SystemExit(f"error: {args.rows}: no results")
     lines, met, missed = tabulate(machines, results)
     table = "\n".join(lines) + "\n"
     print(table)

@@ -1,36 +1,35 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Measures what of an unpinned cache is left when memory gets short; see --help.
+# Measures how much of an unpinned cache is left under memory pressure; see --help.
 
 . "$(dirname "$0")/../vm/lib.sh"
 . "$TOP/vm/lib/c_driver.sh"
 
 LEGS=(uml x86 x86-mglru debian c)
 ROWS=$OUT/pressure/results.tsv
-# What all of these machines have, in MiB.
+# The memory of all these machines, in MiB.
 MEMORY=384
 
 usage() {
 	cat <<-EOF
 		Usage: make pressure [VM='${LEGS[*]}'] [SCENARIOS='read grow-zram'] [MODULE2=FILE.ko]
 
-		Fills 64 MiB with a cache that is unpinned, wants memory for something else in
-		virtual machines of $MEMORY MiB, and says what of the cache is left: which should be
-		most while the page cache is trimmed, and nothing once something is swapped or
-		killed instead.
+		Fills an unpinned cache of 64 MiB in virtual machines of $MEMORY MiB, allocates other
+		memory, and measures how much of the cache is left: most of it while only the page
+		cache must shrink, and nothing before anything is swapped out or killed.
 
 		  uml        User-mode Linux
 		  x86        QEMU x86-64
-		  x86-mglru  the same, where MGLRU finds what to reclaim
-		  debian     QEMU x86-64 with Debian's own kernel, as it is set up
-		  c          the C driver, on the last kernel of Debian that carried it
+		  x86-mglru  the same with MGLRU
+		  debian     QEMU x86-64 with Debian's own kernel, in its default configuration
+		  c          the C driver, on the last kernel of Debian that had it
 
-		MODULE2 is another module, built for x86's kernel, to run there as well.
+		MODULE2 is another module, built for x86's kernel, which is measured there as well.
 
 		Prints a table, and writes it, the rows and a picture to out/pressure: table.txt,
-		results.tsv, results.json, pressure.svg. Ends with 'N as wanted, N not' of this
-		driver, and with status 1 if something is not.
+		results.tsv, results.json, pressure.svg. Ends with 'N as wanted, N not' for this
+		driver. The exit status is 1 if a result is not as wanted.
 
 		The first run installs packages (as root) and builds two kernels into
 		$CACHE, which takes about 15 minutes on 2 idle CPUs; a later
@@ -38,23 +37,23 @@ usage() {
 	EOF
 }
 
-# measure LEG MODULE FILE...: runs the scenarios in that machine, with the files
-# besides, and adds its rows to ROWS.
+# measure LEG MODULE FILE...: runs the scenarios in the machine, with these additional
+# files, and adds the rows to ROWS.
 measure() {
 	local vm=pressure-$1 dir=$OUT/pressure-$1
 	mkdir -p "$dir"
 	make_initramfs "$vm" pressure "$2:/driver.ko" "$(programs_of bench x86 64)/pressure:/pressure" "${@:3}"
 	say "Measuring in $1 (usually 2 min)"
 	follow_vm "$vm" show_rows "$1" ||
-		die "The scenarios did not come to their end." "What they printed is out/$vm/results, the kernel's log out/$vm/console."
-	# The program that takes all memory may be refused some when it is killed, and on a busy
-	# host wait for more than ten seconds, of which the kernel tells.
+		die "The scenarios did not run to their end." "See their output in out/$vm/results, and the kernel's log in out/$vm/console."
+	# Allocations of the program that takes all memory may fail when it is killed, or stall for
+	# more than ten seconds on a busy host. The kernel reports both.
 	sed -E '/ pressure: page allocation (failure: |stall for )/,/ pages reserved/d' "$dir/console" >"$dir/complaints"
-	! splats_in "$dir/complaints" || die "The kernel complained." "Its log is out/$vm/console."
+	! splats_in "$dir/complaints" || die "The kernel reported a problem." "See its log: out/$vm/console."
 	tr -d '\r' <"$dir/results" | sed -n "s/^\(point\|result\|skip\)\t/&$1\t/p" >>"$ROWS"
 }
 
-# show_rows LEG: prints results as they come, and what else there is to say.
+# show_rows LEG: prints results as they appear, and other output.
 show_rows() {
 	awk -F '\t' -v leg="$1" '
 		{ sub(/\r$/, "") }
@@ -64,7 +63,7 @@ show_rows() {
 		{ fflush() }'
 }
 
-# measure_leg LEG: prepares what it takes and measures.
+# measure_leg LEG: prepares a leg and measures.
 measure_leg() {
 	local MODULES=() mglru=n
 	case $1 in
@@ -95,7 +94,7 @@ measure_leg() {
 		DRIVER=
 		with_cache prepare_driver
 		if [[ -z $DRIVER ]]; then
-			say "Skipped: c: the archive has no Linux 5.10 of Debian 11 any more."
+			say "Skipped: c: the archive no longer has Linux 5.10 of Debian 11."
 			return
 		fi
 		GUEST_WORDS=$WORDS
@@ -105,13 +104,13 @@ measure_leg() {
 }
 
 MODULE2=${MODULE2:-}
-[[ -z $MODULE2 || -f $MODULE2 ]] || die "MODULE2 is '$MODULE2', which is no file." "It is a module built for x86's kernel."
-[[ ${SCENARIOS:-} =~ ^[a-z0-9\ -]*$ ]] || die "SCENARIOS is '$SCENARIOS'." "It has names of scenarios, with spaces between."
+[[ -z $MODULE2 || -f $MODULE2 ]] || die "MODULE2 is '$MODULE2', which is not a file." "Set it to a module built for x86's kernel."
+[[ ${SCENARIOS:-} =~ ^[a-z0-9\ -]*$ ]] || die "SCENARIOS is '$SCENARIOS'." "Set it to names of scenarios, separated by spaces."
 WORDS="scenarios=\"${SCENARIOS:-}\""
 case ${1:-} in -h | --help) usage && exit ;; esac
 (($#)) || set -- "${LEGS[@]}"
 for leg in "$@"; do
-	[[ " ${LEGS[*]} " == *" $leg "* ]] || die "There is no machine '$leg'." "There are: ${LEGS[*]}."
+	[[ " ${LEGS[*]} " == *" $leg "* ]] || die "There is no machine '$leg'." "Use some of: ${LEGS[*]}."
 done
 [[ -z $MODULE2 ]] || set -- "$@" module2
 

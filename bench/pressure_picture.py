@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Draws what is left of a cache as an SVG that can be read in light and dark: a panel
-for each scenario, and in it a curve for each machine."""
+"""Draws how much of a cache is left, as an SVG for light and dark mode: a panel for each
+scenario, with a curve for each machine."""
 
 import sys
 from pathlib import Path

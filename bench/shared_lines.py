@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Says which functions wrote the cache lines that shared_lines.c found, and fails if there
-is one that is not list_lru's.
+"""Prints which functions wrote the cache lines that shared_lines.c found. Fails if one of the
+lines is not list_lru's.
 
-Its arguments are files: symbols as in System.map, more of them, and the lines."""
+The arguments are files: symbols as in System.map, more symbols, and the lines."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def read_symbols(paths):
 
 
 def readable(name):
-    """Without hashes and parameters, if it is one of Rust's."""
+    """Returns a symbol's name; for Rust, without hashes and parameters."""
     if not name.startswith("_R"):
         return name
     name = subprocess.run(["c++filt", name], capture_output=True, check=True, text=True).stdout.strip()

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two processes share a region of /dev/ashmem, and tell what they see.
+ * Two processes share a region of /dev/ashmem, and print what they see.
  *
- * The first one makes the region and hands its descriptor to the second over a
- * UNIX socket. Bytes on that socket are also how they take turns.
+ * The first one makes the region and sends its descriptor to the second over a UNIX
+ * socket. They also take turns by sending bytes on that socket.
  */
 #include "demo.h"
 

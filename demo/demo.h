@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How the processes of a demo speak, fail and take turns.
+ * Output, errors and turn-taking for the processes of a demo.
  */
 #ifndef _SELFTESTS_ASHMEM_DEMO_H
 #define _SELFTESTS_ASHMEM_DEMO_H
@@ -38,7 +38,7 @@ static inline void check(const char *what, long err)
 		fail(what, err);
 }
 
-/* Waits for its turn, which does not come if the other process is gone. */
+/* Waits for its turn. Returns false if the other process has exited. */
 static inline bool has_turn(int socket)
 {
 	char byte;
@@ -67,13 +67,13 @@ static inline char *map_shared(int fd, size_t len, int prot)
 	return map;
 }
 
-/* Starts another process and returns it, or 0 there. */
+/* Starts another process. Returns its PID, or 0 in that process. */
 static inline pid_t fork_partner(int *socket)
 {
 	int sockets[2];
 	pid_t child;
 
-	/* A lost partner is told by the answer of write(). */
+	/* The return value of write() shows that the partner has exited. */
 	signal(SIGPIPE, SIG_IGN);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
 		fail("socketpair", -errno);

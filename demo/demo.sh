@@ -10,34 +10,33 @@ usage() {
 		Usage: make demo [VM=uml|x86|arm64]
 		       make demo-picture [...]
 
-		Boots a virtual machine (uml unless told otherwise), loads the module there
-		and shows two processes that share memory through /dev/ashmem, then a cache
-		that is unpinned and purged when another program needs its memory: a moving
-		picture in a terminal of 80 columns, else one picture for each step.
-		NO_COLOR=1 is for those who want no colours.
+		Boots a virtual machine (default: uml), loads the module, and shows two processes
+		that share memory through /dev/ashmem. Then shows a cache that is unpinned, and
+		purged when another program needs its memory: as an animation in a terminal of at
+		least 80 columns, or else as one picture per step. NO_COLOR=1 disables colours.
 
-		demo-picture makes docs/demo.svg of what was printed, and docs/ashmem-top.svg of
+		demo-picture makes docs/demo.svg from the output, and docs/ashmem-top.svg from
 		the table in it.
 
-		The first run installs packages (as root) and builds a kernel into
-		$CACHE, which takes about 6 minutes on 2 idle CPUs; a later
-		one takes half a minute.
+		The first run installs packages (as root) and builds a kernel in
+		$CACHE, which takes about 6 minutes on 2 idle CPUs; later runs
+		take half a minute.
 	EOF
 }
 
-# choose_mode: sets MODE, how demo_cache is to draw. A picture in place takes a
-# terminal that it fits into.
+# choose_mode: sets MODE for demo_cache. A live picture needs a terminal that is large
+# enough.
 choose_mode() {
 	MODE=plain
 	[[ -z $PICTURE ]] || return 0
-	# Can the cursor go up?
+	# The terminal must be able to move the cursor up.
 	[[ -t 1 ]] && tput cuu1 >/dev/null 2>&1 || return 0
 	(($(tput cols) >= 80 && $(tput lines) >= 14)) || return 0
 	MODE=live
 	[[ -n ${NO_COLOR:-} ]] || (($(tput colors) < 8)) || MODE=colour
 }
 
-# draw PROGRAM NAME: makes docs/NAME.svg of what was printed.
+# draw PROGRAM NAME: makes docs/NAME.svg from the output.
 draw() {
 	tr -d '\r' <"$OUT/$VM/results" | "$TOP/demo/$1" "$KVERSION" "$(date -u +%F)" >"$TOP/docs/$2.svg.new"
 	mv "$TOP/docs/$2.svg.new" "$TOP/docs/$2.svg"
@@ -66,12 +65,12 @@ make_initramfs "$VM" demo "$OUT/$VM/module/rust_ashmem.ko:/rust_ashmem.ko" \
 say "Booting Linux $KVERSION in $VM"
 say ""
 choose_mode
-# KUnit's suites would run when the module is loaded.
+# Without this, the KUnit suites would run when the module is loaded.
 GUEST_WORDS="demo=$MODE kunit.enable=0"
 follow_vm "$VM" grep --line-buffered -v '^## ' ||
-	die "The demo did not work." "What it printed is above; the kernel's log is out/$VM/console."
+	die "The demo failed." "See its output above, and the kernel's log in out/$VM/console."
 say ""
-! splats "$VM" || die "The kernel complained." "Its log is out/$VM/console."
+! splats "$VM" || die "The kernel reported a problem." "See its log: out/$VM/console."
 if [[ -n $PICTURE ]]; then
 	draw demo_picture.py demo
 	draw top_picture.py ashmem-top
@@ -80,5 +79,5 @@ fi
 if "$TOP/tools/doctor.sh" >/dev/null 2>&1; then
 	say "This machine's own kernel can load the module too: make && sudo insmod rust_ashmem.ko"
 else
-	say "This machine's own kernel ($(uname -r)) cannot load the module; 'make doctor' says why."
+	say "This machine's own kernel ($(uname -r)) cannot load the module. Run 'make doctor' to see why."
 fi

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A cache is unpinned, another program needs its memory, and each region tells at
- * the next pin whether it lost something. All of that as a picture.
+ * Draws pictures of a cache that is unpinned while another program needs its memory.
+ * At the next pin, each region reports whether it lost something.
  *
  *	demo_cache [plain|live|colour [CGROUP [COMMAND]]]
  *
- * A live picture is drawn over the last one. CGROUP is a directory of cgroup v2
- * with the empty cgroups "cache" and "program", which have the memory controller.
- * What COMMAND, for the shell, prints of the purged cache is shown between plain
- * pictures.
+ * A live picture replaces the last one. CGROUP is a directory of cgroup v2 with the
+ * empty cgroups "cache" and "program", which have the memory controller. Between
+ * plain pictures, the output of the shell command COMMAND for the purged cache is
+ * shown.
  *
- * Nothing else may unpin or need memory in CGROUP, or the picture is out of date
- * before it is drawn. The order of purging is one for each memory node, so this
- * wants to run on one.
+ * Nothing else may unpin or allocate memory in CGROUP, or the picture is out of date
+ * when it is drawn. Each memory node has its own order of purging, so this must run
+ * on one node.
  */
 #include "demo.h"
 #include "picture.h"
 #include "reclaim.h"
 
 #define MIB		(1024 * 1024)
-#define PIECE		(128 * 1024)	/* bytes that are unpinned together */
-#define PIECES		24		/* of a region, each a character of its bar */
+#define PIECE		(128 * 1024)	/* bytes unpinned at a time */
+#define PIECES		24		/* per region, each a character of its bar */
 #define REGIONS		6
 #define CACHE		((long long)REGIONS * PIECES * PIECE)
-/* Of both programs together; and what the other one asks for at a time. */
+/* The limit of both programs together, and the step of the other one's allocations. */
 #define LIMIT		(CACHE / 3 * 4)
 #define STEP		MIB
-/* The squeeze ends when fewer pieces are unpinned, to show what is left alone. */
+/* The squeeze ends when fewer pieces are unpinned, to show that some are left. */
 #define ENOUGH		(PIECES * 3 / 2)
 
 #define PINNED		'#'
@@ -37,8 +37,8 @@
 
 static struct region {
 	const char *name;
-	int turn;		/* when it is unpinned, or 0 for never */
-	int used, used_end;	/* the pieces that stay pinned then */
+	int turn;		/* the turn in which it is unpinned, or 0 for never */
+	int used, used_end;	/* the pieces that stay pinned */
 	int fd;
 	char *map, bar[PIECES + 1];
 	const char *state;
@@ -100,14 +100,14 @@ static void write_cgroup(const char *file, long long number)
 	check(file, write_number(top, file, number));
 }
 
-/* Puts the cache in its cgroup, or says what will take the place of that. */
+/* Puts the cache in its cgroup, or prints what is done without cgroups. */
 static void limit_memory(const char *dir)
 {
 	if (dir)
 		top = open_dir(AT_FDCWD, dir);
 	if (top >= 0 && !faccessat(top, "cache/memory.min", W_OK, 0)) {
 		write_cgroup("memory.max", LIMIT);
-		/* What is pinned can then go nowhere, if there is swap at all. */
+		/* If there is swap, pinned pages must not be swapped out. */
 		write_number(top, "memory.swap.max", 0);
 		write_cgroup("cache/cgroup.procs", 0);
 		return;
@@ -194,7 +194,7 @@ static void draw_picture(void)
 
 static void show(int ms, bool matters, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* A picture to look at for a while; alone those that matter are printed as well. */
+/* Shows a picture for a while. In plain mode, only those that matter are printed. */
 static void show(int ms, bool matters, const char *fmt, ...)
 {
 	va_list args;
@@ -210,7 +210,7 @@ static void show(int ms, bool matters, const char *fmt, ...)
 	wait_for_viewer(ms);
 }
 
-/* What is purged is a hole in the region's file, until it is read or written. */
+/* Purged pages are a hole in the region's file until they are read or written. */
 static char state_of(const struct region *region, int piece)
 {
 	off_t start = (off_t)piece * PIECE, data = try_seek(region->fd, start, SEEK_DATA);
@@ -292,7 +292,7 @@ static void check_order(void)
 	}
 }
 
-/* Returns how many more pieces are gone. */
+/* Returns the number of pieces that were purged since the last call. */
 static int look_again(void)
 {
 	int before = all_in(PURGED);
@@ -302,12 +302,12 @@ static int look_again(void)
 	return all_in(PURGED) - before;
 }
 
-/* The other program: asks for memory whenever it is its turn. */
+/* The other program: allocates memory in each of its turns. */
 static int be_program(int socket)
 {
 	who = "program";
 	write_cgroup("program/cgroup.procs", 0);
-	/* If somebody must die for the memory, then who asked for it. */
+	/* The OOM killer must choose this program. */
 	write_number(AT_FDCWD, "/proc/self/oom_score_adj", 1000);
 	while (has_turn(socket)) {
 		char *memory = mmap(NULL, STEP, PROT_READ | PROT_WRITE,
@@ -322,8 +322,8 @@ static int be_program(int socket)
 }
 
 /*
- * What a shrinker frees does not count in the reclaim of a cgroup, which thus comes
- * back for more, a quarter or so each time. Protected memory ends it.
+ * Reclaim of a cgroup does not count pages that a shrinker frees, so it continues, and
+ * takes about a quarter each time. Protected memory ends that.
  */
 static void protect_most(void)
 {
@@ -400,7 +400,7 @@ static void pin_region(struct region *region)
 		fail("a piece that changed when it was pinned", 1);
 }
 
-/* This fills the holes, so it comes after the last survey. */
+/* This fills the holes, so it must come after the last survey. */
 static void check_data(const struct region *region)
 {
 	for (int piece = 0; piece < PIECES; piece++) {

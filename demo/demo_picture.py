@@ -28,7 +28,7 @@ DARK = """
 
 
 def frames(lines):
-    """The pictures: a title each, and rows of a name, a bar and words."""
+    """Returns the pictures: each has a title, and rows of a name, a bar and words."""
     found = []
     for words in lines:
         if title := re.match(r"\d/\d  (.*)", words):
@@ -39,7 +39,7 @@ def frames(lines):
 
 
 def runs(bar):
-    """The runs of one character in a bar: where each begins, its length, the character."""
+    """Returns the runs of one character in a bar: the start, the length, the character."""
     return [(run.start(), len(run[0]), run[1]) for run in re.finditer(r"(.)\1*", bar) if run[1] in STATES]
 
 
@@ -48,7 +48,7 @@ def draw_row(y, name, bar, words):
     for start, length, state in runs(bar):
         box = f'x="{BAR + start * PIECE}" y="{y}" width="{length * PIECE}" height="{ROW - 8}"'
         parts.append(f'<rect {box} class="{STATES[state]}"/>')
-    # The numbers of pages are what the bar shows; what is behind them is what PIN says.
+    # The bar shows the numbers of pages. The text after them is the result of PIN.
     words = re.sub(r"^(\d+ +){3}", "", words)
     parts.append(text(RIGHT, y + 12, words, "dim"))
     return parts
@@ -70,9 +70,9 @@ def main():
         sys.exit(__doc__.split("\n\n")[-1].strip())
     found = frames(sys.stdin.read().splitlines())
     if len(found) < 4 or not all(rows for _, rows in found):
-        sys.exit("error: the demo did not print its pictures.\n       What it should print is in demo/demo_cache.c.")
+        sys.exit("error: the demo did not print its pictures.\n       See demo/demo_cache.c for the expected output.")
     count = len(found)
-    # Where nothing moves, how far the purge has come.
+    # For viewers without animations: the picture near the end of the purge.
     still = f".frame {{ visibility: hidden }} .frame{count - 2} {{ visibility: visible }}\n"
     looks = LIGHT + still + "".join(
         f".frame{n} {{ animation: show {count * SECONDS}s step-end {n * SECONDS - count * SECONDS}s infinite }}\n"

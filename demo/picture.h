@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Pictures of text: one after the other, or in a terminal each over the last one.
+ * Text pictures: one after the other, or in a terminal each in place of the last one.
  */
 #ifndef _SELFTESTS_ASHMEM_PICTURE_H
 #define _SELFTESTS_ASHMEM_PICTURE_H
@@ -11,7 +11,7 @@
 
 static enum { PLAIN, LIVE, COLOUR } picture_mode;
 
-/* What has been drawn of the picture, in lines. */
+/* The number of lines of the picture that have been drawn. */
 static int picture_lines;
 
 static inline void picture_init(const char *mode)
@@ -20,7 +20,7 @@ static inline void picture_init(const char *mode)
 		picture_mode = COLOUR;
 	else if (!strcmp(mode, "live"))
 		picture_mode = LIVE;
-	/* A picture comes out whole. */
+	/* Buffered, so that a picture is written at once. */
 	setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
 }
 
@@ -67,7 +67,7 @@ static inline void draw(char c)
 		putchar(c);
 }
 
-/* How many characters of a bar so much is. */
+/* The number of characters of a bar for a part of the whole. */
 static inline int bar_share(long long part, long long whole, int width)
 {
 	long long share = part * width / whole;
@@ -75,7 +75,7 @@ static inline int bar_share(long long part, long long whole, int width)
 	return share < 0 ? 0 : share > width ? width : share;
 }
 
-/* A bar that may be filled in part. */
+/* Draws a bar, which may be partly filled. */
 static inline void draw_bar(const char *bar, int width)
 {
 	putchar('|');
@@ -84,7 +84,7 @@ static inline void draw_bar(const char *bar, int width)
 	putchar('|');
 }
 
-/* For the eye alone: who looks at one picture after the other needs no time. */
+/* Waits so that a live picture can be seen. Plain pictures need no time. */
 static inline void wait_for_viewer(int ms)
 {
 	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };

@@ -17,9 +17,9 @@ FONT = ".table { font: 12px ui-monospace, monospace }\n.head { font-weight: 600 
 
 
 def table(printed):
-    """The lines between the command and the next empty one."""
+    """Returns the lines after the command, up to the next empty line."""
     found = re.search(r"^\$ ashmem-top -o\n(.+?)\n\n", printed, re.MULTILINE | re.DOTALL)
-    # Other spaces are taken for one.
+    # SVG merges normal spaces.
     return found[1].replace(" ", "\u00a0").splitlines() if found else []
 
 
@@ -28,7 +28,7 @@ def main():
         sys.exit(__doc__.split("\n\n")[-1].strip())
     lines = table(sys.stdin.read())
     if len(lines) < 3:
-        sys.exit("error: the demo did not print the table of ashmem-top.\n       vm/guest/demo has it printed.")
+        sys.exit("error: the demo did not print the table of ashmem-top.\n       See vm/guest/demo, which runs it.")
     height = TOP + len(lines) * ROW + 20
     parts = [
         text(LEFT, 24, "ashmem-top: a cache of which a part was purged", "title"),

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin for QEMU that finds the cache lines which two CPUs of a guest write.
+ * A QEMU plugin that finds cache lines that two CPUs of a guest write.
  *
- * A CPU is watched from when it executes the code at the address 'begin' until it
- * comes to 'end'. Writes to line 'out' a line for each cache line of the kernel that
- * more than one CPU wrote at least 'least' times meanwhile: its address, how often each
- * wrote it, and the addresses of the code that did.
+ * Each CPU is watched from the address 'begin' to the address 'end'. Writes a line to
+ * 'out' for each cache line of the kernel that more than one CPU wrote at least 'least'
+ * times: its address, the number of writes of each CPU, and the addresses of the code.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -27,7 +26,7 @@ static struct line {
 static __u64 begin, end, least;
 static const char *out;
 static bool is_watched[CPUS];
-/* Each CPU has a thread. */
+/* Each CPU has its own thread. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static struct line *line_of(__u64 address)

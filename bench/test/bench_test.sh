@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of what the benchmark's rows are made into.
+# Tests of the reports from the benchmark's rows.
 
 . "$(dirname "$0")/../../vm/lib.sh"
 . "$TOP/tools/test/ktap.sh"
@@ -10,13 +10,13 @@ bench() {
 	"$TOP/bench/bench.py" --kernel 7.3 --toolchain rustc --date 2026-01-01 "$@" >"$TMP/said" 2>&1
 }
 
-# rows ROW...: makes a file of these rows; words in a row are separated by '|'.
+# rows ROW...: makes a file with these rows, whose fields are separated by '|' here.
 rows() {
 	printf '%s\n' '# what the program says' "$@" | tr '|' '\t' >"$TMP/rows"
 }
 
-# compared STATUS WORDS ROW...: whether comparing these rows with the baseline ends
-# so and says so.
+# compared STATUS WORDS ROW...: whether the comparison of these rows with the baseline exits
+# with STATUS and prints WORDS.
 compared() {
 	local wanted=$1 words=$2 status=0
 	shift 2
@@ -25,13 +25,13 @@ compared() {
 	[[ $status == "$wanted" ]] && grep -qE "$words" "$TMP/said"
 }
 
-# Of the rows there are: a figure from another kernel is another figure.
+# Whether a note says that the existing rows are from another kernel.
 names_another_kernel() {
 	"$TOP/bench/bench.py" --kernel 7.4 check "$TMP/rows" "$TMP/baseline" >"$TMP/said"
 	grep -q "^note: the baseline's kernel is 7.3, this one's 7.4" "$TMP/said"
 }
 
-# tabulated LINE ROW...: whether the table of these rows has that line.
+# tabulated LINE ROW...: whether the table of these rows has a line.
 tabulated() {
 	local line=$1
 	shift
@@ -39,7 +39,7 @@ tabulated() {
 	bench report "$TMP/rows" "$TMP" && grep -qE "$line" "$TMP/table.txt"
 }
 
-# refused ROW...: whether these are no rows.
+# refused ROW...: whether these rows are refused as invalid.
 refused() {
 	local status=0
 	rows "$@"

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of what the scenarios' rows are made into.
+# Tests of the reports from the scenarios' rows.
 
 . "$(dirname "$0")/../../vm/lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-# rows ROW...: makes a file of these rows; words in a row are separated by '|'.
+# rows ROW...: makes a file with these rows, whose fields are separated by '|' here.
 rows() {
 	printf '%s\n' "$@" | tr '|' '\t' >"$TMP/rows"
 }
 
-# reported STATUS WORDS ROW...: whether a report of these rows ends so and says so.
+# reported STATUS WORDS ROW...: whether a report of these rows exits with STATUS and prints WORDS.
 reported() {
 	local wanted=$1 words=$2 status=0
 	shift 2
@@ -35,6 +35,6 @@ result "what is not as wanted is counted, and fails" reported 1 '^0 as wanted, 1
 result "it is marked" reported 1 'read .*>= 95 +94 !$' 'result|uml|read|left, %|94'
 result "the C driver need not be as wanted" reported 0 '^1 as wanted, 0 not$' "$kept" 'result|c|read|left, %|40'
 result "what was skipped is a dash" reported 0 '^use .* - +2 !$' "$kept" 'skip|uml|use|no zram' 'result|c|use|losses, % of uses|2'
-result "what is no row is an error" reported 1 '^error: .*no row' 'pressure: zram: No such file'
-result "no result is an error" reported 1 '^error: .*no result' 'skip|uml|read|no zram'
+result "what is no row is an error" reported 1 '^error: .*not a row' 'pressure: zram: No such file'
+result "no result is an error" reported 1 '^error: .*no results' 'skip|uml|read|no zram'
 exit $BAD
