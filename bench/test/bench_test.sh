@@ -59,20 +59,20 @@ CREATE='create|-|instructions'
 rows "$PIN|2000.0" "$REGION|448" "$PARALLEL|1250"
 echo "1..26"
 result "a baseline is written" bench baseline "$TMP/rows" "$TMP/baseline"
-result "what is in real time is no part of it" bash -c "! grep -q '\"ns\"' '$TMP/baseline'"
-result "the same passes" compared 0 '^2 rows compared: 0 dearer and 0 cheaper .* 0 gone, 0 new' \
+result "rows in real time are not in the baseline" bash -c "! grep -q '\"ns\"' '$TMP/baseline'"
+result "equal values pass" compared 0 '^2 rows compared: 0 dearer and 0 cheaper .* 0 gone, 0 new' \
 	"$PIN|2000.0" "$REGION|448"
 result "2 % dearer passes" compared 0 ' 0 dearer' "$PIN|2040.0" "$REGION|448"
 result "3 % dearer passes" compared 0 ' 0 dearer' "$PIN|2060.0" "$REGION|448"
 result "4 % dearer fails" compared 1 '^pin\+unpin +100 +instructions +ashmem +2,000\.0 +2,080\.0 +\+4\.0% +dearer' \
 	"$PIN|2080.0" "$REGION|448"
 result "more bytes fail" compared 1 '^open region +- +bytes .* dearer' "$PIN|2000.0" "$REGION|512"
-result "4 % cheaper is named and passes" compared 0 ' -4\.0% +cheaper' "$PIN|1920.0" "$REGION|448"
-result "what is in real time is not compared" compared 0 '^2 rows compared' "$PIN|2000.0" "$REGION|448" "$PARALLEL|9999"
+result "4 % cheaper is reported and passes" compared 0 ' -4\.0% +cheaper' "$PIN|1920.0" "$REGION|448"
+result "rows in real time are not compared" compared 0 '^2 rows compared' "$PIN|2000.0" "$REGION|448" "$PARALLEL|9999"
 result "a row that vanished fails" compared 1 '^open region .* gone' "$PIN|2000.0"
-result "a new row is named and passes" compared 0 '^GET_SIZE .* new' "$PIN|2000.0" "$REGION|448" \
+result "a new row is reported and passes" compared 0 '^GET_SIZE .* new' "$PIN|2000.0" "$REGION|448" \
 	'GET_SIZE|-|instructions|ashmem|300'
-result "another kernel is named" names_another_kernel
+result "another kernel is reported" names_another_kernel
 
 result "the table has the ratio to memfd" tabulated '^create +- +1,100\.5 +1,000\.0 +1\.101 ' \
 	"$CREATE|ashmem|1100.5" "$CREATE|memfd|1000.0"
@@ -86,13 +86,13 @@ result "a number is compared with the target of its n" tabulated '^pin\+unpin +1
 	"$PIN|2400" 'pin+unpin|1000|instructions|ashmem|2500'
 result "another machine has other targets" eval 'bench report --machine debian "$TMP/rows" "$TMP" && grep -q "^0 of 14 targets met, 0 missed, 14 not" "$TMP/table.txt"'
 bench report "$TMP/rows" "$TMP"
-result "what was missed is told" grep -q '^missed: pin+unpin (n=100): 2,400' "$TMP/table.txt"
-result "another device has a ratio, too" tabulated '^create +- +1,100 +2,000 +1,000 +1\.100 +2\.000' \
+result "a missed target is reported" grep -q '^missed: pin+unpin (n=100): 2,400' "$TMP/table.txt"
+result "another device has a ratio as well" tabulated '^create +- +1,100 +2,000 +1,000 +1\.100 +2\.000' \
 	"$CREATE|ashmem|1100" "$CREATE|c_ashmem|2000" "$CREATE|memfd|1000"
 
-result "a line that is no row is refused" refused "$PIN|2000" 'insmod: cannot insert'
-result "a value that is no number is refused" refused "$PIN|nan"
+result "a line that is not a row is refused" refused "$PIN|2000" 'insmod: cannot insert'
+result "a value that is not a number is refused" refused "$PIN|nan"
 result "an unknown unit is refused" refused 'create|-|apples|ashmem|1'
-result "two values for the same are refused" refused "$PIN|2000" "$PIN|2001"
+result "two values for one row are refused" refused "$PIN|2000" "$PIN|2001"
 result "no rows are refused" refused
 exit $BAD

@@ -28,13 +28,13 @@ kept='result|uml|read|left, %|97'
 point='point|uml|read|16|16384'
 
 echo 1..9
-result "what is as wanted is counted" reported 0 '^1 as wanted, 0 not$' "$kept" "$point"
+result "a result as wanted is counted" reported 0 '^1 as wanted, 0 not$' "$kept" "$point"
 result "the curve of a scenario is drawn" drawn 'polyline .*class="line s0"'
 result "the machine is named" drawn '>UML<'
-result "what is not as wanted is counted, and fails" reported 1 '^0 as wanted, 1 not$' 'result|uml|read|left, %|94'
-result "it is marked" reported 1 'read .*>= 95 +94 !$' 'result|uml|read|left, %|94'
-result "the C driver need not be as wanted" reported 0 '^1 as wanted, 0 not$' "$kept" 'result|c|read|left, %|40'
-result "what was skipped is a dash" reported 0 '^use .* - +2 !$' "$kept" 'skip|uml|use|no zram' 'result|c|use|losses, % of uses|2'
-result "what is no row is an error" reported 1 '^error: .*not a row' 'pressure: zram: No such file'
-result "no result is an error" reported 1 '^error: .*no results' 'skip|uml|read|no zram'
+result "a result not as wanted is counted and fails" reported 1 '^0 as wanted, 1 not$' 'result|uml|read|left, %|94'
+result "a result not as wanted is marked" reported 1 'read .*>= 95 +94 !$' 'result|uml|read|left, %|94'
+result "results of the C driver are not judged" reported 0 '^1 as wanted, 0 not$' "$kept" 'result|c|read|left, %|40'
+result "a skipped result is a dash" reported 0 '^use .* - +2 !$' "$kept" 'skip|uml|use|no zram' 'result|c|use|losses, % of uses|2'
+result "a line that is not a row is an error" reported 1 '^error: .*not a row' 'pressure: zram: No such file'
+result "rows without results are an error" reported 1 '^error: .*no results' 'skip|uml|read|no zram'
 exit $BAD

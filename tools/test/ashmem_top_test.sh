@@ -136,35 +136,35 @@ closed_early() {
 make -s -C "$TOP/tools/ashmem-top" OUTPUT="$TMP" CFLAGS="-O2 -Werror"
 echo 1..45
 machine
-result "the largest in memory comes first" order resident 102 103 101
-result "a key of sizes sorts downwards" order unpinned 103 102 101
-result "a key of numbers sorts upwards" order pid 101 102 103
-result "a key of texts sorts upwards" order name 103 101 102
-result "another key is refused" eval '! top -s bogus && grep -q "is not a sort key" "$TMP/said"'
-result "a delay of nothing is refused" eval '! top -d 0 && grep -q "is not a delay" "$TMP/said"'
-result "a word too many is refused" eval '! top bogus && grep -q Usage: "$TMP/said"'
-result "sizes are in units, users have their names" eval \
+result "the largest region in memory is first" order resident 102 103 101
+result "sizes sort in descending order" order unpinned 103 102 101
+result "numbers sort in ascending order" order pid 101 102 103
+result "texts sort in ascending order" order name 103 101 102
+result "an unknown key is refused" eval '! top -s bogus && grep -q "is not a sort key" "$TMP/said"'
+result "a delay of 0 is refused" eval '! top -d 0 && grep -q "is not a delay" "$TMP/said"'
+result "an argument is refused" eval '! top bogus && grep -q Usage: "$TMP/said"'
+result "sizes have units, and users have names" eval \
 	'top && grep -qE "^ +101 system +surfaceflinger +4\.0K +4\.0K +0B +0B +0 small$" "$TMP/said" && grep -q " 102 1001 " "$TMP/said"'
 result "JSON has bytes and escapes" json '(said["source"], len(regions), regions[101]["mask"]) == ("debugfs", 3, "r--") and (
 regions[102]["unpinned"], regions[102]["name"]) == (3 * 4096, "with \"two\"\\012lines")'
-result "a process that is gone has no user" json '(regions[102]["uid"], regions[103]["uid"]) == (1001, None)'
-result "what is too large for a number is the largest" json 'regions[103]["unpinned"] in (2**63 - 4096, 2**63 - 1)'
+result "a process that has exited has no user" json '(regions[102]["uid"], regions[103]["uid"]) == (1001, None)'
+result "a number that overflows is the largest number" json 'regions[103]["unpinned"] in (2**63 - 4096, 2**63 - 1)'
 result "in a terminal the table fits, and q ends it" terminal \
 	"status == 0 and '\033[H' in said and $(fits 6 80) and echoes"
-result "in a plain terminal there are no controls" env TERM=dumb bash -c \
+result "in a dumb terminal there are no control sequences" env TERM=dumb bash -c \
 	"$(declare -f terminal); M='$M' TMP='$TMP'; terminal 'status == 0 and chr(27) not in said'"
 result "in a terminal it can print once" terminal 'status == 0 and "\033" not in said' -o
 processes
-result "without debugfs each region is there once" json 'said["source"] == "proc" and len(said["regions"]) == 2'
-result "fdinfo tells what is unpinned and purged" json \
+result "without debugfs each region is listed once" json 'said["source"] == "proc" and len(said["regions"]) == 2'
+result "unpinned and purged sizes come from fdinfo" json \
 	'any((r["size"], r["unpinned"], r["purged"], r["resident"]) == (8192, 8192, 4096, None) for r in said["regions"])'
-result "it says that it does not see all" eval 'top && grep -qE "^(Not root|No debugfs): " "$TMP/said"'
+result "it reports that not all regions are shown" eval 'top && grep -qE "^(Not root|No debugfs): " "$TMP/said"'
 result "a full disk is an error" eval '! ASHMEM_TOP_ROOT=$M "$TMP/ashmem-top" -o >/dev/full 2>"$TMP/said"'
 processes
 process 13 3 'inode:\t9' 'name:\ttwo\\012lines' 'size:\t4096'
 result "a name is escaped once" json '[r["name"] for r in said["regions"] if r["pid"] == 13] == ["two\\012lines"]'
-result "a number with something behind it is no delay" eval '! top -d 2x && grep -q "is not a delay" "$TMP/said"'
-result "a number that is too large is no delay" eval \
+result "a delay with trailing characters is refused" eval '! top -d 2x && grep -q "is not a delay" "$TMP/said"'
+result "a delay that is too large is refused" eval \
 	'! top -d 18446744073709551617 && grep -q "is not a delay" "$TMP/said"'
 
 processes
@@ -173,17 +173,17 @@ printf 'a b\n\x1b[2J\xff\\\n' >"$M/proc/13/comm"
 process 14 3 'inode:\t10' 'size:\t4096'
 echo >"$M/proc/14/comm"
 hostile='{r["pid"]: (r["name"], r["command"]) for r in said["regions"]}'
-result "bytes of names that cannot be printed are octal" json \
+result "unprintable bytes of names are octal" json \
 	"$hostile"'[13][0] == "a \\033[2J\\303\\244\\177\\011\"\\z"'
-result "so are those of a command, and its spaces" json \
+result "unprintable bytes and spaces of commands are octal" json \
 	"$hostile"'[13][1] == "a\\040b\\012\\033[2J\\377\\134"'
-result "a command without a name is a column, too" json "$hostile"'[14][1] == "-"'
-result "the table has no such bytes" eval 'top && ! LC_ALL=C grep -q "[^ -~]" "$TMP/said"'
+result "an empty command is a dash" json "$hostile"'[14][1] == "-"'
+result "the table has no unprintable bytes" eval 'top && ! LC_ALL=C grep -q "[^ -~]" "$TMP/said"'
 printf '7 101 0 a\x1b[2J 4096 1 0 0 0 r-- mapped b\x1b[2J\xff\n' >"$TMP/regions"
 machine
 cat "$TMP/regions" >>"$M/sys/kernel/debug/ashmem/regions"
-result "nor has it what debugfs should not have said" eval 'top && ! LC_ALL=C grep -q "[^ -~]" "$TMP/said"'
-result "and what it makes of that is JSON" json 'len(said["regions"]) == 4'
+result "the table has no unprintable bytes from debugfs" eval 'top && ! LC_ALL=C grep -q "[^ -~]" "$TMP/said"'
+result "JSON is valid with unprintable bytes from debugfs" json 'len(said["regions"]) == 4'
 
 processes
 process 13 3
@@ -192,35 +192,35 @@ ln -s /dev/ashmem "$M/proc/14/fd/3"
 process 15 3 'pos:\t0' 'flags:\t02'
 mkdir -p "$M/proc/16"
 touch "$M/proc/16/fd"
-result "descriptors that are gone or something else are no regions" json 'len(said["regions"]) == 2'
+result "closed and other descriptors are not regions" json 'len(said["regions"]) == 2'
 process 17 3 'inode:\t11' 'size:\t4096'
 ln -sf '/dev/ashmem (deleted)' "$M/proc/17/fd/3"
-result "a region stays if the node was removed" json '17 in regions'
+result "a region is shown if its node was removed" json '17 in regions'
 process 2 3 'inode:\t5' 'size:\t8192'
 process 3 3 'inode:\t11' 'size:\t4096'
-result "a region is the first process's that has it" json 'sorted(regions) == [2, 3, 12]'
+result "a region is shown with the first process that has it" json 'sorted(regions) == [2, 3, 12]'
 rm -r "$M/proc"
-result "without /proc it says so" eval '! top && grep -q "/proc is not mounted" "$TMP/said"'
+result "a missing /proc is reported" eval '! top && grep -q "/proc is not mounted" "$TMP/said"'
 
 many 10000
 result "ten thousand regions are all shown" eval \
 	'top && [[ $(wc -l <"$TMP/said") == 10005 ]] && grep -q "^10003 regions: .* resident 191G," "$TMP/said"'
 result "a terminal shows as many as it has lines for" terminal "status == 0 and $(fits 6 80)"
-result "a narrow one is not too narrow" eval 'SIZE="5 20" terminal "status == 0 and $(filled 5 20)"'
-result "one of two lines is enough" eval 'SIZE="2 9" terminal "status == 0 and len(lines) == 2"'
+result "a narrow terminal is filled" eval 'SIZE="5 20" terminal "status == 0 and $(filled 5 20)"'
+result "a terminal of two lines is enough" eval 'SIZE="2 9" terminal "status == 0 and len(lines) == 2"'
 result "a terminal that grows is filled at once" eval \
 	'NEXT="resize(30, 100)" terminal "status == 0 and len(lines) == 29" -d 3600'
-result "one that shrinks is not overrun" eval \
+result "a terminal that shrinks is not overrun" eval \
 	'NEXT="resize(5, 30)" terminal "status == 0 and $(filled 5 30)" -d 3600'
-result "any other key draws anew" eval 'NEXT="press(b\"x\")" terminal "status == 0 and drawn == 2" -d 3600'
+result "any other key redraws" eval 'NEXT="press(b\"x\")" terminal "status == 0 and drawn == 2" -d 3600'
 for name in INT QUIT TERM HUP; do
-	result "SIG$name ends it, and the terminal is as before" eval \
+	result "SIG$name ends it, and the terminal is restored" eval \
 		'NEXT="send(signal.SIG'$name')" terminal "status == 0 and drawn == 1 and echoes" -d 3600'
 done
-result "it is continued where it was stopped" eval \
+result "it redraws when it is continued" eval \
 	'NEXT="send(signal.SIGSTOP), os.waitpid(pid, os.WUNTRACED), send(signal.SIGCONT)" terminal \
 		"status == 0 and drawn == 2 and echoes" -d 3600'
-result "who closes the pipe ends it silently" eval '[[ $(closed_early SIG_DFL) == -13 && ! -s $TMP/said ]]'
-result "or is told to, where a signal is ignored" eval \
+result "SIGPIPE ends it silently" eval '[[ $(closed_early SIG_DFL) == -13 && ! -s $TMP/said ]]'
+result "a closed pipe is an error if SIGPIPE is ignored" eval \
 	'[[ $(closed_early SIG_IGN) == 1 ]] && grep -q "cannot write" "$TMP/said"'
 exit $BAD

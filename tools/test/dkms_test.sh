@@ -87,16 +87,16 @@ source_builds() {
 mkdir "$TMP/headers"
 echo CONFIG_RUST=y >"$TMP/headers/.config"
 echo 1..11
-result "what the doctor misses is said by DKMS" refuses '^MISSING +headers: .*/headers lacks Makefile'
-result "so it is where that is a file" refuses_in_file
-result "the command to run then is said" tells_command
-result "what is fine is for the log" keeps_details
-result "without perl the log has the words" logs_without_perl
-result "without DKMS all is said once" has_words_alone
+result "missing requirements are in DKMS's output" refuses '^MISSING +headers: .*/headers lacks Makefile'
+result "missing requirements are in DKMS's output if that is a file" refuses_in_file
+result "the next command is printed" tells_command
+result "good findings are only in the log" keeps_details
+result "without perl the log has the message" logs_without_perl
+result "without DKMS everything is printed once" has_words_alone
 result "the changelog of the package has the module's version" changelog_agrees
-result "the package depends on what the metadata takes" depends
-result "the source that DKMS gets is whole" source_builds
-result "it is copied nowhere unless DESTDIR says where" eval \
+result "the package depends on all that the metadata needs" depends
+result "the source for DKMS is complete" source_builds
+result "without DESTDIR the source is not copied" eval \
 	'! make -C "$TOP" dkms-source DESTDIR= >"$TMP/said" 2>&1 && grep -q "DESTDIR is not set" "$TMP/said"'
-result "it can be copied from any directory" eval '(cd / && "$TOP/tools/dkms.sh" source "$TMP/other") >"$TMP/said" 2>&1'
+result "the source can be copied from any directory" eval '(cd / && "$TOP/tools/dkms.sh" source "$TMP/other") >"$TMP/said" 2>&1'
 exit $BAD

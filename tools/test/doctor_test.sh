@@ -185,7 +185,7 @@ old "Gentoo's kernel" 6.12.58-gentoo-dist 'ID=gentoo' 'sudo emerge .*'
 old "NixOS's kernel" 6.12.58 'ID=nixos' 'boot\.kernelPackages = .*'
 old "nobody knows whose kernel" 6.6.1 'ID=other' 'install Linux .* \(no package is known\)'
 machine; KREL=6.1.0-41-amd64; : >"$M/.dockerenv"
-expect "a container's host's" 1 no no '^MISSING +kernel 6\.1\.0-41-amd64 is too old, .*: boot a newer kernel on the host$'
+expect "the kernel of a container's host" 1 no no '^MISSING +kernel 6\.1\.0-41-amd64 is too old, .*: boot a newer kernel on the host$'
 KREL=7.3.4-test
 
 N=$((N + 1))
@@ -253,7 +253,7 @@ machine; config DEBUG_INFO_BTF_MODULES=y; : >"$K/vmlinux"
 expect 'BTF without pahole' 1 no yes '^MISSING +pahole, .*: install pahole'
 
 machine; rights 0 00000000a80425fb
-expect 'container' 1 yes no '^MISSING +no right to load modules here, as in a container .*: run insmod on the host'
+expect 'container without the right to load' 1 yes no '^MISSING +no right to load modules here, as in a container .*: run insmod on the host'
 
 machine; rights 1000 000001ffffffffff; echo 1 >"$M/proc/sys/kernel/modules_disabled"
 expect 'modules_disabled, not root' 1 yes no 'modules_disabled is 1: reboot' '^note +not root: loading will need sudo'
@@ -267,9 +267,9 @@ machine; rm "$K"/rust/*; config ASHMEM=y
 expect 'building alone, without metadata' 1 no - '^MISSING +Rust metadata: .* lacks rust/libkernel\.rmeta'
 
 machine; printf 'PRETTY_NAME="Debian"\r\n  ID="debian" \r\nVERSION_CODENAME=%s\r\n' "'trixie'" >"$M/etc/os-release"; KREL=6.12.1-test
-expect 'lines that end as elsewhere' 1 no no 'on Debian: sudo apt install -t trixie-backports linux-image-'
+expect 'an os-release with CRLF and blanks' 1 no no 'on Debian: sudo apt install -t trixie-backports linux-image-'
 machine; printf 'ID=debian\nVERSION_CODENAME="a&b"\nVERSION_ID="13"\n' >"$M/etc/os-release"
-expect 'a name with what the shell replaces' 1 no no '-t a&b-backports'
+expect 'an os-release with an ampersand' 1 no no '-t a&b-backports'
 machine; mkdir "$M/etc/os-release.d"; rm "$M/etc/os-release"; mv "$M/etc/os-release.d" "$M/etc/os-release"
 expect 'a directory in place of os-release' 1 no no 'distribution unknown: install Linux'
 machine; program "$M/usr/bin/uname" i686
@@ -279,7 +279,7 @@ expect '32-bit ARM' 1 no no 'linux-image-armmp linux-headers-armmp'
 KREL=7.3.4-test
 # shellcheck disable=SC2016
 machine; config 'GCC_VERSION=a[$(echo>'"$M"'/PWNED)]'; config 'CC_VERSION_TEXT="x$(echo>'"$M"'/PWNED)"'
-expect 'a configuration that would be run' 0 yes yes 'differs from CONFIG_CC_VERSION_TEXT'
+expect 'a configuration with a command substitution' 0 yes yes 'differs from CONFIG_CC_VERSION_TEXT'
 [ ! -e "$M/PWNED" ] || { FAILED=$((FAILED + 1)); echo "not ok $N - it is run"; }
 
 N=$((N + 1))

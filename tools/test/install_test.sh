@@ -91,44 +91,44 @@ spaces() {
 
 kernel
 echo "1..53"
-result "make install puts all below DESTDIR" eval \
+result "make install installs everything below DESTDIR" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
-result "everybody may read it" modes
-result "it leaves depmod to the package" grep -q "depmod $RELEASE" "$TMP/said"
+result "the installed files are readable for all" modes
+result "with DESTDIR, depmod is left to the package" grep -q "depmod $RELEASE" "$TMP/said"
 result "make install can be repeated" eval \
 	'installs DESTDIR="$ROOT" install && has "$ROOT" "$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
-result "make uninstall removes all, directories too" eval \
+result "make uninstall removes everything, including directories" eval \
 	'installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 result "make uninstall can be repeated" installs DESTDIR="$ROOT" uninstall
 kernel
-result "files of others are kept" eval 'install -D "$TREE/rust_ashmem.ko" "$ROOT/$OTHER/rust_ashmem.ko" &&
+result "other files are kept" eval 'install -D "$TREE/rust_ashmem.ko" "$ROOT/$OTHER/rust_ashmem.ko" &&
 	install -D /dev/null "$ROOT/usr/local/lib/udev/other" &&
 	installs DESTDIR="$ROOT" install && installs DESTDIR="$ROOT" uninstall &&
 	has "$ROOT" usr/local/lib/udev/other "$OTHER/rust_ashmem.ko"'
 kernel
-result "the files alone are installed, without a kernel" eval \
+result "install-files needs no kernel" eval \
 	'installs KDIR=/nowhere prefix=/usr DESTDIR="$ROOT" install-files && has "$ROOT" "usr/$RULE" "usr/$LOAD"'
-result "the files alone are removed" eval \
+result "uninstall-files removes the files" eval \
 	'installs prefix=/usr DESTDIR="$ROOT" uninstall-files && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 kernel
-result "INSTALL_MOD_PATH is for the module alone" eval '
+result "INSTALL_MOD_PATH applies only to the module" eval '
 	installs DESTDIR="$ROOT" INSTALL_MOD_PATH=/usr install &&
 	has "$ROOT" "usr/$MODULE" "usr/local/$RULE" "usr/local/$LOAD"'
 kernel
-result "without DESTDIR, depmod is run where INSTALL_MOD_PATH says" eval '
+result "without DESTDIR, depmod is run in INSTALL_MOD_PATH" eval '
 	install -D /dev/null "$ROOT/lib/modules/$RELEASE/modules.order" &&
 	install -D /dev/null "$ROOT/lib/modules/$RELEASE/modules.builtin" &&
 	installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install && finds "$ROOT"'
-result "it tells that another kernel runs" eval \
+result "it reports that another kernel is running" eval \
 	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" install &&
 	grep -q "when Linux $RELEASE boots" "$TMP/said"'
-result "it tells that udev does not look there" grep -q "do not read $ROOT/here" "$TMP/said"
-result "and run again when the module has gone" eval \
+result "it reports that udev does not read the prefix" grep -q "do not read $ROOT/here" "$TMP/said"
+result "depmod is run again after make uninstall" eval \
 	'installs prefix="$ROOT/here" INSTALL_MOD_PATH="$ROOT" uninstall && ! finds "$ROOT"'
 kernel
 result "a compressed module is installed" eval 'installs COMPRESS=xz DESTDIR="$ROOT" install &&
 	has "$ROOT" "$MODULE.xz" "usr/local/$RULE" "usr/local/$LOAD"'
-result "a compressed module is removed, of whichever kernel" eval \
+result "a compressed module of any kernel is removed" eval \
 	'mv "$ROOT/lib/modules/$RELEASE" "$ROOT/lib/modules/7.3.3" &&
 	installs KDIR=/nowhere DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]'
 
@@ -151,7 +151,7 @@ for init in runit s6 dinit sysvinit; do
 done
 result "BusyBox's init with mdev" goes_to busybox mdev "$NODES" etc/mdev.conf
 result "BusyBox's init with a static /dev" goes_to busybox none "$NODES"
-result "it says what is to be done by hand" eval 'kernel; installs DESTDIR="$ROOT" INIT=busybox MANAGER=none prefix=/usr install-files &&
+result "it prints what must be done by hand" eval 'kernel; installs DESTDIR="$ROOT" INIT=busybox MANAGER=none prefix=/usr install-files &&
 	grep -q "at boot: add to /etc/init.d/rcS: /usr/sbin/rust_ashmem-nodes" "$TMP/said"'
 mdev() {
 	kernel
@@ -164,8 +164,8 @@ mdev() {
 		EOF
 		installs DESTDIR="$ROOT" prefix=/usr uninstall-files && [[ $(<"$ROOT/etc/mdev.conf") == '.* root:root 0660' ]]
 }
-result "mdev gets its line once, as the first, and keeps its own" mdev
-result "an init that is not known is refused" says "'upstart' is not known" INIT=upstart DESTDIR="$ROOT" install-files
+result "mdev.conf gets the line once at the top, and keeps other lines" mdev
+result "an unknown init is refused" says "'upstart' is not known" INIT=upstart DESTDIR="$ROOT" install-files
 writable() {
 	kernel
 	installs DESTDIR="$ROOT" install-writable && has "$ROOT" "var/lib/rust_ashmem/$RELEASE/rust_ashmem.ko" "$ETC_RULE" \
@@ -173,7 +173,7 @@ writable() {
 		[[ -e $ROOT/etc/systemd/system/sysinit.target.wants/rust_ashmem.service ]] &&
 		installs DESTDIR="$ROOT" uninstall && [[ -z $(find "$ROOT" -mindepth 1) ]]
 }
-result "where /usr cannot be written to, /etc and /var are, alone" writable
+result "install-writable writes only to /etc and /var" writable
 # Files that it did not install are not removed or changed.
 hand_made() {
 	kernel
@@ -182,8 +182,8 @@ hand_made() {
 	installs DESTDIR="$ROOT" "$@" && has "$ROOT" "$ETC_RULE" "$ETC_LOAD" &&
 		grep -q "note: $ROOT/$ETC_RULE is kept: you made or changed it" "$TMP/said"
 }
-result "uninstall-files keeps what was made by hand in /etc" hand_made uninstall-files
-result "and so does uninstall" hand_made uninstall
+result "uninstall-files keeps hand-made files in /etc" hand_made uninstall-files
+result "uninstall keeps hand-made files in /etc" hand_made uninstall
 # keeps TARGET...: whether hand-made files in /etc are not overwritten, and a note says so.
 keeps() {
 	kernel
@@ -197,16 +197,16 @@ keeps() {
 		installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev uninstall && has "$ROOT" "$ETC_RULE" "$ETC_LOAD" &&
 		[[ -L $ROOT/etc/systemd/system/rust_ashmem.service ]] && grep -q "rust_ashmem.service is kept" "$TMP/said"
 }
-result "install keeps what was made by hand in /etc" keeps install
-result "install-writable, too" keeps install-writable
+result "install keeps hand-made files in /etc" keeps install
+result "install-writable keeps hand-made files in /etc" keeps install-writable
 # changed COMMAND...: whether uninstall keeps a file that this changed.
 changed() {
 	kernel
 	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files && "$@" "$ROOT/$ETC_RULE" &&
 		installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files uninstall-files && has "$ROOT" "$ETC_RULE"
 }
-result "what was installed and then changed stays" changed sed -i 1d
-result "and so does what got another line" changed sed -i '$a#'
+result "an installed file that was changed is kept" changed sed -i 1d
+result "an installed file with an added line is kept" changed sed -i '$a#'
 upgraded() {
 	kernel
 	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files
@@ -214,8 +214,8 @@ upgraded() {
 	installs DESTDIR="$ROOT" INIT=openrc MANAGER=udev install-files && grep -q ^SUBSYSTEM "$ROOT/$ETC_RULE" &&
 		installs DESTDIR="$ROOT" uninstall-files && [[ -z $(find "$ROOT" -mindepth 1) ]]
 }
-result "what an older version installed is replaced" upgraded
-result "ashmem-top comes with ashmem-check wherever" eval 'kernel; installs DESTDIR="$ROOT" INIT=busybox MANAGER=none install-files &&
+result "a file of an older version is replaced" upgraded
+result "ashmem-top is installed with ashmem-check on all systems" eval 'kernel; installs DESTDIR="$ROOT" INIT=busybox MANAGER=none install-files &&
 	[[ -x $ROOT/usr/local/bin/ashmem-top && -x $ROOT/usr/local/bin/ashmem-check ]]'
 linked() {
 	kernel
@@ -234,7 +234,7 @@ half() {
 	says 'etc cannot be written to' DESTDIR="$ROOT" INIT=openrc MANAGER=udev install &&
 		[[ -z $(find "$ROOT" -type f) ]]
 }
-result "nothing is half installed where /etc cannot be written to" half
+result "nothing is installed if /etc is not writable" half
 # blanks: whether odd characters in paths cannot remove other files.
 blanks() {
 	kernel
@@ -274,24 +274,24 @@ waydroid() {
 result "Waydroid passes the node of this boot, and none of another" eval '
 	waydroid "$ENTRY" first "${ENTRY//ashmem/ashmemfedcba98-4567-89ab-cdef-0123456789ab}" &&
 	printf "%s\n" "$ENTRY" first "${ENTRY//ashmem/ashmem01234567-89ab-cdef-0123-456789abcdef}" | diff - "$NODES_FILE"'
-result "Waydroid without the device is left alone" eval 'waydroid first && [[ $(<"$NODES_FILE") == first ]]'
-result "and so is none" eval 'kernel && WAYDROID_ROOT=$ROOT "$TOP/packaging/waydroid-nodes"'
+result "Waydroid without the device is not changed" eval 'waydroid first && [[ $(<"$NODES_FILE") == first ]]'
+result "a missing Waydroid is no error" eval 'kernel && WAYDROID_ROOT=$ROOT "$TOP/packaging/waydroid-nodes"'
 kernel
-result "no build directory is refused" says '/nowhere is not a kernel build directory' \
+result "a missing build directory is refused" says '/nowhere is not a kernel build directory' \
 	KDIR=/nowhere DESTDIR="$ROOT" install
-result "no module is refused" eval '
+result "a missing module is refused" eval '
 	rm "$TREE/rust_ashmem.ko"; says "rust_ashmem.ko has not been built" DESTDIR="$ROOT" install'
 module 7.2.1-test
 result "a module for another kernel is refused" says \
 	"is for Linux 7\.2\.1-test, but .* is for Linux $RELEASE" DESTDIR="$ROOT" install
 module "$RELEASE"
-result "what the kernel's build says is shown" says '^COMPLAINT' COMPRESS='echo COMPLAINT; false' \
+result "the output of the kernel's build is shown" says '^COMPLAINT' COMPRESS='echo COMPLAINT; false' \
 	DESTDIR="$ROOT" install
-result "nothing is half installed then" eval '[[ ! -e $ROOT ]]'
+result "nothing is installed if the kernel's build fails" eval '[[ ! -e $ROOT ]]'
 mkdir -m 555 "$ROOT"
 result "paths that do not begin with / are refused" eval 'says "is not an absolute path" prefix=usr DESTDIR="$ROOT" install-files &&
 	says "is not an absolute path" DESTDIR=rel install-files && [[ ! -e $TOP/rel ]]'
-result "and so is a checkout whose path has spaces" spaces
-result "who may not write is told to be root" says 'cannot be written to' DESTDIR="$ROOT" install
-result "in which way" grep -q 'sudo make install' "$TMP/said"
+result "a checkout whose path has spaces is refused" spaces
+result "a user without write permission is told to be root" says 'cannot be written to' DESTDIR="$ROOT" install
+result "a user without write permission is told the command" grep -q 'sudo make install' "$TMP/said"
 exit $BAD

@@ -46,19 +46,19 @@ keeps() {
 tree
 listing >"$TMP/before"
 echo 1..9
-result "driver, header and selftests are put there" eval \
+result "driver, header and selftests are added" eval \
 	'intree 0 "are in" add && [[ -e $DRIVER/src/area.rs && -e $HEADER && -e $SELFTESTS/area_test.c ]]'
 result "it can be repeated" eval \
 	'listing >"$TMP/once" && intree 0 "are in" add && listing | diff "$TMP/once" - >>"$TMP/said"'
-result "all is taken out" eval 'intree 0 "were removed from" remove && listing | diff "$TMP/before" - >>"$TMP/said"'
-result "a run that was interrupted is taken up" eval \
+result "everything is removed" eval 'intree 0 "were removed from" remove && listing | diff "$TMP/before" - >>"$TMP/said"'
+result "an interrupted run is continued" eval \
 	'mkdir "$DRIVER.new" && touch "$HEADER" && intree 0 "are in" add && [[ ! -e $DRIVER.new ]]'
-result "another driver there is kept" keeps "$DRIVER/other.c"
+result "another driver is kept" keeps "$DRIVER/other.c"
 result "another header is kept" keeps "$HEADER"
 result "other selftests are kept" keeps "$SELFTESTS/other.c"
 tree
 result "an older tree is refused" eval \
 	'sed -i s/10/0/ "$TREE/Makefile" && intree 1 "is Linux 7.0, which is too old" add && [[ ! -e $DRIVER && ! -e $HEADER ]]'
 sed -i 's/7/8/; s/1$/0/' "$TREE/Makefile"
-result "a newer one is not" intree 0 "are in" add
+result "a newer tree is accepted" intree 0 "are in" add
 exit $BAD

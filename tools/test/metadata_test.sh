@@ -143,7 +143,7 @@ checks_without_kernel() {
 headers
 module "$TMP/lib/modules/$RELEASE/kernel/zram.ko" "$VERMAGIC" kfree
 echo "1..23"
-result "metadata that fits is let pass" says 0 'All 1 Rust symbols' lay "$HEADERS"
+result "metadata that fits is accepted" says 0 'All 1 Rust symbols' lay "$HEADERS"
 result "another rustc is refused" eval 'rustc "rustc 1.95.0 (test)"; says 1 \
 	"is .rustc 1\.95\.0 \(test\)., but Linux .* was built by .rustc 1\.85\.1" lay "$HEADERS"'
 rustc "$RUSTC_TEXT"
@@ -157,43 +157,43 @@ headers
 result "a kernel without Rust is refused" eval \
 	': >"$HEADERS/.config"; says 1 "built without Rust" lay "$HEADERS"'
 headers
-result "metadata that lost a part is not taken for whole" is_made_anew
+result "incomplete metadata is rebuilt" is_made_anew
 headers
 result "metadata of the headers' own is kept" eval \
 	'rm "$HEADERS/rust/laid-by-rust_ashmem"; says 1 "metadata of its own" clean "$HEADERS" && [[ -e $HEADERS/rust ]]'
 headers
 result "headers of another distribution are refused" eval \
 	'rm "$HEADERS/.kernelvariables"; says 1 "not from one of Debian" lay "$HEADERS"'
-result "no headers are refused" says 1 'has no headers.*' lay "$TMP/nowhere"
+result "missing headers are refused" says 1 'has no headers.*' lay "$TMP/nowhere"
 headers
-result "cleaning removes what was laid" cleans
+result "cleaning removes the metadata" cleans
 headers
-result "cleaning keeps what other headers need" keeps_shared
+result "cleaning keeps files that other headers need" keeps_shared
 headers
-result "headers that are gone leave nothing" forgets_gone
+result "removed headers leave nothing behind" forgets_gone
 headers
-result "cleaning all leaves what came with headers" cleans_all
+result "cleaning all keeps files that came with headers" cleans_all
 headers
-result "a module that fits is let pass" checks 0 '1 Rust symbols and 1 others' "$VERMAGIC" "$OURS" shmem_file_setup
+result "a module that fits is accepted" checks 0 '1 Rust symbols and 1 others' "$VERMAGIC" "$OURS" shmem_file_setup
 result "a module built with another rustc is refused" checks 1 \
 	"must not be loaded: Linux .* lacks 1 of the 2 Rust symbols it needs, such as $OTHER" "$VERMAGIC" "$OURS" "$OTHER"
 result "a module that needs other symbols is refused" checks 1 \
 	'does not export kfree, vfree' "$VERMAGIC" "$OURS" kfree vfree
 result "a module of another kernel is refused" checks 1 \
 	"its vermagic is '7\.3\.5 SMP'" "7.3.5 SMP" "$OURS"
-result "a module with the CRCs of the kernel is let pass" eval \
+result "a module with the CRCs of the kernel is accepted" eval \
 	'versioned 0x12345678; checks 0 "1 Rust symbols and 1 others" "$VERMAGIC" "$OURS" shmem_file_setup'
 result "a module with another CRC is refused" eval 'versioned 0x1234567a; checks 1 \
 	"must not be loaded: 1 of the symbols it needs have other CRCs .* such as shmem_file_setup" "$VERMAGIC" "$OURS" shmem_file_setup'
 CRCS=
 headers
-result "what is no module is refused" eval ': >"$TMP/rust_ashmem.ko"
+result "a file that is not a module is refused" eval ': >"$TMP/rust_ashmem.ko"
 	METADATA_ROOT=$TMP says 1 "cannot be read" check "/usr/src/linux-headers-$RELEASE" "$TMP/rust_ashmem.ko"'
 result "a module built with an older package's metadata is refused" eval '
 	echo 7.3.4-0 >"$HEADERS/rust/laid-by-rust_ashmem"
 	checks 1 "metadata in .* is incomplete, or not of version 7\.3\.4-1" "$VERMAGIC" "$OURS"'
 headers
-result "who may not write is told what to run as root" cleans_as_root
+result "a user without write permission is told the command" cleans_as_root
 headers
-result "a module is checked where only the headers are" checks_without_kernel
+result "a module is checked with only the headers" checks_without_kernel
 exit $BAD

@@ -57,23 +57,23 @@ printf '%s' "$CODE" >"$MODULE"
 headers
 keys keys good good.der bad other other.der
 echo "1..12"
-result "the kernel's hash and the given key are taken" signs 'sha512 good good.der' "$TMP/keys/good" "$TMP/keys/good.der"
+result "the kernel's hash and the given key are used" signs 'sha512 good good.der' "$TMP/keys/good" "$TMP/keys/good.der"
 result "a signature is replaced" signs 'sha512 other other.der' "$TMP/keys/other" "$TMP/keys/other.der"
-result "a module that cannot be signed is left" leaves 'cannot sign with' "$TMP/keys/bad" "$TMP/keys/good.der"
+result "a module that cannot be signed is unchanged" leaves 'cannot sign with' "$TMP/keys/bad" "$TMP/keys/good.der"
 result "a key without a certificate is refused" leaves 'go together' "$TMP/keys/good"
-result "keys of DKMS that are not there are named" leaves "$TMP/var/lib/dkms/mok.key does not exist"
+result "missing keys of DKMS are reported" leaves "$TMP/var/lib/dkms/mok.key does not exist"
 keys var/lib/dkms mok.key mok.pub
-result "by default, DKMS's keys are taken" signs 'sha512 mok.key mok.pub'
+result "DKMS's keys are the default" signs 'sha512 mok.key mok.pub'
 keys var/lib/shim-signed/mok MOK.priv MOK.der
-result "or those of Ubuntu's" signs 'sha512 MOK.priv MOK.der'
+result "the keys of Ubuntu's DKMS are used" signs 'sha512 MOK.priv MOK.der'
 mkdir -p "$TMP/etc/dkms/framework.conf.d"
 printf 'mok_signing_key=%s\nmok_certificate=%s.der\n' "$TMP"/keys/{good,good} >"$TMP/etc/dkms/framework.conf.d/own.conf"
-result "or those that DKMS's configuration names" signs 'sha512 good good.der'
+result "the keys in DKMS's configuration are used" signs 'sha512 good good.der'
 : >"$KDIR/.config"
-result "SHA-256 is for a kernel that names no hash" signs 'sha256 good good.der'
+result "SHA-256 is used if the kernel has no setting" signs 'sha256 good good.der'
 result "a compressed module is refused" eval '(MODULE+=.xz && says 1 "or is compressed")'
 rm "$KDIR/scripts/sign-file"
 result "headers without sign-file are refused" leaves 'has no scripts/sign-file'
 rm "$MODULE"
-result "a module that was not built is told" says 1 'Build it: make'
+result "a module that was not built is reported" says 1 'Build it: make'
 exit $BAD

@@ -85,10 +85,10 @@ until grep -q ready "$said"; do :; done
 
 echo 1..6
 result "root sees a region in debugfs" root_sees
-result "the table has it" shows_table
-result "others do not see it" others_see_nothing
-result "they are told that they do not see all" others_are_told
-result "without debugfs root sees what is open" without_debugfs
-result "it is gone once it is closed" forgets
+result "the table shows the region" shows_table
+result "other users do not see the region" others_see_nothing
+result "other users are told that they do not see all" others_are_told
+result "without debugfs root sees open regions" without_debugfs
+result "a closed region is gone" forgets
 rm -f "$said"
 exit $failed

@@ -287,31 +287,31 @@ life() {
 	echo 1..21
 	soon "Installing the package and a kernel without Rust" "1 min"
 	result "the package is installed before any kernel" install_alone
-	result "a kernel without Rust is passed over, with words" old_kernel
+	result "a kernel without Rust is skipped with a message" old_kernel
 	result "without metadata and network, apt fails with the reason" no_network
 	result "without metadata and network, dkms fails with the reason" dkms_alone
 	result "another rustc is refused" other_rustc
-	result "a missing package is named, not installed" no_bindgen
+	result "a missing package is reported, not installed" no_bindgen
 	lend_metadata
 	result "metadata of another kernel is refused" misfit
 	result "metadata of older headers is not used" stale
 	result "the module is installed for the first kernel" first_kernel
-	result "an upgrade builds it anew, with the same metadata" upgrade
+	result "an upgrade rebuilds the module with the same metadata" upgrade
 	soon "Installing the second kernel, for which DKMS makes the metadata" "5 min"
 	result "the module is installed for a second kernel" second_kernel
-	result "what the metadata was made of is gone" no_cache_left
+	result "the files for making the metadata are removed" no_cache_left
 	result "a checkout leaves the package's files alone" checkout_refused
 	soon "Removing it all, kernel by kernel" "1 min"
-	result "headers take their metadata with them, and leave the module" headers_removed
-	result "a kernel takes its module with it" kernel_removed
+	result "removed headers take their metadata along and leave the module" headers_removed
+	result "a removed kernel takes its module along" kernel_removed
 	# Keeps the metadata of the second kernel, which the checkout would otherwise have to rebuild.
 	cp -a "$ROOT/usr/src/linux-headers-$SECOND"/{rust,scripts/{target.json,laid-by-rust_ashmem}} "$OUT/package"
 	result "removal leaves the other kernel as it was" removal
 	cp -a "$OUT/package/rust" "$ROOT/usr/src/linux-headers-$SECOND"
 	cp -a "$OUT/package"/{target.json,laid-by-rust_ashmem} "$ROOT/usr/src/linux-headers-$SECOND/scripts"
 	result "a checkout is installed by make dkms-install" checkout_installs
-	result "what cannot be built replaces nothing" checkout_is_tried
-	result "what DKMS has is not installed over itself" copy_refused
+	result "a version that cannot be built replaces nothing" checkout_is_tried
+	result "DKMS's copy of the source is not installed over itself" copy_refused
 	result "a checkout is removed by make dkms-uninstall" checkout_uninstalls
 	result "a purge leaves nothing behind" purge
 	echo '## status 0'

@@ -56,13 +56,13 @@ other_floor() {
 }
 
 echo "1..9"
-result "nothing but src/compat asks for the version of Linux" no_switch "$TOP"
-result "it does so in Rust" compat_is_asked kernel.rs
-result "and in Kbuild" compat_is_asked Kbuild
-result "another file that does so in Rust is found" switched '#[cfg(not(before_7_1))]'
-result "by the compiler's version, too" switched '#[cfg(CONFIG_RUSTC_VERSION = "108500")]'
-result "in C" switched '#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)'
-result "in Kbuild" switched 'ifeq ($(VERSION).$(PATCHLEVEL),7.1)'
-result "the oldest kernel is the same wherever it is named" tells_floor
-result "it is found where it is not" other_floor
+result "only src/compat has version checks" no_switch "$TOP"
+result "src/compat has version checks in Rust" compat_is_asked kernel.rs
+result "src/compat has version checks in Kbuild" compat_is_asked Kbuild
+result "a version check in Rust elsewhere is found" switched '#[cfg(not(before_7_1))]'
+result "a check of the compiler's version elsewhere is found" switched '#[cfg(CONFIG_RUSTC_VERSION = "108500")]'
+result "a version check in C elsewhere is found" switched '#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)'
+result "a version check in Kbuild elsewhere is found" switched 'ifeq ($(VERSION).$(PATCHLEVEL),7.1)'
+result "the oldest kernel is the same in all files" tells_floor
+result "a different oldest kernel is found" other_floor
 exit $BAD

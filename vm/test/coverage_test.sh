@@ -43,12 +43,12 @@ finds() {
 
 first='e8112233444885c07407488b07'
 echo 1..5
-result "a block is found by its bytes but those that the kernel fills in" \
+result "a block is found without the bytes that the kernel fills in" \
 	finds "ffffffffa0005000 $first\n" '0 5'
-result "it is found at another address, too" \
+result "a block is found at another address" \
 	finds "ffffffffa0005000 $first\nffffffffa0107000 e8556677884885c94889c84889c8\n" '0 5 1000 1005 1008'
 result "a short block is found where the module is known to be" \
 	finds "ffffffffa0005000 $first\nffffffffa000500d c3\n" '0 5 d'
-result "a short block is not found where it is not" finds "ffffffffa000500d c3\n" '' 1
-result "what is other code is not found" finds "ffffffffa0005000 e8112233444885c07407488b08\n" '' 1
+result "a short block is not found elsewhere" finds "ffffffffa000500d c3\n" '' 1
+result "other code is not found" finds "ffffffffa0005000 e8112233444885c07407488b08\n" '' 1
 exit $BAD

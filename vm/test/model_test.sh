@@ -34,10 +34,10 @@ finds() {
 
 several=(-DREGIONS=2 -DPAGES=2)
 echo 1..6
-result "a purge of everything leaves nothing that was unpinned before" finds 0 purge_all safety
-result "nor in several regions" finds 0 purge_all safety "${several[@]}"
-result "it ends, whatever others do" finds 0 purge_all returns
-result "in several regions, too" finds 0 purge_all returns "${several[@]}"
-result "that it has to wait for another purge is found" finds 1 purge_all safety -DDO_NOT_WAIT
-result "that it goes on a page too late is found" finds 1 purge_all safety -DGO_ON_PAST_IT
+result "a purge of everything takes all that was unpinned before" finds 0 purge_all safety
+result "a purge of everything takes all in several regions" finds 0 purge_all safety "${several[@]}"
+result "a purge of everything ends, whatever others do" finds 0 purge_all returns
+result "a purge of everything ends with several regions" finds 0 purge_all returns "${several[@]}"
+result "a purge that does not wait for another one is found" finds 1 purge_all safety -DDO_NOT_WAIT
+result "a purge that skips a page is found" finds 1 purge_all safety -DGO_ON_PAST_IT
 exit $BAD

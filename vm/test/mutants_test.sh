@@ -53,7 +53,7 @@ echo 1..6
 result "no two faults have the same name" names_differ
 result "each fault changes its file" all_apply
 result "a fault that changes nothing is found" refuses_what_changes_nothing
-result "the suites that are to notice them exist" suites_exist
-result "there are sixty of them" has_enough
-result "they are picked by their names" picks_by_name
+result "the suites that run first exist" suites_exist
+result "there are at least sixty faults" has_enough
+result "faults are selected by their names" picks_by_name
 exit $BAD

@@ -178,29 +178,29 @@ result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" 
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
 result "suites add up" counts "$GOOD$KUNIT$GOOD" "6 0 2"
 result "a failure counts" counts '## begin a\n1..2\n# why\nnot ok 1 x\nok 2 y\n## status 1\n' "1 1 0"
-result "what came before a failure is told" grep -q '# why' "$TMP/report"
-result "a skipped suite says why" counts '## begin a\n1..0 # SKIP no device\n## status 4\n' "0 0 1"
+result "the output before a failure is shown" grep -q '# why' "$TMP/report"
+result "a skipped suite counts as skipped" counts '## begin a\n1..0 # SKIP no device\n## status 4\n' "0 0 1"
 result "its reason is told" grep -q 'no device' "$TMP/report"
 result "a suite without a test fails" counts '## begin a\n## status 0\n' "0 1 0"
-result "a suite that lacks a test fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
+result "a suite with fewer tests than planned fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
 result "a suite that dies fails" counts '## begin a\n1..1\nok 1 x\n## status 139\n' "1 1 0"
 result "a suite that does not end fails" counts '## begin a\n1..1\nok 1 x\n' "1 1 0"
 result "a suite in which another begins fails" counts "## begin a\n1..2\nok 1 x\n$GOOD" "3 1 1"
-result "a suite that is expected may run" counts "$GOOD" "2 0 1" a
-result "a suite that is expected and does not run fails" counts "$GOOD" "2 1 1" b
-result "no results are no success" counts '' "0 0 0"
-result "a failure that is meant is corrected" counts_corrected \
+result "an expected suite may run" counts "$GOOD" "2 0 1" a
+result "an expected suite that does not run fails" counts "$GOOD" "2 1 1" b
+result "no results count as nothing" counts '' "0 0 0"
+result "an expected failure is corrected" counts_corrected \
 	'## begin a (64-bit)\n1..2\nnot ok 1 x\nok 2 y\n## status 1\n' "1 0 0 1"
 result "its reason is told" grep -q 'corrected: x: for a reason' "$TMP/report"
-result "a failure that is not meant is unexplained" counts_corrected \
+result "an unexpected failure is unexplained" counts_corrected \
 	'## begin a\n1..2\nnot ok 1 x\nnot ok 2 y\n## status 1\n' "0 1 0 1"
-result "a success that is not meant is unexplained" counts_corrected \
+result "an unexpected success is unexplained" counts_corrected \
 	'## begin a\n1..2\nok 1 x\nok 2 y\n## status 0\n' "1 1 0 0"
-result "a skip of a failure that is meant is a skip" counts_corrected \
+result "a skip of an expected failure is a skip" counts_corrected \
 	'## begin a\n1..2\nok 1 x # SKIP why\nok 2 y\n## status 0\n' "1 0 1 0"
-result "a correction of a test that is not there is unexplained" counts_corrected \
+result "a correction of a missing test is unexplained" counts_corrected \
 	'## begin a\n1..1\nok 1 y\n## status 0\n' "1 1 0 0"
-result "a correction of a suite that is not there is unexplained" counts_corrected \
+result "a correction of a missing suite is unexplained" counts_corrected \
 	'## begin b\n1..1\nok 1 x\n## status 0\n' "1 1 0 0"
 result "a correction is for one suite only" counts_corrected \
 	'## begin a\n1..1\nnot ok 1 x\n## status 1\n## begin b\n1..1\nnot ok 1 x\n## status 1\n' "0 1 0 1"
@@ -213,40 +213,40 @@ for line in 'WARNING: CPU: 0 PID: 1 at mm/shmem.c:1' 'BUG: KASAN: slab-use-after
 	result "the log's '${line:0:24}' is found" finds "[    1.0] a\n[    1.1] $line\n[    1.2] b"
 done
 killed='[    1.0] a invoked oom-killer: gfp_mask=0x1\n[    1.1] Call Trace:\n[    1.2] Out of memory: Killed process 2 (a)'
-result "that somebody was killed for memory is let pass" finds_nothing "$killed"
-result "what follows that is found" finds "$killed\n[    1.3] Call Trace:"
+result "an OOM kill is ignored" finds_nothing "$killed"
+result "a trace after an OOM kill is found" finds "$killed\n[    1.3] Call Trace:"
 failed='[    1.0] a: page allocation failure: order:0, mode:0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_ZERO)\n[    1.1] Call Trace:\n[    1.2] 7495 pages reserved'
-result "that the killed one got no page is let pass" finds_nothing "$failed"
+result "a failed page allocation of the killed process is ignored" finds_nothing "$failed"
 table='[    1.0] kswapd0: page allocation failure: order:0, mode:0xc0de0(GFP_KERNEL|__GFP_HIGH|__GFP_ZERO|__GFP_COMP|__GFP_NOMEMALLOC), nodemask=(null)\n[    1.1] Call Trace:\n[    1.2] 8007 pages reserved'
-result "that swap got none for a table is let pass" finds_nothing "$table"
-result "that kswapd got none for another reason is found" finds "${table/|__GFP_NOMEMALLOC/}"
-result "that another got none is found" finds "${failed/HIGHUSER_MOVABLE/KERNEL}"
-result "that somebody waited long for a page is found" finds "${failed/failure:/stall for 10 secs:}"
-result "a quiet log is let pass" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'
-result "a machine that ends is let pass" ends "echo '$END_MARK' >>\$R" 0
+result "a failed allocation of a swap table is ignored" finds_nothing "$table"
+result "another failed allocation of kswapd is found" finds "${table/|__GFP_NOMEMALLOC/}"
+result "a failed allocation of another kind is found" finds "${failed/HIGHUSER_MOVABLE/KERNEL}"
+result "a stalled allocation is found" finds "${failed/failure:/stall for 10 secs:}"
+result "a log without problems is accepted" finds_nothing '[    1.0] rust_ashmem: /dev/ashmem is ready'
+result "a machine that ends is accepted" ends "echo '$END_MARK' >>\$R" 0
 result "a machine that ends early fails" ends 'echo half >>$R' 1
 result "a machine that hangs is stopped" ends 'sleep 1000' 1
-result "a machine that stays after its end is let pass" ends \
+result "a machine that stays after its end is accepted" ends \
 	"echo '$END_MARK' >>\$R; echo '[  1.0] reboot: Power down' >>\${R%results}console; sleep 1000" 0
-result "a machine that goes on for ever is stopped" eval \
+result "a machine that does not end is stopped" eval \
 	"ends 'while echo word >>\$R; do sleep 0.1; done' 1 && grep -q 'does not end' \"\$TMP/why\""
-result "a machine ends with what started it" ends_machine
-result "a machine that boots is let run" boots 'sleep 0.5; echo word >>$R; sleep 1000'
+result "a machine ends with the script that started it" ends_machine
+result "a machine that boots is not stopped" boots 'sleep 0.5; echo word >>$R; sleep 1000'
 result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
 result "an interrupted step leaves nothing behind" interrupts_all
 good='good  echo 3 passed, 0 failed, 1 skipped'
 printf 'echo "failed: bad: x"; echo "2 passed, 1 failed, 0 skipped"; exit 1\n' >"$TMP/bad"
 printf 'echo $$ >"%s"; sleep 1000\n' "$TMP/pid" >"$TMP/leg"
 result "legs add up" legs_come_to '6 passed, 0 failed, 2 skipped' '' "$good" "other ${good#good }"
-result "how long each took is told" eval '[[ ${#TIMES[@]} == 2 && ${TIMES[0]} == "good "*" s" ]]'
+result "the time of each leg is recorded" eval '[[ ${#TIMES[@]} == 2 && ${TIMES[0]} == "good "*" s" ]]'
 result "the failures of a leg are named at the end" legs_come_to '5 passed, 1 failed, 1 skipped' 'bad: x' "$good" "bad  bash $TMP/bad"
 result "a leg that ends early fails" legs_come_to '3 passed, 1 failed, 1 skipped' \
 	"dead: it ended early: see $TMP/legs/dead.log" "$good" 'dead  false'
 result "two legs run at the same time" meets
-result "legs have the kernel and the compiler that are picked" picks
-result "legs have the kernel and the compiler that they are named for" picks_named
-result "legs have the kernel source that is named" picks_source
-result "a kernel source with a kernel in it is refused" refuses_source .config 'Run make mrproper there'
-result "what is no kernel source is refused" refuses_source Kbuild 'is not the source of a Linux with Rust'
-result "legs end with what runs them" ends_legs
+result "legs use the selected kernel and compiler" picks
+result "legs use the kernel and compiler in their names" picks_named
+result "legs use the user's own kernel source" picks_source
+result "a kernel source with a build in it is refused" refuses_source .config 'Run make mrproper there'
+result "a directory that is not a kernel source is refused" refuses_source Kbuild 'is not the source of a Linux with Rust'
+result "legs end with the script that runs them" ends_legs
 exit $BAD

@@ -110,13 +110,13 @@ thresholds_differ() {
 }
 
 echo "1..9"
-result "rooms use what they are said to use" rooms_are_as_told "$TOP"
-result "one that uses more is found" rooms_differ 's/^use crate::uapi::NAME_LEN;/use crate::{task, uapi::NAME_LEN};/' src/name.rs
-result "one that uses another" rooms_differ 's/^    shmem::{$/    shmen::{/' src/area.rs
-result "one that uses what is above it" rooms_differ '/^.*! pages$/d;s|^//! debug .*|//! pages\n&|' rust_ashmem.rs
-result "unsafe code in another room" rooms_differ 's/^    pub(crate) fn len(self)/    pub(crate) unsafe fn len(self)/' src/pages.rs
-result "one that is not listed" rooms_differ '/^.*! mood$/d' rust_ashmem.rs
-result "thresholds in the docs are the source's" thresholds_are_told "$TOP"
-result "another value is found" thresholds_differ 's/^const PLENTY: usize = 4;/const PLENTY: usize = 5;/' src/mood.rs
-result "one that is not told" thresholds_differ '/^| `FEW_NEEDED` /d' docs/reclaim.md
+result "rooms use what the table says" rooms_are_as_told "$TOP"
+result "a room that uses more is found" rooms_differ 's/^use crate::uapi::NAME_LEN;/use crate::{task, uapi::NAME_LEN};/' src/name.rs
+result "a room that uses another one is found" rooms_differ 's/^    shmem::{$/    shmen::{/' src/area.rs
+result "a room that uses one above it is found" rooms_differ '/^.*! pages$/d;s|^//! debug .*|//! pages\n&|' rust_ashmem.rs
+result "unsafe code in another room is found" rooms_differ 's/^    pub(crate) fn len(self)/    pub(crate) unsafe fn len(self)/' src/pages.rs
+result "a room that is not listed is found" rooms_differ '/^.*! mood$/d' rust_ashmem.rs
+result "the thresholds in the docs match the source" thresholds_are_told "$TOP"
+result "a threshold with another value is found" thresholds_differ 's/^const PLENTY: usize = 4;/const PLENTY: usize = 5;/' src/mood.rs
+result "a threshold that is not documented is found" thresholds_differ '/^| `FEW_NEEDED` /d' docs/reclaim.md
 exit $BAD
