@@ -90,7 +90,7 @@ static void report_driver(void)
 
 	if (!name) {
 		note("driver",
-		     "an ashmem driver is built into the kernel, or of unknown name; it is 10:%d",
+		     "an ashmem driver is built into the kernel, or unknown; its device is 10:%d",
 		     machine.minor);
 	} else if (strcmp(name, MODULE)) {
 		note("driver", "another driver, the module %s, is loaded; its device is 10:%d",

@@ -264,7 +264,7 @@ static void check_boot_id_node(void)
 	};
 
 	if (!machine.boot_id) {
-		note(node.id, "the node that Android 16 opens is not known: no %s",
+		note(node.id, "the node that Android 16 opens is not known: there is no %s",
 		     root_path("proc/sys/kernel/random/boot_id"));
 		return;
 	}

@@ -221,7 +221,7 @@ static void check_file_id(int fd)
 
 	if (get_file_id(fd, &unmapped) == -ENOTTY) {
 		note("file-id", "GET_FILE_ID is not supported, as in mainline's C driver");
-		advise("tools that match descriptors by it do without; rust_ashmem has it");
+		advise("tools that match descriptors by it do without it; rust_ashmem has it");
 		return;
 	}
 	if (map_region(fd, &bad))
