@@ -355,7 +355,7 @@ TEST_F(maps, inode_is_fdinfo_inode)
 	unsigned long long in_maps, in_fdinfo;
 
 	if (variant->flags & MAP_PRIVATE)
-		SKIP(return, "a private mapping shares the name alone");
+		SKIP(return, "a private mapping shares only the name");
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_TRUE(maps_entry(map, &in_maps, name));
 	ASSERT_EQ(1, sscanf(area_fdinfo(self->fd), "inode:\t%llu\n", &in_fdinfo));
@@ -369,7 +369,7 @@ TEST_F(maps, inode_is_file_id)
 	unsigned long id;
 
 	if (variant->flags & MAP_PRIVATE)
-		SKIP(return, "a private mapping shares the name alone");
+		SKIP(return, "a private mapping shares only the name");
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_TRUE(maps_entry(map, &inode, name));
 	ASSERT_EQ(0, get_file_id(self->fd, &id));

@@ -97,7 +97,7 @@ conclude() {
 	exit 1
 }
 
-# Tells by files that docker, podman and systemd-nspawn create.
+# Containers are recognized by files that docker, podman and systemd-nspawn create.
 check_container() {
 	if is_container; then
 		note "this is a container: kernel $(uname -r) is the host's; get the headers and load the module there"

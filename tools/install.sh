@@ -70,7 +70,7 @@ usage() {
 		module's name to /etc/modules-load.d, which OpenRC, runit (Void), s6, dinit and
 		Debian's SysV init read. Without udev, rust_ashmem-nodes makes both nodes. A line
 		of /etc/mdev.conf (mdev, mdevd) or an OpenRC service runs it. With other inits,
-		you must add that yourself; the script tells where.
+		you must add that yourself; the script says where.
 
 		  INIT              one of $(names inits); default: the running one
 		  MANAGER           the device manager, one of

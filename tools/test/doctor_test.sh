@@ -183,7 +183,7 @@ old "Tumbleweed's kernel" 6.17.1-1-default 'ID="opensuse-tumbleweed"' 'sudo zypp
 old "Void's kernel" 6.12.60_1 'ID=void' 'sudo xbps-install -Su linux-mainline'
 old "Gentoo's kernel" 6.12.58-gentoo-dist 'ID=gentoo' 'sudo emerge .*'
 old "NixOS's kernel" 6.12.58 'ID=nixos' 'boot\.kernelPackages = .*'
-old "nobody knows whose kernel" 6.6.1 'ID=other' 'install Linux .* \(no package is known\)'
+old "an unknown system's kernel" 6.6.1 'ID=other' 'install Linux .* \(no package is known\)'
 machine; KREL=6.1.0-41-amd64; : >"$M/.dockerenv"
 expect "the kernel of a container's host" 1 no no '^MISSING +kernel 6\.1\.0-41-amd64 is too old, .*: boot a newer kernel on the host$'
 KREL=7.3.4-test

@@ -180,7 +180,7 @@ result "suites add up" counts "$GOOD$KUNIT$GOOD" "6 0 2"
 result "a failure counts" counts '## begin a\n1..2\n# why\nnot ok 1 x\nok 2 y\n## status 1\n' "1 1 0"
 result "the output before a failure is shown" grep -q '# why' "$TMP/report"
 result "a skipped suite counts as skipped" counts '## begin a\n1..0 # SKIP no device\n## status 4\n' "0 0 1"
-result "its reason is told" grep -q 'no device' "$TMP/report"
+result "the reason of a skipped suite is shown" grep -q 'no device' "$TMP/report"
 result "a suite without a test fails" counts '## begin a\n## status 0\n' "0 1 0"
 result "a suite with fewer tests than planned fails" counts '## begin a\n1..3\nok 1 x\n## status 0\n' "1 1 0"
 result "a suite that dies fails" counts '## begin a\n1..1\nok 1 x\n## status 139\n' "1 1 0"
@@ -191,7 +191,7 @@ result "an expected suite that does not run fails" counts "$GOOD" "2 1 1" b
 result "no results count as nothing" counts '' "0 0 0"
 result "an expected failure is corrected" counts_corrected \
 	'## begin a (64-bit)\n1..2\nnot ok 1 x\nok 2 y\n## status 1\n' "1 0 0 1"
-result "its reason is told" grep -q 'corrected: x: for a reason' "$TMP/report"
+result "the reason of a correction is shown" grep -q 'corrected: x: for a reason' "$TMP/report"
 result "an unexpected failure is unexplained" counts_corrected \
 	'## begin a\n1..2\nnot ok 1 x\nnot ok 2 y\n## status 1\n' "0 1 0 1"
 result "an unexpected success is unexplained" counts_corrected \
