@@ -127,9 +127,8 @@ need_other_place() {
 			"Run it in the checkout that it came from; if that is gone, clone the project again."
 }
 
-# try RELEASE: builds a copy, and fails if that fails. DKMS cannot do this, as it cannot
-# build a version while it is installed. Not in /tmp, which is mounted noexec on some
-# machines.
+# try RELEASE: builds a copy, and fails if that fails. DKMS cannot do this, because it builds
+# no version beside an installed one. Not in /tmp, which is mounted noexec on some machines.
 try() {
 	local tmp
 	[[ -e /lib/modules/$1/build/Makefile ]] ||

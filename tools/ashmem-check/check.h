@@ -190,8 +190,8 @@ extern const char *refused;
 bool for_each(const char *pattern, void (*call)(const char *path));
 
 /*
- * The directory of a pattern's files: the part before the first wildcard. A first component
- * that has more than the wildcard is included, because each engine has such a directory.
+ * The directory of a pattern's files: the part before the component with the first wildcard.
+ * That component is included if it is more than a wildcard: each engine has that directory.
  */
 const char *place_of(const char *pattern);
 

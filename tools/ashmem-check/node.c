@@ -41,7 +41,7 @@ static void advise_to_pass(const struct node *node)
 		       MISC_MAJOR, machine.minor < 0 ? "*" : text("%d", machine.minor));
 		advise("lxc.mount.entry = /dev/ashmem dev/ashmem none bind,optional,create=file");
 	} else {
-		/* The boot ID is another one than the host's, so is the name of the node. */
+		/* The container has another boot ID than the host, so its node has another name. */
 		advise("LXC gives it a new boot ID at each start; then run in it: ");
 		advise("touch %s && mount --bind /dev/ashmem %s", path, path);
 	}
