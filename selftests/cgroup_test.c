@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests from which memory cgroup reclaim takes unpinned pages.
+ * Memory cgroups: in which one unpinned pages are reclaimed and charged.
  *
  * Most tests use the shrinker's files in debugfs, which count pages of the whole system.
  * So no other user of the device may unpin meanwhile. The tests make their own cgroups
@@ -263,8 +263,8 @@ TEST_F(homes, whoever_unpins_next_has_the_range)
 }
 
 /*
- * Unpins as many ranges as possible. At the limit, makes room by joining ranges that were
- * unpinned in another memory cgroup. Returns the number of ranges made.
+ * Unpins as many ranges as possible, and joins old ones when there are too many. Returns the
+ * number of ranges. The caller is in another memory cgroup than at its first unpin.
  */
 static long join_and_go_on(int fd)
 {
@@ -272,7 +272,7 @@ static long join_and_go_on(int fd)
 
 	for (long i = 1; made < 2 * MOST_RANGES; i++) {
 		while (unpin(fd, 3 * i, 1)) {
-			/* Joining replaces a range that was unpinned in this cgroup. */
+			/* Unpinning two pages replaces the range of the first one. */
 			if (joined == 1000 || unpin(fd, 3 * joined++, 2))
 				return made;
 		}
