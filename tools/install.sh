@@ -51,8 +51,8 @@ usage() {
 		       make uninstall-files [...]
 		       make install-writable [KDIR=DIR] [DESTDIR=DIR]
 
-		  install          install the module for modprobe and run depmod, then do
-		                   install-files
+		  install          install the module where modprobe finds it, run depmod, then
+		                   do install-files
 		  uninstall        unload the module, remove it for each kernel and run depmod,
 		                   then do uninstall-files
 		  install-files    install a udev rule, which makes /dev/ashmem<boot_id> beside
