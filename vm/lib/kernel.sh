@@ -169,8 +169,10 @@ fragments_of() {
 # the build depends on.
 kernel_dir() {
 	local key
+	# Without the comments of the fragments, so that editing them does not rebuild kernels.
 	# shellcheck disable=SC2046
-	key=$({ echo "$KSRC $TOOLCHAIN${OWN_KSRC:+ $KVERSION}" && cat $(fragments_of "$1"); } | sha256sum | cut -c 1-12)
+	key=$({ echo "$KSRC $TOOLCHAIN${OWN_KSRC:+ $KVERSION}" &&
+		grep -hE '^(# )?CONFIG_' $(fragments_of "$1"); } | sha256sum | cut -c 1-12)
 	echo "$CACHE/kernel/$1-$key"
 }
 
