@@ -159,7 +159,6 @@ fragments_of() {
 	bench) names=(base x86 bench) ;;
 	*) names=(base "$1") ;;
 	esac
-	[[ " ${names[*]} " != *" uml "* ]] || grep -q '^config SMP$' "$KSRC/arch/um/Kconfig" || names+=(uml-one-cpu)
 	for name in "${names[@]}"; do
 		echo "$TOP/vm/configs/$name.config"
 	done
