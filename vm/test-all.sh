@@ -23,6 +23,7 @@ LEGS=(
 	"uml, Linux 7.2          vm/legs/machine.sh uml"
 	"uml, Linux 7.1          vm/legs/machine.sh uml"
 	"uml, Linux 6.18, rustc 1.85  vm/legs/machine.sh uml"
+	"x86, Linux 6.18, rustc 1.85  vm/legs/machine.sh x86"
 	"debian, Linux 7.2       vm/legs/debian.sh"
 	"canary                  vm/legs/canary.sh"
 	"android                 android/android.sh x86"
