@@ -180,17 +180,21 @@ kernel_dir() {
 prepare_kernel() {
 	KDIR=$(kernel_dir "$1")
 	KERNEL=$KDIR/$(image_of "$1")
-	# Kernels of other machines may be built at the same time.
-	with_lock "lock-$1" make_kernel "$1"
+	# Kernels of other machines may be built at the same time, and a complete one is used
+	# while another of the same machine is built.
+	is_built "$1" || with_lock "lock-$1" make_kernel "$1"
+}
+
+# is_built VM: whether its kernel is complete; notes that it is used.
+is_built() {
+	# The user's source, or the driver that is built in, may have changed.
+	[[ -e $KDIR/complete && -z $OWN_KSRC && $1 != *-builtin ]] && touch -c "$KDIR/complete"
 }
 
 make_kernel() {
 	local vm=$1
-	# The user's source, or the driver that is built in, may have changed.
-	if [[ -e $KDIR/complete && -z $OWN_KSRC && $vm != *-builtin ]]; then
-		touch "$KDIR/complete"
-		return
-	fi
+	# Another run may have built it meanwhile.
+	! is_built "$vm" || return 0
 	need_space 2
 	mkdir -p "$KDIR"
 	step "Building Linux $KVERSION for $vm on $(nproc) CPUs" "5 min" "$CACHE/log/kernel-$vm" \
