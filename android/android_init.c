@@ -4,7 +4,7 @@
  *
  *   init               as process 1: mounts file systems, loads the modules of the
  *                      ramdisk, runs ueventd to make the nodes, then executes
- *                      /system/bin/init
+ *                      /system/bin/init in its place
  *   init modules DIR   only loads the modules in DIR/modules.load
  *
  * Like the first stage of Android's init, it stops the boot if a listed module cannot

@@ -248,7 +248,7 @@ static void read_proc(void)
 	snprintf(path, sizeof(path), "%s/proc", root);
 	processes = opendir(path);
 	if (!processes)
-		fail("/proc is not mounted.", "Mount it: mount -t proc proc /proc");
+		fail("/proc is not mounted.", "Mount it: mount -t proc none /proc");
 	while ((process = readdir(processes))) {
 		/* Descriptors that this program inherited are not its own. */
 		if (!isdigit((unsigned char)*process->d_name) || atol(process->d_name) == getpid())

@@ -94,7 +94,7 @@ fi
 
 machine
 result "--help prints the usage" ends 0 --help
-result "the usage begins with "Usage:"" grep -q '^Usage: ashmem-check' "$TMP/said"
+result "the usage begins with 'Usage:'" grep -q '^Usage: ashmem-check' "$TMP/said"
 result "--version prints the version" ends 0 --version
 result "the version is one line" grep -qxE 'ashmem-check [^ ]+' "$TMP/said"
 result "an unknown option is refused" ends 2 --nonsense
