@@ -6,7 +6,8 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/test/ktap.sh"
 
-VERSION=$(make -s -C "$TOP" version)
+# Before 4.4, make -s prints directories if another make -w runs this.
+VERSION=$(make -s --no-print-directory -C "$TOP" version)
 # Builds as DKMS does, with the output in a log.
 cat >"$TMP/dkms" <<-EOF
 	#!/bin/bash
@@ -76,8 +77,8 @@ source_builds() {
 	local dir=$TMP/root/usr/src/rust-ashmem-$VERSION file
 	# Messages of make -w about directories must not get into the version.
 	make -w -C "$TOP" dkms-source DESTDIR="$TMP/root" >"$TMP/said"
-	make -s -C "$dir" clean KDIR=/nowhere || return 1
-	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$dir/dkms.conf" && make -s -C "$dir" version | grep -qx "$VERSION" || return 1
+	make -s --no-print-directory -C "$dir" clean KDIR=/nowhere || return 1
+	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$dir/dkms.conf" && make -s --no-print-directory -C "$dir" version | grep -qx "$VERSION" || return 1
 	for file in $(sed -n 's/^#\[path = "\(.*\)"\]/\1/p' "$TOP/rust_ashmem.rs") \
 		$(sed -n 's/^\. "$TOP\/\(.*\)"/\1/p' "$dir"/tools/*.sh); do
 		[[ -e $dir/$file ]] || { echo "$file" >"$TMP/said" && return 1; }
