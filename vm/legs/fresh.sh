@@ -25,8 +25,10 @@ install_fresh() {
 		echo "deb $(mirror "$suite") $suite main"
 	done >"$CACHE/tmp/sources.list"
 	mmdebstrap --variant=minbase --include=ca-certificates,git,make "$RELEASE" "$1" "$CACHE/tmp/sources.list" || return 1
-	# The host may use a proxy.
+	# The host may use a proxy, with a certificate of its own.
 	apt-config dump Acquire >"$1/etc/apt/apt.conf.d/99host"
+	[[ ! -d /usr/local/share/ca-certificates ]] ||
+		cp -r /usr/local/share/ca-certificates "$1/usr/local/share" && chroot "$1" update-ca-certificates
 }
 
 # make_system: makes out/fresh/root, a copy of that system, and a clone of this checkout.
