@@ -8,13 +8,13 @@
 
 # kunit COMMAND ARGUMENT...: runs the tree's kunit.py.
 kunit() {
-	local command=$1 fragment arguments=()
+	local command=$1
 	shift
-	for fragment in $(fragments_of intree); do
-		arguments+=(--kunitconfig="$fragment")
-	done
+	# kunit.py does not accept an option with two values.
+	# shellcheck disable=SC2046
+	last_mentions $(fragments_of intree) >"$OUT/intree/kunitconfig"
 	(cd "$KSRC" && tools/testing/kunit/kunit.py "$command" --arch=um --build_dir="$KDIR" \
-		"${arguments[@]}" --kunitconfig=drivers/android/ashmem "${TOOLS[@]/#/--make_options=}" "$@")
+		--kunitconfig="$OUT/intree/kunitconfig" --kunitconfig=drivers/android/ashmem "${TOOLS[@]/#/--make_options=}" "$@")
 }
 
 build_builtin() {
