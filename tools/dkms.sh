@@ -82,7 +82,7 @@ build() {
 	# shellcheck disable=SC2086
 	make -C "$TOP" $vars modules 2>&1 | tee "$TOP/compiler" ||
 		refuse "error: The module cannot be built for Linux $release:" \
-			"$(grep -m 1 -iE '^error' "$TOP/compiler")" "$(grep untested <<<"$findings")"
+			"$(grep -m 1 -iE '^error' "$TOP/compiler")" "$(grep 'kernel .* is untested' <<<"$findings")"
 	"$TOP/tools/metadata.sh" check "$headers" "$TOP/rust_ashmem.ko" 2>"$TOP/misfit" ||
 		refuse "$(cat "$TOP/misfit")"
 }
