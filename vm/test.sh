@@ -66,10 +66,10 @@ usage() {
 		in x86 and arm64, the tests of ashmem-check and ashmem-top.
 
 		JOBS sets how many machines run at the same time. KERNEL selects a Linux series,
-		RUST a rustc series; logs are then in out-KERNEL/ or out-rust-RUST/. Debian's own
-		kernel is always built with Debian's own rustc. If Debian's backports no longer
-		have a series, such as 7.1, the source without Debian's changes is used, if the
-		archive still has it.
+		RUST a rustc series; logs are then in out-KERNEL/ or out-rust-RUST/. The module
+		for Debian's own kernel is always built with Debian's own rustc. If Debian's
+		backports no longer have a series, such as 7.1, the source without Debian's
+		changes is used, if the archive still has it.
 
 		KSRC names your own kernel source to use instead. It must not contain a build, and
 		is not changed; logs are in out-DIR/.
