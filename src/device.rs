@@ -276,7 +276,7 @@ fn put_file_id<T: AsBytes>(area: &Area, arg: usize, id: fn(u64) -> T) -> Result<
     Ok(0)
 }
 
-/// `ASHMEM_PIN`: pins pages and returns whether any of them have been purged.
+/// `ASHMEM_PIN`: pins pages and returns whether any of them may have been purged.
 ///
 /// Fails as [`pin_argument()`] and [`Backing::pin()`] do.
 fn pin(area: &Area, arg: usize) -> Result<isize> {
@@ -330,7 +330,8 @@ fn pin_argument(area: &Area, arg: usize) -> Result<(&Arc<Backing>, Option<PageRa
     Ok((backing, PageRange::new(offset, len, backing.pages())?))
 }
 
-/// `ASHMEM_PURGE_ALL_CACHES`: purges all unpinned pages of all areas and returns their number.
+/// `ASHMEM_PURGE_ALL_CACHES`: purges the unpinned pages of all areas, and returns how many it
+/// purged: not those that had been purged before.
 ///
 /// Fails with `EPERM` without `CAP_SYS_ADMIN` in the initial user namespace.
 fn purge_all(area: &Area) -> Result<isize> {

@@ -59,7 +59,8 @@ struct Node<T> {
 /// it is on a list, its links belong to that list.
 pub(crate) struct Item<T>(NonNull<Node<T>>);
 
-// SAFETY: An item owns its object, like a box; the links are only used under the list's lock.
+// SAFETY: An item owns its object, like a box. Once it is on a list, the links are only changed
+// under the list's lock.
 unsafe impl<T: Send + Sync> Send for Item<T> {}
 // SAFETY: As above.
 unsafe impl<T: Send + Sync> Sync for Item<T> {}
@@ -108,8 +109,8 @@ fn tell_of_leak() {
     pr_err!("an item was dropped while it is on a list\n");
 }
 
-// SAFETY: The object of an item never moves, and only shared references to it are given away.
-// `from_raw()` undoes `into_raw()`.
+// SAFETY: The object of an item never moves, and only shared references to it are given away,
+// but by `get_mut()` while it is on no list. `from_raw()` undoes `into_raw()`.
 unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
     type Value = V;
 
@@ -157,7 +158,7 @@ pub(crate) fn cgroup_of_caller() -> u64 {
     0
 }
 
-/// Returns the memory cgroup of the current task, or null if memory cgroups are disabled. It
+/// Returns the memory cgroup of the current task, or null without `CONFIG_MEMCG`. It
 /// must be called in an RCU read-side critical section, which keeps the cgroup from being
 /// freed.
 fn cgroup() -> *mut bindings::mem_cgroup {

@@ -62,8 +62,8 @@ pub(crate) enum Mood {
 /// batches of this size.
 #[doc(alias = "SWAP_CLUSTER_MAX")]
 const SCANNED: usize = 32;
-/// The same, if nobody asked for a while in between. It is more than two CPUs together may not
-/// yet have added to the statistics of the node.
+/// The same, if reclaim of that kind did not ask for a while in between. It is more than two CPUs
+/// together may not yet have added to the statistics of the node.
 const SCANNED_AND_PAUSED: usize = 8 * SCANNED;
 /// Up to one in this many scanned pages may be anonymous although memory is not short: reclaim
 /// scans some even where there are plenty of file pages.
@@ -74,15 +74,16 @@ const FILE_SCANNED: usize = 512;
 /// Up to one in this many of them may be read again although memory is not short: some always
 /// are.
 const FEW_NEEDED: usize = 8;
-/// The same, if nobody asked for a while in between. Pages evicted before are read again in
-/// such a pause, too.
+/// The same, if reclaim of that kind did not ask for a while in between. Pages evicted before are
+/// read again in such a pause, too.
 const FILE_SCANNED_AND_PAUSED: usize = 4 * FILE_SCANNED;
 const FEW_NEEDED_AND_PAUSED: usize = 2;
 
 /// Even if memory is short, this many times the high watermarks are plenty of free pages.
 const PLENTY: usize = 4;
 
-/// How long signs of a shortage are valid, in jiffies since somebody last asked.
+/// How long signs of a shortage are valid, in jiffies since reclaim of the same kind, for the node
+/// or for limits, last asked.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     /// After this time, memory no longer counts as short because of earlier signs.
@@ -185,9 +186,9 @@ impl Scanned {
         }
     }
 
-    /// Leaves out pages that were not scanned by `kswapd`, assuming that they were anonymous as
-    /// far as possible. They may have been scanned for limits of cgroups that have nothing
-    /// unpinned, for which nobody asks.
+    /// Leaves out as many anonymous pages as were not scanned by `kswapd`, but no file pages.
+    /// They may have been scanned for limits of cgroups that have nothing unpinned, for which
+    /// nobody asks.
     fn leave_out_limits(&mut self) {
         let by_others = self
             .anon
@@ -196,8 +197,7 @@ impl Scanned {
         self.anon = self.anon.saturating_sub(by_others);
     }
 
-    /// Leaves out pages that were scanned by `kswapd`, assuming that they were file pages as
-    /// far as possible.
+    /// Leaves out as many file pages as were scanned by `kswapd`, but no anonymous pages.
     fn leave_out_kswapd(&mut self) {
         self.file = self.file.saturating_sub(self.by_kswapd);
     }

@@ -94,8 +94,8 @@ fn weight(range: &Object) -> usize {
 /// unless a scan left it in swap. Each range on a list is in `unpinned`, except while
 /// [`Backing::forget()`] removes it.
 ///
-/// If there is a range, or was one, the backing is in the `backings` of `reclaim`, and
-/// `membership` is set.
+/// If there is a range, or was one, `membership` is set, and the backing is in the `backings` of
+/// `reclaim` until [`Backing::forget()`] removes it.
 ///
 /// `reclaim` and the ranges hold references to the backing, so it is not freed before
 /// [`Backing::forget()`] was called.
@@ -162,7 +162,7 @@ impl Backing {
         self.pages
     }
 
-    /// Pins pages, and returns whether any of them have been purged. Sleeps while a range that
+    /// Pins pages, and returns whether any of them may have been purged. Sleeps while a range that
     /// has any of them is being purged.
     ///
     /// Handles many ranges in several steps. Fails with `ENOMEM`, before any change, if a range
@@ -234,7 +234,7 @@ impl Backing {
             let result = pages.map_or(Ok(None), |pages| {
                 unpinned.unpin(pages, &mut spare, cgroup, &mut Listed(&self.reclaim))
             });
-            // Spares are allocated and freed without the lock.
+            // Before a spare is allocated, or one that is left over is freed.
             drop(unpinned);
             match result {
                 Ok(None) => return Ok(()),
@@ -387,8 +387,8 @@ impl Backing {
             // while it allocates memory, and may have entered reclaim from there.
             Readiness::Locked => return None,
             // A purge would have to read the folio from swap, to drop a part of it. Take the
-            // range off its list instead. It stays in swap until it is pinned or merged with
-            // other pages, or everything is purged.
+            // range off its list instead. It stays off it until it is pinned or merged with
+            // other pages, or everything is purged, even if it is read from swap meanwhile.
             Readiness::InSwap => {
                 unpinned.with_purgeable(range, |range| self.reclaim.lru.remove(range));
                 return None;
@@ -420,8 +420,8 @@ impl Backing {
         }
     }
 
-    /// Purges all unpinned ranges, and waits for purges by others. Returns how many pages it
-    /// purged itself. Stops early if the caller is killed. May sleep.
+    /// Purges all ranges that can be purged, and waits for purges by others. Returns how many
+    /// pages it purged itself. Stops early if the caller is killed. May sleep.
     fn purge_all(&self) -> usize {
         let mut purged = 0_usize;
         let mut order = Listed(&self.reclaim);
@@ -714,8 +714,8 @@ impl Reclaim {
         self.backings.lock().account(membership.number, user)
     }
 
-    /// Purges all ranges that are unpinned when this is called, and returns how many pages that
-    /// was.
+    /// Purges all ranges that can be purged when this is called, and waits for purges by others.
+    /// Returns how many pages it purged itself.
     ///
     /// May sleep; unlike [`Shrinker::scan()`], it also waits for page locks and purges by
     /// others. Stops early if the caller is killed.

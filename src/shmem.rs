@@ -225,7 +225,8 @@ extern "C" fn refuse_mmap(_desc: *mut bindings::vm_area_desc) -> c_int {
     EPERM.to_errno()
 }
 
-/// An unlinked shmem file, with shmem's own file operations.
+/// An unlinked file of shmem. Its file operations are shmem's own until
+/// [`ShmemFile::with_operations()`] replaces them.
 ///
 /// # Invariants
 ///
@@ -302,7 +303,7 @@ impl ShmemFile {
         Self::with_operations(RawFile::new(name, size, flags)?)
     }
 
-    /// Creates an empty file for private mappings, which cannot be written to. `name` must end
+    /// Creates an empty file, which cannot be written to, for private mappings. `name` must end
     /// with a NUL. May sleep.
     ///
     /// Fails with `ENOMEM`.

@@ -237,7 +237,8 @@ fn is_kswapd() -> bool {
 /// has not added to its own count.
 ///
 /// Reclaim for the limit of a memory cgroup never adds them, so for it this is the total so
-/// far. Reclaim for a node adds them after each cgroup. For `kswapd` this returns 0.
+/// far. Reclaim for a node adds them after each cgroup with MGLRU, and otherwise after all
+/// cgroups of the node. For `kswapd` this returns 0.
 pub(crate) fn reclaimed() -> usize {
     if is_kswapd() {
         return 0;

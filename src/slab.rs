@@ -38,7 +38,8 @@ unsafe impl<T: Send> Send for Cache<T> {}
 unsafe impl<T: Send> Sync for Cache<T> {}
 
 impl<T> Cache<T> {
-    /// Creates an empty cache. `name` appears in `/proc/slabinfo`. May sleep.
+    /// Creates an empty cache. `name` appears in `/proc/slabinfo`, unless the
+    /// kernel merges the cache with another one. May sleep.
     ///
     /// Fails with `ENOMEM`.
     #[doc(alias = "kmem_cache_create")]

@@ -330,8 +330,8 @@ impl Purges {
 /// # Invariants
 ///
 /// - No two ranges have a page in common.
-/// - Each range was purged, or can be purged, or both. If pages are merged with a purged range,
-///   all of the new range counts as purged, as in the C driver. But unlike there, it can be
+/// - Each range was purged, or can be purged, or both. If pinned pages are merged with a purged
+///   range, all of the new range counts as purged, as in the C driver. But unlike there, it can be
 ///   purged.
 /// - A range that is being purged counts as purged, cannot be purged and does not change.
 /// - `ranges` is the number of ranges.
