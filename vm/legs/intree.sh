@@ -10,9 +10,6 @@
 kunit() {
 	local command=$1
 	shift
-	# kunit.py does not accept an option with two values.
-	# shellcheck disable=SC2046
-	last_mentions $(fragments_of intree) >"$OUT/intree/kunitconfig"
 	(cd "$KSRC" && tools/testing/kunit/kunit.py "$command" --arch=um --build_dir="$KDIR" \
 		--kunitconfig="$OUT/intree/kunitconfig" --kunitconfig=drivers/android/ashmem "${TOOLS[@]/#/--make_options=}" "$@")
 }
@@ -80,6 +77,9 @@ with_cache prepare_tree
 KDIR=$(kernel_dir intree)
 KERNEL=$KDIR/$(image_of intree)
 mkdir -p "$KDIR" "$OUT/intree"
+# kunit.py does not accept an option with two values.
+# shellcheck disable=SC2046
+last_mentions $(fragments_of intree) >"$OUT/intree/kunitconfig"
 build
 boot intree ""
 build_again
