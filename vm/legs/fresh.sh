@@ -27,8 +27,9 @@ install_fresh() {
 	mmdebstrap --variant=minbase --include=ca-certificates,git,make "$RELEASE" "$1" "$CACHE/tmp/sources.list" || return 1
 	# The host may use a proxy, with a certificate of its own.
 	apt-config dump Acquire >"$1/etc/apt/apt.conf.d/99host"
-	[[ ! -d /usr/local/share/ca-certificates ]] ||
+	if [[ -d /usr/local/share/ca-certificates ]]; then
 		cp -r /usr/local/share/ca-certificates "$1/usr/local/share" && chroot "$1" update-ca-certificates
+	fi
 }
 
 # make_system: makes out/fresh/root, a copy of that system, and a clone of this checkout.
