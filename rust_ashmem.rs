@@ -15,23 +15,24 @@
 //! unsafe code and call C.
 //!
 //! ```text
-//! debug             area, debugfs, name, task, trace, unpinned
-//! debugfs (FFI)     misc, module, task
-//! device            area, misc, name, pages, reclaim, shmem, shrinker, task, trace, tree, uapi
-//! area              name, pages, prot, reclaim, registry, shmem, tree
-//! registry          slab, tree
-//! reclaim           lru, mood, pages, quota, shmem, shrinker, task, trace, tree, unpinned, vmstat
-//! unpinned          pages, quota, tree
-//! lru (FFI)         shrinker, slab, tree
-//! shrinker (FFI)    mood
-//! shmem (FFI)       misc, module, pages
-//! trace (FFI)       mood, pages
-//! vmstat (FFI)      mood
-//! misc (FFI)        module
-//! name              uapi
-//! prot              uapi
+//! debug           area, debugfs, name, task, trace, unpinned
+//! debugfs (FFI)   misc, module, task
+//! device          area, misc, name, oom, pages, reclaim, shmem, shrinker, task, trace, tree, uapi
+//! area            name, pages, prot, reclaim, registry, shmem, tree
+//! registry        slab, tree
+//! reclaim         lru, mood, pages, quota, shmem, shrinker, task, trace, tree, unpinned, vmstat
+//! unpinned        pages, quota, tree
+//! lru (FFI)       shrinker, slab, tree
+//! shrinker (FFI)  mood
+//! shmem (FFI)     misc, module, pages
+//! trace (FFI)     mood, pages
+//! vmstat (FFI)    mood
+//! misc (FFI)      module
+//! name            uapi
+//! prot            uapi
 //! module (FFI)
 //! mood
+//! oom (FFI)
 //! pages
 //! quota
 //! task (FFI)
@@ -96,6 +97,8 @@ mod module;
 mod mood;
 #[path = "src/name.rs"]
 mod name;
+#[path = "src/oom.rs"]
+mod oom;
 #[path = "src/pages.rs"]
 mod pages;
 #[path = "src/prot.rs"]

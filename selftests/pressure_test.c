@@ -14,14 +14,21 @@
 #include "kselftest_harness.h"
 #include "tenant.h"
 
-/* A region of pinned pages, swap, and a tenant, all in the cgroup of the test. */
+/*
+ * A region of pinned pages, swap, and a tenant, all in the cgroup of the test. Some tests add
+ * tenants in cgroups of their own.
+ */
 FIXTURE(machine)
 {
 	int shrinker, zram, fd;
 	size_t pages;
 	char *map;
-	struct tenant tenant;
+	struct tenant tenant, others[HOMES];
+	struct cgroups cgroups;
+	long long min_free;
 };
+
+#define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 
 /*
  * Runs on one CPU, and allocates only memory of its node, because unpinned pages of one
@@ -48,6 +55,7 @@ FIXTURE_SETUP(machine)
 	keep_to_node();
 	self->zram = -ENODEV;
 	self->fd = -EBADF;
+	self->cgroups.root = -EBADF;
 	if (!getenv("ASHMEM_EXHAUST"))
 		SKIP(return, "fills all memory of the machine: set ASHMEM_EXHAUST=1 to allow that");
 	self->shrinker = shrinker_or_skip();
@@ -65,7 +73,12 @@ FIXTURE_SETUP(machine)
 
 FIXTURE_TEARDOWN(machine)
 {
+	if (self->min_free > 0)
+		write_number(AT_FDCWD, MIN_FREE, self->min_free);
 	tenant_gone(&self->tenant);
+	for (int i = 0; i < HOMES; i++)
+		tenant_gone(self->others + i);
+	cgroups_close(&self->cgroups);
 	close(self->fd);
 	munmap(self->map, self->pages * page_size());
 	swap_remove(self->zram);
@@ -396,6 +409,37 @@ TEST_F_TIMEOUT(machine, nobody_is_killed_while_pages_can_be_purged, 300)
 	TH_LOG("killed after %zu pages", grown);
 	EXPECT_EQ(0, shrinker_count(self->shrinker, ANY_CGROUP));
 	EXPECT_EQ(-1, tenant_ends(&self->tenant));
+	EXPECT_TRUE(are_intact(self->map, 0, self->pages));
+}
+
+/*
+ * If suddenly more pages must be free than one cgroup has, one reclaim takes those of another,
+ * too: the kernel may not try a second time.
+ */
+TEST_F_TIMEOUT(machine, nobody_is_killed_while_another_cgroup_has_pages, 300)
+{
+	long unpinned = 6 * MIB / page_size(), step = MIB / page_size(), free, ret;
+
+	if (!large_file())
+		SKIP(return, "more than 2 GiB of memory to fill");
+	ret = cgroups_open(&self->cgroups);
+	if (ret)
+		SKIP(return, "cgroup v2 with memory: %s", strerror(-ret));
+	no_more_swap(&self->zram);
+	for (int i = 0; i < HOMES; i++)
+		ASSERT_TRUE(tenant_starts(self->others + i, self->cgroups.homes[i], unpinned));
+	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, CHUNK));
+	self->min_free = read_number(AT_FDCWD, MIN_FREE);
+	while ((free = memory_pages("MemFree")) > self->min_free * 1024 / page_size() + 8 * step)
+		ASSERT_TRUE(tenant_grows(&self->tenant, step));
+	EXPECT_EQ(HOMES * unpinned + CHUNK, shrinker_count(self->shrinker, ANY_CGROUP));
+	/* More than one tenant has, and less than both have. */
+	ASSERT_EQ(0, write_number(AT_FDCWD, MIN_FREE,
+				  (free + 3 * unpinned / 2) * page_size() / 1024));
+	EXPECT_TRUE(tenant_grows(&self->tenant, step / 4));
+	EXPECT_EQ(0, tenant_ends(&self->tenant));
+	log_machine(_metadata, "more must be free", vm_events("pswpout"),
+		    shrinker_count(self->shrinker, ANY_CGROUP));
 	EXPECT_TRUE(are_intact(self->map, 0, self->pages));
 }
 

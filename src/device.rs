@@ -41,6 +41,7 @@ use crate::{
         self,
         Name, //
     },
+    oom,
     pages::{
         self,
         PageRange, //
@@ -53,7 +54,7 @@ use crate::{
         self,
         Whence, //
     },
-    shrinker::Registration,
+    shrinker,
     task,
     trace,
     tree::{
@@ -65,7 +66,8 @@ use crate::{
 
 /// State that all files of the device share.
 pub(crate) struct Context {
-    _reclaim: Registration<Reclaim>,
+    _shrinker: shrinker::Registration<Reclaim>,
+    _oom: oom::Registration<Reclaim>,
     shared: Arc<Shared>,
 }
 
@@ -73,11 +75,12 @@ impl Context {
     /// Creates the state of the device, without any area.
     ///
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(reclaim: Registration<Reclaim>) -> Result<Self> {
-        let shared = Shared::new(reclaim.state().clone())?;
+    pub(crate) fn new(shrinker: shrinker::Registration<Reclaim>) -> Result<Self> {
+        let reclaim = shrinker.state().clone();
         Ok(Self {
-            _reclaim: reclaim,
-            shared,
+            _shrinker: shrinker,
+            _oom: oom::Registration::new(reclaim.clone(), Reclaim::take_freed)?,
+            shared: Shared::new(reclaim)?,
         })
     }
 

@@ -405,7 +405,10 @@ impl Backing {
             let before = self.file.resident();
             self.file.punch(range);
             // Exact if nobody else uses the file meanwhile.
-            account_reclaimed(before.saturating_sub(self.file.resident()));
+            let freed = before.saturating_sub(self.file.resident());
+            account_reclaimed(freed);
+            // OVERFLOW: Counting that far would take too long.
+            self.reclaim.freed.add(freed, Relaxed);
         }
         drop(self.end_purge(range));
         Some(weight)
@@ -601,6 +604,8 @@ pub(crate) struct Reclaim {
     purged: [Atomic<usize>; Why::ALL.len()],
     /// The number of ranges that scans could not purge.
     left_out: Atomic<usize>,
+    /// The number of pages that scans have freed since the last [`Reclaim::take_freed()`].
+    freed: Atomic<usize>,
 }
 
 impl Reclaim {
@@ -626,6 +631,7 @@ impl Reclaim {
                 counting <- new_mutex!((), "Reclaim::counting"),
                 purged: [const { Atomic::new(0) }; Why::ALL.len()],
                 left_out: Atomic::new(0),
+                freed: Atomic::new(0),
             }),
             GFP_KERNEL,
         )?;
@@ -830,6 +836,14 @@ impl Shrinker for Reclaim {
 }
 
 impl Reclaim {
+    /// Returns how many pages scans have freed since the last call.
+    ///
+    /// If there are any, reclaim is worth another try even if its caller found too few: others
+    /// may have taken them, or the watermarks may have risen.
+    pub(crate) fn take_freed(&self) -> usize {
+        self.freed.xchg(0, Relaxed)
+    }
+
     /// Purges the oldest ranges of a place, until about `wanted` pages have been freed. May
     /// sleep.
     fn purge_oldest(&self, place: &Place<'_>, wanted: usize, why: Why) -> Scan {
