@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -280,6 +281,24 @@ static inline int signal_of_read(const volatile char *byte)
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		return -1;
 	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/*
+ * Lets other processes preempt this one whenever they wake up, even in a system call, so that
+ * they see it half done on a single CPU, too.
+ */
+static inline void give_way(void)
+{
+	const struct sched_param none = { 0 };
+
+	sched_setscheduler(0, SCHED_IDLE, &none);
+}
+
+/* Waits until another process has purged a page. */
+static inline void wait_for_purge_of(const volatile char *byte)
+{
+	while (*byte)
+		usleep(50);
 }
 
 /* The exit status of a child, or -1 if it did not exit. */

@@ -245,6 +245,45 @@ TEST_F(events, scan_by_hand_is_told)
 	ASSERT_LT(strstr(text, purge), strstr(text, " purged=8 left_out=0\n"));
 }
 
+/* Each allocation of the driver is charged to the memory cgroup of the caller. */
+TEST_F(events, memory_is_charged)
+{
+	static char text[TRACE];
+	char name[ASHMEM_NAME_LEN] = "", *line, *rest;
+	size_t charged = 0;
+
+	if (write_text(self->buffer, "events/kmem/kmalloc/enable", "1") ||
+	    write_text(self->buffer, "events/kmem/kmem_cache_alloc/enable", "1"))
+		SKIP(return, "the kernel has no events of kmem");
+	memset(name, 'n', sizeof(name) - 1);
+	close(self->fd);
+	self->fd = area_open(O_RDWR);
+	ASSERT_EQ(0, set_name(self->fd, name));
+	ASSERT_EQ(0, set_size(self->fd, 16 * self->page));
+	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_SHARED));
+	ASSERT_EQ(0, try_map(self->fd, self->page, PROT_READ, MAP_PRIVATE));
+	ASSERT_EQ(0, unpin(self->fd, 0, 1));
+	ASSERT_EQ(0, unpin(self->fd, 2, 1));
+	/* The driver has an account for each user. */
+	ASSERT_EQ(0, seteuid(STRANGER));
+	EXPECT_EQ(0, unpin(self->fd, 4, 12));
+	EXPECT_EQ(0, pin(self->fd, 6, 1));
+	ASSERT_EQ(0, seteuid(0));
+	write_text(self->buffer, "events/kmem/enable", "0");
+	ASSERT_LT(0, read_text(self->buffer, "trace", text, sizeof(text)));
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		/* Also the functions of the kernel crate that allocate for drivers. */
+		if (!strstr(line, "[rust_ashmem]") && !strstr(line, "call_site=_R") &&
+		    !strstr(line, "call_site=rust_helper_"))
+			continue;
+		EXPECT_TRUE(strstr(line, "accounted=true"))
+			TH_LOG("%s", line);
+		charged++;
+	}
+	/* An area, its name and backing, two for the backing to be listed, two accounts, four ranges. */
+	EXPECT_LE(11, charged);
+}
+
 /* The mood in the first scan_begin event, if it is a documented one. */
 static const char *mood_of(const char *text)
 {

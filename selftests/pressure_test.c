@@ -354,24 +354,28 @@ TEST_F(huge, range_that_has_to_wait_lets_others_go)
 	EXPECT_EQ(0, left);
 }
 
-/* The same for many ranges: every other page of a swapped-out huge page. */
-TEST_F(huge, ranges_that_have_to_wait_hide_nothing)
+/* Ranges that a scan passes over before it gives up, if they cannot be purged now. */
+#define TRIES	4096
+
+/* More such ranges than that hide others from one scan, but not from the next. */
+TEST_F_TIMEOUT(huge, ranges_that_have_to_wait_hide_nothing, 300)
 {
-	int shrinker = shrinker_or_skip(), zram, waiting = area_create(self->huge * page_size());
+	size_t pages = (2 * TRIES / self->huge + 1) * self->huge;
+	int shrinker = shrinker_or_skip(), zram, waiting = area_create(pages * page_size());
 	long long whole = vm_events("thp_swpout");
 	struct place place = { 0 };
 	char *map;
 
 	if (shrinker < 0)
 		return;
-	zram = swap_or_skip(16 * self->huge);
+	zram = swap_or_skip(2 * pages);
 	if (zram < 0)
 		return;
-	map = map_filled(waiting, self->huge);
+	map = map_filled(waiting, pages);
 	EXPECT_NE(MAP_FAILED, map);
-	EXPECT_EQ(0, madvise(map, self->huge * page_size(), MADV_PAGEOUT));
+	EXPECT_EQ(0, madvise(map, pages * page_size(), MADV_PAGEOUT));
 	whole = vm_events("thp_swpout") - whole;
-	for (size_t page = 1; page < self->huge; page += 2) {
+	for (size_t page = 1; page < pages; page += 2) {
 		EXPECT_EQ(0, unpin(waiting, page, 1));
 	}
 	map = map_filled(self->fd, 4);
@@ -379,16 +383,91 @@ TEST_F(huge, ranges_that_have_to_wait_hide_nothing)
 	EXPECT_EQ(0, unpin(self->fd, 0, 4));
 	EXPECT_LT(4, shrinker_count_at(shrinker, ANY_CGROUP, &place));
 	EXPECT_EQ(0, shrinker_scan(shrinker, &place, 4));
+	if (whole * self->huge >= pages) {
+		EXPECT_TRUE(are_intact(map, 0, 4));
+		EXPECT_EQ(0, shrinker_scan(shrinker, &place, 4));
+	}
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(self->fd, 0, 0));
 	EXPECT_TRUE(are_zero(map, 0, 4));
 	/* ASHMEM_PURGE_ALL_CACHES reads and drops them. */
-	EXPECT_EQ(self->huge / 2, purge_all(waiting));
+	EXPECT_EQ(pages / 2, purge_all(waiting));
 	EXPECT_EQ(ASHMEM_WAS_PURGED, pin(waiting, 0, 0));
 	close(waiting);
 	swap_remove(zram);
 	close(shrinker);
-	if (whole < 1)
+	if (whole * self->huge < pages)
 		SKIP(return, "huge pages were swapped out in parts");
+}
+
+/* Has the kernel split all huge pages of a mapping of this process. */
+static long split_huge_pages(const char *map, size_t pages)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%d,0x%lx,0x%lx", getpid(), (long)map,
+		 (long)map + pages * page_size());
+	return write_text(AT_FDCWD, "/sys/kernel/debug/split_huge_pages", text);
+}
+
+#define LOCKS	8
+
+/*
+ * The kernel locks a huge page while it allocates memory to split it. If that memory has to be
+ * reclaimed, the range with the locked page is passed over. To wait for it would never end.
+ */
+TEST_F_TIMEOUT(huge, range_that_its_reclaimer_has_locked_lets_others_go, 300)
+{
+	size_t pages = 16 * MIB / page_size() / self->huge * self->huge, step = MIB / page_size();
+	long long min_free = read_number(AT_FDCWD, MIN_FREE), free;
+	int shrinker = shrinker_or_skip(), locked[LOCKS], purged = 0;
+	char *map = map_filled(self->fd, self->pages), *huge[LOCKS];
+	struct tenant tenant = { 0 };
+	long ret = 0;
+
+	if (shrinker < 0)
+		return;
+	if (!pages)
+		SKIP(return, "huge pages of more than 16 MiB");
+	if (!large_file() || !getenv("ASHMEM_EXHAUST"))
+		SKIP(return, "fills all memory of the machine: set ASHMEM_EXHAUST=1 to allow that");
+	EXPECT_NE(MAP_FAILED, map);
+	for (int i = 0; i < LOCKS; i++) {
+		locked[i] = area_create(pages * page_size());
+		huge[i] = map_filled(locked[i], pages);
+		EXPECT_NE(MAP_FAILED, huge[i]);
+	}
+	/* Little is left in any zone. */
+	EXPECT_TRUE(tenant_starts(&tenant, -EBADF, CHUNK));
+	write_number(AT_FDCWD, MIN_FREE, 2048);
+	while (memory_pages("MemFree") > 4 * (long)step && tenant_grows(&tenant, step))
+		;
+	for (int i = 0; i < LOCKS && !ret; i++) {
+		memset(map, 'a', self->pages * page_size());
+		EXPECT_EQ(0, unpin(locked[i], 0, 0));
+		EXPECT_EQ(0, unpin(self->fd, 0, 0));
+		/* The next allocation has to reclaim half of what the second region has. */
+		free = memory_pages("MemFree");
+		EXPECT_EQ(0, write_number(AT_FDCWD, MIN_FREE,
+					  (free + self->pages / 2) * page_size() / 1024));
+		ret = split_huge_pages(huge[i], pages);
+		write_number(AT_FDCWD, MIN_FREE, 2048);
+		if (pin(locked[i], 0, 0) == ASHMEM_NOT_PURGED)
+			EXPECT_TRUE(are_intact(huge[i], 0, pages));
+		purged += pin(self->fd, 0, 0) == ASHMEM_WAS_PURGED;
+	}
+	write_number(AT_FDCWD, MIN_FREE, min_free);
+	/* It may have been killed. */
+	tenant_gone(&tenant);
+	for (int i = 0; i < LOCKS; i++) {
+		munmap(huge[i], pages * page_size());
+		close(locked[i]);
+	}
+	close(shrinker);
+	TH_LOG("in %d of %d rounds the other region was purged", purged, LOCKS);
+	if (ret)
+		SKIP(return, "/sys/kernel/debug/split_huge_pages: %s", strerror(-ret));
+	if (!purged)
+		SKIP(return, "no huge pages, or there was memory enough to split them");
 }
 
 /*

@@ -217,31 +217,37 @@ TEST_F_TIMEOUT(busy, closed_regions_stay_mapped, 300)
 	EXPECT_EQ(0, purge_all(self->fds[0]));
 }
 
-static pid_t purge_in_child(int fd)
+/* Purges everything in a child, which does not keep @unused open. */
+static pid_t purge_without(int unused, int fd)
 {
 	pid_t child = fork();
 
-	if (child == 0)
+	if (child == 0) {
+		close(unused);
+		give_way();
 		_exit(purge_all(fd) < 0);
+	}
 	return child;
 }
 
 /* Large enough that a purge takes a while. */
-#define LARGE	2048
+#define LARGE	8192
 
-/* Fills and unpins a large region, and starts a child that purges it. Returns when that begins. */
-static pid_t purge_large_in_child(int fd, char *map)
+/*
+ * Fills and unpins a large region, and starts a child that purges it, without @unused. Returns
+ * when that begins.
+ */
+static pid_t purge_large_without(int unused, int fd, char *map)
 {
-	const volatile char *at = map;
 	pid_t child;
 
 	for (size_t i = 0; i < LARGE; i++)
 		map[i * page_size()] = 'a';
 	if (unpin(fd, 0, 0))
 		return -1;
-	child = purge_in_child(fd);
-	while (child > 0 && *at)
-		;
+	child = purge_without(unused, fd);
+	if (child > 0)
+		wait_for_purge_of(map);
 	return child;
 }
 
@@ -255,7 +261,7 @@ TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 	ASSERT_NE(MAP_FAILED, map);
 	for (int round = 0; round < 10; round++) {
 		int status;
-		pid_t child = purge_large_in_child(fd, map);
+		pid_t child = purge_large_without(-EBADF, fd, map);
 
 		ASSERT_LT(0, child);
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(fd, 0, 0));
@@ -285,7 +291,7 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 		pid_t child;
 
 		ASSERT_LE(0, pin(fd, 0, 0));
-		child = purge_large_in_child(fd, map);
+		child = purge_large_without(-EBADF, fd, map);
 		ASSERT_LT(0, child);
 		early += map[last] == 'a';
 		ASSERT_LE(0, purge_all(fd));
@@ -297,18 +303,6 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 	close(fd);
 }
 
-/* Purges through another region, and closes @fd in the child. */
-static pid_t purge_without(int fd, int by)
-{
-	pid_t child = fork();
-
-	if (child == 0) {
-		close(fd);
-		_exit(purge_all(by) < 0);
-	}
-	return child;
-}
-
 /* A task that waits for the purge of a region is woken even if the region is closed. */
 TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 {
@@ -317,7 +311,6 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 	for (int round = 0; round < 10; round++) {
 		int fd = area_create(LARGE * self->page);
 		char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
-		const volatile char *at = map;
 		pid_t children[2];
 
 		ASSERT_NE(MAP_FAILED, map);
@@ -326,8 +319,7 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 		ASSERT_EQ(0, unpin(fd, 0, 0));
 		children[0] = purge_without(fd, self->fds[0]);
 		ASSERT_LT(0, children[0]);
-		while (*at)
-			;
+		wait_for_purge_of(map);
 		children[1] = purge_without(fd, self->fds[0]);
 		ASSERT_LT(0, children[1]);
 		sched_yield();
@@ -344,7 +336,6 @@ TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 {
 	int fd = area_create(1024 * self->page);
 	char *map = area_map(fd, 1024 * self->page, PROT_RW, MAP_SHARED);
-	const volatile char *at = map;
 
 	if (getenv("ASHMEM_C_DRIVER"))
 		SKIP(return, "the C driver may stop early");
@@ -358,10 +349,9 @@ TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 		}
 		ASSERT_EQ(0, unpin(self->fds[0], 0, 14));
 		ASSERT_EQ(0, unpin(self->fds[1], 0, 14));
-		child = purge_in_child(fd);
+		child = purge_without(-EBADF, fd);
 		ASSERT_LT(0, child);
-		while (*at)
-			;
+		wait_for_purge_of(map);
 		ASSERT_LE(0, pin(self->fds[0], 7, 1));
 		ASSERT_EQ(0, unpin(self->fds[1], 8, 8));
 		ASSERT_EQ(0, exit_status_of(child));
@@ -372,6 +362,48 @@ TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 		ASSERT_LE(0, pin(fd, 0, 0));
 	}
 	munmap(map, 1024 * self->page);
+	close(fd);
+}
+
+/*
+ * A purge leaves out regions that are unpinned for the first time after it began. They come
+ * after all others; so the one that was last before is gone by then.
+ */
+TEST_F_TIMEOUT(busy, purge_spares_what_others_unpin_later, 300)
+{
+	size_t last = (LARGE - 1) * self->page;
+	int fd = area_create(LARGE * self->page), early = 0;
+	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver purges these, too");
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, unpin(fd, 0, 1));
+	for (int round = 0; round < 10; round++) {
+		pid_t child;
+
+		ASSERT_LE(0, pin(fd, 0, 0));
+		for (int i = 0; i < 2; i++) {
+			close(self->fds[i]);
+			self->fds[i] = area_create(PAGES * self->page);
+			self->shares[i].map = map_filled(self->fds[i], PAGES);
+			ASSERT_NE(MAP_FAILED, self->shares[i].map);
+		}
+		ASSERT_EQ(0, unpin(self->fds[0], 0, 0));
+		child = purge_large_without(self->fds[0], fd, map);
+		ASSERT_LT(0, child);
+		close(self->fds[0]);
+		self->fds[0] = -EBADF;
+		ASSERT_EQ(0, unpin(self->fds[1], 0, 0));
+		early += map[last] == 'a';
+		ASSERT_EQ(0, exit_status_of(child));
+		EXPECT_TRUE(are_intact(self->shares[1].map, 0, PAGES));
+		EXPECT_EQ(ASHMEM_NOT_PURGED, pin(self->fds[1], 0, 0));
+		for (int i = 0; i < 2; i++)
+			munmap(self->shares[i].map, PAGES * self->page);
+	}
+	TH_LOG("in %d of 10 rounds the purge was still under way", early);
+	munmap(map, LARGE * self->page);
 	close(fd);
 }
 

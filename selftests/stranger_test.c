@@ -312,7 +312,6 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 {
 	int fd = area_create(LARGE * self->page), killed = 0, spared = 0, status;
 	char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
-	const volatile char *at = map;
 
 	ASSERT_NE(MAP_FAILED, map);
 	for (int round = 0; round < 100 && spared < 3; round++) {
@@ -326,10 +325,11 @@ TEST_F_TIMEOUT(stranger, pays_nothing_for_a_purge_that_was_killed, 300)
 			memset(self->map + i * self->page, letter_of(i), self->page);
 		ASSERT_EQ(0, unpin(self->fd, 0, 0));
 		child = fork();
-		if (child == 0)
+		if (child == 0) {
+			give_way();
 			_exit(purge_all(fd) < 0);
-		while (*at)
-			;
+		}
+		wait_for_purge_of(map);
 		ASSERT_EQ(0, kill(child, SIGKILL));
 		while (waitpid(child, &status, 0) == -1 && errno == EINTR)
 			;

@@ -618,6 +618,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_counted_is_forgotten_after_a_gap() {
+        let mut watched = Watched::new();
+        for _ in 1..SCANNED_AND_PAUSED {
+            watched.wait(TIMES.pause + 1);
+            assert_eq!(watched.scan(1, 0), Mood::Calm);
+        }
+        // Reclaim of the other kind asks meanwhile, so this is a gap for one kind only.
+        watched.read.lacking = 1;
+        watched.wait(TIMES.gap);
+        assert_eq!(watched.look(TASK), Mood::Calm);
+        watched.wait(1);
+        watched.read.lacking = 0;
+        assert_eq!(watched.scan(1, 0), Mood::Calm);
+    }
+
+    #[test]
+    fn limits_are_not_told_by_what_kswapd_scans() {
+        let mut watched = Watched::new();
+        watched.count(KSWAPD, 0, 1000);
+        assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
+    }
+
+    #[test]
     fn short_ends_when_the_page_cache_is_trimmed() {
         let mut watched = Watched::new();
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);

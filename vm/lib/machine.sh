@@ -65,7 +65,7 @@ start_vm() {
 			con=null con0=null,fd:1 con1=null,fd:3 results=/dev/tty1 panic=-1 $GUEST_WORDS \
 			</dev/null >"$dir/console" 2>&1 3>"$dir/results" &
 		;;
-	x86 | android-x86 | debian | debian-rt | installed | engines | openrc | busybox | oracle | bench-smp | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
+	x86 | android-x86 | debian | debian-rt | installed | engines | openrc | busybox | oracle | bench-smp | mutants-x86 | pressure-*) start_x86 "$dir" "$GUEST_WORDS" "$(accelerator) -smp 2" ;;
 	hard)
 		# Only our KUnit suites: one of the kernel's own takes a lock that PREEMPT_RT forbids there.
 		start_x86 "$dir" "kunit.filter_glob=rust_ashmem* $GUEST_WORDS" "$(accelerator) -smp 2"

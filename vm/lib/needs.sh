@@ -18,7 +18,8 @@ packages_of() {
 	arm64* | gki*) echo "$BUILDING" qemu-system-arm ;;
 	android | android-x86) echo "$BUILDING" gcc-multilib kmod qemu-system-x86 ;;
 	android-arm64 | android-gki) echo "$BUILDING" kmod qemu-system-arm ;;
-	intree | mutants) echo "$BUILDING" rsync ;;
+	intree) echo "$BUILDING" rsync ;;
+	mutants) echo "$BUILDING" gcc-multilib qemu-system-x86 rsync ;;
 	modversions) echo "$BUILDING" binutils kmod libdw-dev zlib1g-dev ;;
 	debian | debian-rt | installed | engines) echo "$ON_DEBIAN" ;;
 	debian-arm64) echo "$BUILDING" kmod mmdebstrap qemu-system-arm ;;
