@@ -20,7 +20,8 @@
 //! device          area, misc, name, oom, pages, reclaim, shmem, shrinker, task, trace, tree, uapi
 //! area            name, pages, prot, reclaim, registry, shmem, tree
 //! registry        slab, tree
-//! reclaim         lru, mood, pages, quota, shmem, shrinker, task, trace, tree, unpinned, vmstat
+//! reclaim         lru, mood, pages, quota, retries, shmem, shrinker, task, trace, tree, unpinned,
+//!                 vmstat
 //! unpinned        pages, quota, tree
 //! lru (FFI)       shrinker, slab, tree
 //! shrinker (FFI)  mood
@@ -35,6 +36,7 @@
 //! oom (FFI)
 //! pages
 //! quota
+//! retries
 //! task (FFI)
 //! tree (FFI)
 //! slab (FFI)
@@ -109,6 +111,8 @@ mod quota;
 mod reclaim;
 #[path = "src/registry.rs"]
 mod registry;
+#[path = "src/retries.rs"]
+mod retries;
 #[path = "src/shmem.rs"]
 mod shmem;
 #[path = "src/shrinker.rs"]

@@ -79,7 +79,7 @@ impl Context {
         let reclaim = shrinker.state().clone();
         Ok(Self {
             _shrinker: shrinker,
-            _oom: oom::Registration::new(reclaim.clone(), Reclaim::take_freed)?,
+            _oom: oom::Registration::new(reclaim.clone(), Reclaim::may_retry)?,
             shared: Shared::new(reclaim)?,
         })
     }

@@ -37,34 +37,6 @@ pub(crate) struct Readings {
     pub(crate) lacking: usize,
 }
 
-/// Statistics of a zone of memory, in pages.
-pub(crate) struct Zone {
-    /// Free pages. It may be negative for a moment: one CPU has subtracted pages that another
-    /// has not added yet.
-    pub(crate) free: isize,
-    /// How many of them are in areas for CMA, which few allocations can get.
-    pub(crate) free_cma: isize,
-    /// How many of them are reserved for atomic allocations of high order.
-    pub(crate) reserved: usize,
-    /// The high watermark, without the boost.
-    pub(crate) high: usize,
-    /// By how much all watermarks are raised at present, because the zone is fragmented.
-    pub(crate) boost: usize,
-}
-
-impl Readings {
-    /// Adds the free pages of a zone, its high watermark, and what is missing between them.
-    #[doc(alias = "high_wmark_pages")]
-    pub(crate) fn add(&mut self, zone: &Zone) {
-        let free = zone.free.saturating_sub(zone.free_cma).max(0);
-        let free = free.unsigned_abs().saturating_sub(zone.reserved);
-        let high = zone.high.saturating_add(zone.boost);
-        self.free = self.free.saturating_add(free);
-        self.high = self.high.saturating_add(high);
-        self.lacking = self.lacking.saturating_add(high.saturating_sub(free));
-    }
-}
-
 /// The reclaim that asks.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
@@ -401,46 +373,6 @@ mod tests {
         fn wait(&mut self, time: Jiffies) {
             self.now = self.now.wrapping_add(time);
         }
-    }
-
-    const ZONE: Zone = Zone {
-        free: 70,
-        free_cma: 0,
-        reserved: 0,
-        high: 100,
-        boost: 0,
-    };
-
-    /// Returns the free pages of a zone, its high watermark, and the pages that it lacks.
-    fn add(zone: Zone) -> (usize, usize, usize) {
-        let mut read = Readings::default();
-        read.add(&zone);
-        (read.free, read.high, read.lacking)
-    }
-
-    #[test]
-    fn zones_lack_pages_below_the_high_watermark() {
-        assert_eq!(add(ZONE), (70, 100, 30));
-        assert_eq!(add(Zone { free: 100, ..ZONE }), (100, 100, 0));
-        assert_eq!(add(Zone { free: -1, ..ZONE }), (0, 100, 100));
-        let mut read = Readings::default();
-        read.add(&ZONE);
-        read.add(&Zone { free: 500, ..ZONE });
-        assert_eq!((read.free, read.high, read.lacking), (570, 200, 30));
-    }
-
-    #[test]
-    fn boosted_watermarks_are_higher() {
-        let boost = 50;
-        assert_eq!(add(Zone { boost, ..ZONE }), (70, 150, 80));
-    }
-
-    #[test]
-    fn reserved_pages_are_not_free() {
-        let free_cma = 20;
-        assert_eq!(add(Zone { free_cma, ..ZONE }), (50, 100, 50));
-        let reserved = 90;
-        assert_eq!(add(Zone { reserved, ..ZONE }), (0, 100, 100));
     }
 
     #[test]

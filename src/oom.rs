@@ -28,7 +28,7 @@ extern "C" {
 /// # Invariants
 ///
 /// `block` is that of a leaked [`KBox`], and is registered.
-pub(crate) struct Registration<S: Send + Sync> {
+pub(crate) struct Registration<S: Send + Sync + 'static> {
     block: NonNull<Block<S>>,
 }
 
@@ -37,23 +37,24 @@ struct Block<S> {
     /// First, so that a pointer to it is a pointer to the whole.
     notifier: bindings::notifier_block,
     state: Arc<S>,
-    freed: fn(&S) -> usize,
+    may_retry: fn(&S) -> bool,
 }
 
 // SAFETY: `unregister_oom_notifier()` may be called from any thread.
-unsafe impl<S: Send + Sync> Send for Registration<S> {}
+unsafe impl<S: Send + Sync + 'static> Send for Registration<S> {}
 // SAFETY: A shared reference gives access to nothing.
-unsafe impl<S: Send + Sync> Sync for Registration<S> {}
+unsafe impl<S: Send + Sync + 'static> Sync for Registration<S> {}
 
-impl<S: Send + Sync> Registration<S> {
-    /// Registers a notifier. From now on `freed` is called when memory reclaim has failed, but
-    /// not for the limit of a memory cgroup. It returns how many pages were freed since it was
-    /// last called. If there are any, the kernel repeats reclaim before it kills a process.
+impl<S: Send + Sync + 'static> Registration<S> {
+    /// Registers a notifier. From now on, `may_retry` is called before the kernel kills a
+    /// process for want of memory, but not for the limit of a memory cgroup. If it returns
+    /// true, the kernel kills none, and the current task tries to reclaim memory again. Only if
+    /// an administrator asked for the kill, it makes no difference.
     ///
-    /// `freed` may sleep, but must not allocate memory, nor take a lock that is held across
+    /// `may_retry` may sleep, but must not allocate memory, nor take a lock that is held across
     /// allocations. May sleep. Fails with `ENOMEM`.
     #[doc(alias = "register_oom_notifier")]
-    pub(crate) fn new(state: Arc<S>, freed: fn(&S) -> usize) -> Result<Self> {
+    pub(crate) fn new(state: Arc<S>, may_retry: fn(&S) -> bool) -> Result<Self> {
         let notifier = bindings::notifier_block {
             notifier_call: Some(call::<S>),
             ..pin_init::zeroed()
@@ -61,7 +62,7 @@ impl<S: Send + Sync> Registration<S> {
         let block = Block {
             notifier,
             state,
-            freed,
+            may_retry,
         };
         let block = NonNull::from(KBox::leak(KBox::new(block, GFP_KERNEL)?));
         // SAFETY: The block is not moved or freed while it is registered. The only error would
@@ -72,7 +73,7 @@ impl<S: Send + Sync> Registration<S> {
     }
 }
 
-impl<S: Send + Sync> Drop for Registration<S> {
+impl<S: Send + Sync + 'static> Drop for Registration<S> {
     fn drop(&mut self) {
         let block = self.block.as_ptr();
         // SAFETY: By the invariant the block is registered. This waits for calls to end.
@@ -85,7 +86,7 @@ impl<S: Send + Sync> Drop for Registration<S> {
 /// # Safety
 ///
 /// Called by the kernel for the block of a [`Registration<S>`].
-unsafe extern "C" fn call<S: Send + Sync>(
+unsafe extern "C" fn call<S: Send + Sync + 'static>(
     block: *mut bindings::notifier_block,
     _action: c_ulong,
     freed: *mut c_void,
@@ -93,11 +94,11 @@ unsafe extern "C" fn call<S: Send + Sync>(
     let block = block.cast::<Block<S>>();
     // SAFETY: The notifier is the first field of a `Block<S>`, which lives during the call. Its
     // other fields do not change.
-    let (state, pages_freed) = unsafe { (&(*block).state, (*block).freed) };
-    // SAFETY: The kernel passes a pointer to a number of its own, of pages.
-    let sum = unsafe { &mut *freed.cast::<c_ulong>() };
-    // CAST: Both have the width of a `long`. OVERFLOW: No more pages are freed than there are.
-    *sum = sum.wrapping_add(pages_freed(state) as c_ulong);
+    let (state, may_retry) = unsafe { (&(*block).state, (*block).may_retry) };
+    // SAFETY: The kernel passes a pointer to a number of its own: of pages that were freed, but
+    // it only tells 0 from others.
+    let freed = unsafe { &mut *freed.cast::<c_ulong>() };
+    *freed = freed.saturating_add(may_retry(state).into());
     // CAST: A small number.
     bindings::NOTIFY_OK as c_int
 }

@@ -43,12 +43,14 @@ use crate::{
         Accounts,
         Charge, //
     },
+    retries::Retries,
     shmem::{
         Readiness,
         ShmemFile, //
     },
     shrinker::{
         account_reclaimed,
+        is_kswapd,
         reclaimed,
         Place,
         Registration,
@@ -407,7 +409,6 @@ impl Backing {
             // Exact if nobody else uses the file meanwhile.
             let freed = before.saturating_sub(self.file.resident());
             account_reclaimed(freed);
-            // OVERFLOW: Counting that far would take too long.
             self.reclaim.freed.add(freed, Relaxed);
         }
         drop(self.end_purge(range));
@@ -604,8 +605,9 @@ pub(crate) struct Reclaim {
     purged: [Atomic<usize>; Why::ALL.len()],
     /// The number of ranges that scans could not purge.
     left_out: Atomic<usize>,
-    /// The number of pages that scans have freed since the last [`Reclaim::take_freed()`].
+    /// The number of pages that scans have freed. It may wrap.
     freed: Atomic<usize>,
+    retries: Retries,
 }
 
 impl Reclaim {
@@ -632,6 +634,7 @@ impl Reclaim {
                 purged: [const { Atomic::new(0) }; Why::ALL.len()],
                 left_out: Atomic::new(0),
                 freed: Atomic::new(0),
+                retries: Retries::new(),
             }),
             GFP_KERNEL,
         )?;
@@ -800,7 +803,7 @@ impl Shrinker for Reclaim {
 
     /// Purges half of what is unpinned, and at least [`ENOUGH`] pages. That is a lot for one
     /// call, but whoever unpinned the pages agreed to it. If the node lacks more pages, purges
-    /// as many as it lacks, because the kernel may kill a process after four calls.
+    /// as many as it lacks, because the kernel may kill a process after a single reclaim.
     fn relieve(&self, place: &Place<'_>) -> usize {
         let half = self.count(place).div_ceil(2);
         let read = vmstat::read(place.node());
@@ -836,12 +839,12 @@ impl Shrinker for Reclaim {
 }
 
 impl Reclaim {
-    /// Returns how many pages scans have freed since the last call.
-    ///
-    /// If there are any, reclaim is worth another try even if its caller found too few: others
-    /// may have taken them, or the watermarks may have risen.
-    pub(crate) fn take_freed(&self) -> usize {
-        self.freed.xchg(0, Relaxed)
+    /// Returns whether reclaim by the current task has failed, but is worth another try before
+    /// the kernel kills a process: others may have taken what was purged, or watermarks may
+    /// have risen meanwhile.
+    pub(crate) fn may_retry(&self) -> bool {
+        // With MGLRU, `kswapd` may ask for a kill although it has reclaimed enough.
+        !is_kswapd() && self.retries.ask(task::thread(), self.freed.load(Relaxed))
     }
 
     /// Purges the oldest ranges of a place, until about `wanted` pages have been freed. May

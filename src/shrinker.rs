@@ -228,7 +228,7 @@ fn is_reclaim() -> bool {
 
 /// Returns whether `kswapd` is calling, which reclaims before pages are needed.
 #[doc(alias = "current_is_kswapd")]
-fn is_kswapd() -> bool {
+pub(crate) fn is_kswapd() -> bool {
     // SAFETY: The current task exists, and only the task itself changes its flags.
     unsafe { (*bindings::get_current()).flags & bindings::PF_KSWAPD != 0 }
 }

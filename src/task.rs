@@ -71,6 +71,12 @@ pub(crate) fn user() -> u32 {
     }
 }
 
+/// Returns the ID of the current thread, in the initial PID namespace.
+pub(crate) fn thread() -> i32 {
+    // SAFETY: `current` is the running task, and this field never changes.
+    unsafe { (*current!().as_ptr()).pid }
+}
+
 /// Returns the ID of the current process, in the initial PID namespace.
 pub(crate) fn pid() -> i32 {
     // SAFETY: `current` is the running task, and this field never changes.

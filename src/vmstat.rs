@@ -14,10 +14,7 @@ use kernel::{
     time::Jiffies, //
 };
 
-use crate::mood::{
-    Readings,
-    Zone, //
-};
+use crate::mood::Readings;
 
 /// Returns the number of possible nodes, which are numbered from 0.
 #[doc(alias = "nr_node_ids")]
@@ -79,14 +76,14 @@ pub(crate) fn read(node: c_int) -> Readings {
     // CAST: A small number.
     for zone in 0..bindings::zone_type___MAX_NR_ZONES as usize {
         // SAFETY: The data of the node exists, and has that many zones.
-        let zone = unsafe {
-            (&raw const (*data).node_zones)
-                .cast::<bindings::zone>()
-                .add(zone)
-        };
-        if let Some(zone) = read_zone(zone) {
-            read.add(&zone);
-        }
+        read_zone(
+            unsafe {
+                (&raw const (*data).node_zones)
+                    .cast::<bindings::zone>()
+                    .add(zone)
+            },
+            &mut read,
+        );
     }
     read
 }
@@ -105,42 +102,35 @@ impl Item for bindings::node_stat_item {
     }
 }
 
-/// Reads the statistics of a zone, which must exist. Returns [`None`] if it has no pages.
-fn read_zone(zone: *const bindings::zone) -> Option<Zone> {
+/// Adds the free pages of a zone, its high watermark, and what is missing between them.
+fn read_zone(zone: *const bindings::zone, read: &mut Readings) {
     // CAST: Small numbers.
     const FREE: usize = bindings::zone_stat_item_NR_FREE_PAGES as usize;
     const FREE_CMA: usize = bindings::zone_stat_item_NR_FREE_CMA_PAGES as usize;
     const HIGH: usize = bindings::zone_watermarks_WMARK_HIGH as usize;
 
     // SAFETY: The caller's zone exists, and only addresses are taken.
-    let (managed, free, cma, high, boost, reserved) = unsafe {
+    let (managed, free, cma, high, reserved) = unsafe {
         (
             &raw const (*zone).managed_pages,
             &raw const (*zone).vm_stat[FREE],
             &raw const (*zone).vm_stat[FREE_CMA],
             &raw const (*zone)._watermark[HIGH],
-            &raw const (*zone).watermark_boost,
             &raw const (*zone).nr_free_highatomic,
         )
     };
     if value(managed) == 0 {
-        return None;
+        return;
     }
-    // SAFETY: As above; others may change these values.
-    let (high, boost, reserved) = unsafe {
-        (
-            high.read_volatile(),
-            boost.read_volatile(),
-            reserved.read_volatile(),
-        )
-    };
-    Some(Zone {
-        free: value(free),
-        free_cma: value(cma),
-        reserved,
-        high,
-        boost,
-    })
+    // SAFETY: As above; others may change both values.
+    let (high, reserved) = unsafe { (high.read_volatile(), reserved.read_volatile()) };
+    // Leave out pages that only few allocations can get. The difference may be negative for a
+    // moment: one CPU has subtracted pages that another has not added yet.
+    let free = value(free).saturating_sub(value(cma)).max(0).unsigned_abs();
+    let free = free.saturating_sub(reserved);
+    read.free = read.free.saturating_add(free);
+    read.high = read.high.saturating_add(high);
+    read.lacking = read.lacking.saturating_add(high.saturating_sub(free));
 }
 
 /// Reads a counter that others may change.

@@ -10,10 +10,11 @@ usage() {
 		Usage: make mutants [MUTANTS='REGULAR-EXPRESSION']
 
 		For each of the small faults in vm/mutants, builds the driver with that fault,
-		boots it in User-mode Linux, or in QEMU if User-mode Linux lacks what it takes to
-		detect the fault, and runs the suites until one fails. Prints a Markdown table of
-		the faults and the tests that detected them, which is also in out/mutants/table.md. The exit status is 1 if no test detected a fault and the
-		list has no reason for that. MUTANTS selects those whose names match.
+		boots it in User-mode Linux, or in QEMU if the list says x86, and runs the suites
+		until one fails. Prints a Markdown table of the faults and the tests that detected
+		them, which is also in out/mutants/table.md. The exit status is 1 if no test
+		detected a fault and the list has no reason for that. MUTANTS selects those whose
+		names match.
 
 		A fault takes about 20 s, half of that for building. An undetected fault takes
 		two minutes more.
@@ -32,7 +33,7 @@ declare -A NAMES=([uml]=mutants [x86]=mutants-x86) KERNELS=()
 
 # build_mutant VM: builds the tree, whose files may be older than the last build.
 build_mutant() {
-	rm -f "$DIR/module-$1/rust_ashmem.o"
+	rm -f "$DIR/module-$1"/rust_ashmem*.o
 	kmake "$1" M="$DIR/tree" MO="$DIR/module-$1" modules
 }
 

@@ -35,8 +35,9 @@ rooms_used() {
 }
 
 # rooms_told DIRECTORY: prints the table of rooms, one per line, with "FFI" or "-" after the name.
+# A room's line may continue on the next one.
 rooms_told() {
-	sed -n 's|^//! \([a-z_]*\)\( *(FFI)\)\{0,1\}\( .*\)\{0,1\}$|\1\2 :\3|p' "$1/rust_ashmem.rs" |
+	sed -e ':a' -e '$!N' -e 's|\n//! \{10,\}| |' -e 'ta' -e 'P' -e 'D' "$1/rust_ashmem.rs" | sed -n 's|^//! \([a-z_]*\)\( *(FFI)\)\{0,1\}\( .*\)\{0,1\}$|\1\2 :\3|p' |
 		awk -v src="$1/src/" '
 			{ room = $1; file = src room ".rs" }
 			(getline line < file) < 0 { next }
