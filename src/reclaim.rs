@@ -401,6 +401,7 @@ impl Backing {
             return None;
         }
         drop(unpinned);
+        self.reclaim.under_way.add(1, Relaxed);
         self.note_purge(range, why);
         let weight = self.file.weight(range);
         if weight > 0 {
@@ -412,6 +413,7 @@ impl Backing {
             self.reclaim.freed.add(freed, Relaxed);
         }
         drop(self.end_purge(range));
+        self.reclaim.under_way.add(-1, Relaxed);
         Some(weight)
     }
 
@@ -607,6 +609,8 @@ pub(crate) struct Reclaim {
     left_out: Atomic<usize>,
     /// The number of pages that scans have freed. It may wrap.
     freed: Atomic<usize>,
+    /// The number of purges by scans that are under way.
+    under_way: Atomic<isize>,
     retries: Retries,
 }
 
@@ -634,6 +638,7 @@ impl Reclaim {
                 purged: [const { Atomic::new(0) }; Why::ALL.len()],
                 left_out: Atomic::new(0),
                 freed: Atomic::new(0),
+                under_way: Atomic::new(0),
                 retries: Retries::new(),
             }),
             GFP_KERNEL,
@@ -841,10 +846,23 @@ impl Shrinker for Reclaim {
 impl Reclaim {
     /// Returns whether reclaim by the current task has failed, but is worth another try before
     /// the kernel kills a process: others may have taken what was purged, or watermarks may
-    /// have risen meanwhile.
+    /// have risen meanwhile. May sleep.
     pub(crate) fn may_retry(&self) -> bool {
         // With MGLRU, `kswapd` may ask for a kill although it has reclaimed enough.
-        !is_kswapd() && self.retries.ask(task::thread(), self.freed.load(Relaxed))
+        if is_kswapd() {
+            return false;
+        }
+        let freed = self.freed.load(Relaxed);
+        let is_purging = self.under_way.load(Relaxed) != 0;
+        let gap = msecs_to_jiffies(GAP);
+        let may_retry = self
+            .retries
+            .ask(task::thread(), freed, is_purging, vmstat::now(), gap);
+        if may_retry && is_purging {
+            // Who purges may need this CPU.
+            task::pause();
+        }
+        may_retry
     }
 
     /// Purges the oldest ranges of a place, until about `wanted` pages have been freed. May
