@@ -447,6 +447,9 @@ static bool are_own(const struct worker *worker, const struct slot *slot, const 
 	       first + count <= part_of(worker) + PART;
 }
 
+/* The worker that makes guard pages. */
+#define GUARDS	1
+
 static bool do_advise(struct worker *worker, const struct draw *draw)
 {
 	/* All except 100 and 101, which take pages out of use. */
@@ -459,6 +462,12 @@ static bool do_advise(struct worker *worker, const struct draw *draw)
 		return true;
 	if (advice > 26)
 		advice += 102 - 27;
+	/*
+	 * Where userfaultfd protects a page that is not there, the kernel tries to make a guard
+	 * page for ever, with any shared memory. So no worker does both.
+	 */
+	if (advice == 102 && worker->number != GUARDS)
+		return true;
 	at = draw_pages(slot, draw, &count);
 	if (advice != MADV_REMOVE || slot->area < 0) {
 		madvise(at, count * page_size(), advice);
@@ -873,7 +882,7 @@ static void work(struct worker *worker, unsigned int calls)
 {
 	signal(SIGSEGV, land);
 	signal(SIGBUS, land);
-	worker->userfault = userfault_open();
+	worker->userfault = worker->number == GUARDS ? -EBADF : userfault_open();
 	worker->own = area_open(O_RDWR);
 	worker->nowhere = mmap(NULL, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	while (worker->report->calls < calls) {
