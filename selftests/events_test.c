@@ -252,6 +252,8 @@ TEST_F(events, memory_is_charged)
 	char name[ASHMEM_NAME_LEN] = "", *line, *rest;
 	size_t charged = 0;
 
+	if (!is_in_text("/proc/cgroups", "memory"))
+		SKIP(return, "no memory cgroups");
 	if (write_text(self->buffer, "events/kmem/kmalloc/enable", "1") ||
 	    write_text(self->buffer, "events/kmem/kmem_cache_alloc/enable", "1"))
 		SKIP(return, "the kernel has no events of kmem");

@@ -405,6 +405,8 @@ TEST_F_TIMEOUT(busy, purge_spares_what_others_unpin_later, 300)
 	TH_LOG("in %d of 10 rounds the purge was still under way", early);
 	munmap(map, LARGE * self->page);
 	close(fd);
+	if (!early)
+		SKIP(return, "each purge ended too early");
 }
 
 TEST_HARNESS_MAIN

@@ -10,8 +10,10 @@ use kernel::{
     rbtree::RBTree,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         lock::{
             spinlock::SpinLockBackend,
@@ -397,23 +399,24 @@ impl Backing {
             }
             Readiness::Ready => (),
         }
+        // Before others can see that the range is gone from its list.
+        self.reclaim.under_way.add(1, Relaxed);
         if !unpinned.begin_purge(range, &mut Listed(&self.reclaim)) {
+            self.reclaim.under_way.add(-1, Relaxed);
             return None;
         }
         drop(unpinned);
-        self.reclaim.under_way.add(1, Relaxed);
         self.note_purge(range, why);
         let weight = self.file.weight(range);
         if weight > 0 {
             let before = self.file.resident();
             self.file.punch(range);
             // Exact if nobody else uses the file meanwhile.
-            let freed = before.saturating_sub(self.file.resident());
-            account_reclaimed(freed);
-            self.reclaim.freed.add(freed, Relaxed);
+            account_reclaimed(before.saturating_sub(self.file.resident()));
+            self.reclaim.freed.add(weight, Relaxed);
         }
         drop(self.end_purge(range));
-        self.reclaim.under_way.add(-1, Relaxed);
+        self.reclaim.under_way.fetch_add(-1, Release);
         Some(weight)
     }
 
@@ -607,7 +610,7 @@ pub(crate) struct Reclaim {
     purged: [Atomic<usize>; Why::ALL.len()],
     /// The number of ranges that scans could not purge.
     left_out: Atomic<usize>,
-    /// The number of pages that scans have freed. It may wrap.
+    /// The number of pages that scans have purged, in memory or swapped out. It may wrap.
     freed: Atomic<usize>,
     /// The number of purges by scans that are under way.
     under_way: Atomic<isize>,
@@ -846,23 +849,19 @@ impl Shrinker for Reclaim {
 impl Reclaim {
     /// Returns whether reclaim by the current task has failed, but is worth another try before
     /// the kernel kills a process: others may have taken what was purged, or watermarks may
-    /// have risen meanwhile. May sleep.
+    /// have risen meanwhile.
     pub(crate) fn may_retry(&self) -> bool {
-        // With MGLRU, `kswapd` may ask for a kill although it has reclaimed enough.
-        if is_kswapd() {
+        // With MGLRU, `kswapd` may ask for a kill although it has reclaimed enough. A task that
+        // was killed gets memory at once.
+        if is_kswapd() || task::was_killed() {
             return false;
         }
+        // In this order, a purge that ends meanwhile is seen in one of them.
+        let is_purging = self.under_way.load(Acquire) != 0;
         let freed = self.freed.load(Relaxed);
-        let is_purging = self.under_way.load(Relaxed) != 0;
-        let gap = msecs_to_jiffies(GAP);
-        let may_retry = self
-            .retries
-            .ask(task::thread(), freed, is_purging, vmstat::now(), gap);
-        if may_retry && is_purging {
-            // Who purges may need this CPU.
-            task::pause();
-        }
-        may_retry
+        let second = msecs_to_jiffies(1000);
+        self.retries
+            .ask(task::thread(), freed, is_purging, vmstat::now(), second)
     }
 
     /// Purges the oldest ranges of a place, until about `wanted` pages have been freed. May

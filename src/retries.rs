@@ -11,37 +11,43 @@ use kernel::{
     time::Jiffies, //
 };
 
-/// The number of tasks that are told apart. More tasks share, which gives them fewer retries.
+/// The number of tasks that are told apart. More tasks share what they may try.
 const TASKS: usize = 64;
 
-/// A task may try again this many times in a row. Each reclaim purges half of what is left, so
-/// this is enough to purge everything. But it is not endless: what was purged may be useless to
-/// the task, as when it may only use the memory of another node.
-#[doc(alias = "MAX_RECLAIM_RETRIES")]
-const MOST: usize = 16;
+/// A task may try again for this many seconds in a row. That is long enough to purge everything,
+/// but not endless: what was purged may be useless to the task, as when it may only use the
+/// memory of another node.
+const MOST: Jiffies = 10;
 
-/// What tasks were told.
+/// After this many seconds without a question, earlier tries do not count.
+const GAP: Jiffies = 60;
+
+/// What tasks were told. Those who ask hold the kernel's `oom_lock`, so nobody else asks at the
+/// same time.
 pub(crate) struct Retries {
-    tasks: [Task; TASKS],
+    slots: [Slot; TASKS],
 }
 
-struct Task {
-    /// When the task last asked.
+struct Slot {
+    /// The ID of the task that asked last.
+    task: Atomic<i32>,
+    /// When that was.
     asked: Atomic<Jiffies>,
-    /// The number of pages that had been freed when the task last asked.
+    /// The number of pages that had been freed then.
     freed: Atomic<usize>,
-    /// How often in a row it was told to try again.
-    told: Atomic<usize>,
+    /// For how many jiffies in a row tasks have tried again.
+    tried: Atomic<Jiffies>,
 }
 
 impl Retries {
     pub(crate) const fn new() -> Self {
         Self {
-            tasks: [const {
-                Task {
+            slots: [const {
+                Slot {
+                    task: Atomic::new(0),
                     asked: Atomic::new(0),
                     freed: Atomic::new(0),
-                    told: Atomic::new(0),
+                    tried: Atomic::new(0),
                 }
             }; TASKS],
         }
@@ -49,30 +55,31 @@ impl Retries {
 
     /// Returns whether the task with this ID should try again: pages were freed since it last
     /// asked, or are being freed. `freed` is the number of pages that have been freed so far.
-    /// If nobody has asked for `gap`, earlier retries no longer count.
+    /// `second` is a second.
     pub(crate) fn ask(
         &self,
         task: i32,
         freed: usize,
         is_purging: bool,
         now: Jiffies,
-        gap: Jiffies,
+        second: Jiffies,
     ) -> bool {
         // CAST: Not negative.
-        let Some(task) = self.tasks.get(task as usize % TASKS) else {
+        let Some(slot) = self.slots.get(task as usize % TASKS) else {
             return false;
         };
-        let is_in_a_row = now.wrapping_sub(task.asked.xchg(now, Relaxed)) <= gap;
-        let told = if is_in_a_row {
-            task.told.load(Relaxed)
+        let since = now.wrapping_sub(slot.asked.xchg(now, Relaxed));
+        let tried = if since <= GAP * second {
+            // The task may have done something else meanwhile.
+            slot.tried.load(Relaxed) + since.min(second)
         } else {
             0
         };
-        let has_freed = task.freed.xchg(freed, Relaxed) != freed;
-        let is_worth_it = (has_freed || is_purging) && told < MOST;
-        task.told
-            .store(if is_worth_it { told + 1 } else { 0 }, Relaxed);
-        is_worth_it
+        let is_other = slot.task.xchg(task, Relaxed) != task;
+        let has_freed = slot.freed.xchg(freed, Relaxed) != freed;
+        let may_retry = (is_other || has_freed || is_purging) && tried <= MOST * second;
+        slot.tried.store(if may_retry { tried } else { 0 }, Relaxed);
+        may_retry
     }
 }
 
@@ -80,63 +87,86 @@ impl Retries {
 mod tests {
     use super::*;
 
-    const GAP: Jiffies = 10;
+    const SECOND: Jiffies = 100;
 
-    fn ask(retries: &Retries, task: i32, freed: usize) -> bool {
-        retries.ask(task, freed, false, 0, GAP)
+    /// Returns what a task is told that asked before, without any purge under way.
+    fn ask(retries: &Retries, freed: usize, now: Jiffies) -> bool {
+        retries.ask(1, freed, false, now, SECOND)
+    }
+
+    fn asked() -> Retries {
+        let retries = Retries::new();
+        ask(&retries, 0, 0);
+        assert!(!ask(&retries, 0, 0));
+        retries
     }
 
     #[test]
     fn pages_that_came_back_are_worth_a_try() {
-        let retries = Retries::new();
-        assert!(!ask(&retries, 1, 0));
-        assert!(ask(&retries, 1, 5));
-        assert!(!ask(&retries, 1, 5));
-        assert!(ask(&retries, 1, 6));
+        let retries = asked();
+        assert!(ask(&retries, 5, 0));
+        assert!(!ask(&retries, 5, 0));
+        assert!(ask(&retries, 6, 0));
         // The count may wrap.
-        assert!(ask(&retries, 1, 0));
+        assert!(ask(&retries, 0, 0));
     }
 
     #[test]
-    fn purges_are_awaited_for_a_while() {
-        let retries = Retries::new();
-        for _ in 0..MOST {
-            assert!(retries.ask(1, 0, true, 0, GAP));
-        }
-        assert!(!retries.ask(1, 0, true, 0, GAP));
-        assert!(retries.ask(1, 0, true, 0, GAP));
-        assert!(!retries.ask(1, 0, false, 0, GAP));
+    fn purges_under_way_are_worth_a_try() {
+        let retries = asked();
+        assert!(retries.ask(1, 0, true, 0, SECOND));
+        assert!(retries.ask(1, 0, true, 0, SECOND));
+        assert!(!ask(&retries, 0, 0));
     }
 
     #[test]
     fn each_task_has_its_own_try() {
-        let retries = Retries::new();
-        assert!(ask(&retries, 1, 5));
-        assert!(ask(&retries, 2, 5));
-        assert!(!ask(&retries, 1, 5));
-        assert!(ask(&retries, i32::MAX, 5));
+        let retries = asked();
+        assert!(ask(&retries, 5, 0));
+        assert!(retries.ask(2, 5, false, 0, SECOND));
+        assert!(!retries.ask(2, 5, false, 0, SECOND));
+        assert!(!ask(&retries, 5, 0));
+        // Also tasks that share a slot.
+        let other = 1 + TASKS as i32;
+        assert!(retries.ask(other, 5, false, 0, SECOND));
+        assert!(!retries.ask(other, 5, false, 0, SECOND));
+        assert!(retries.ask(i32::MAX, 5, false, 0, SECOND));
     }
 
     #[test]
     fn tries_end() {
-        let retries = Retries::new();
-        for freed in 1..=MOST {
-            assert!(ask(&retries, 1, freed));
+        for is_purging in [false, true] {
+            let retries = asked();
+            for now in 0..=MOST * SECOND {
+                // CAST: A small number.
+                assert!(retries.ask(1, now as usize + 1, is_purging, now, SECOND));
+            }
+            let now = MOST * SECOND + 1;
+            assert!(!retries.ask(1, 0, is_purging, now, SECOND));
+            assert!(retries.ask(1, 1, is_purging, now, SECOND));
         }
-        assert!(!ask(&retries, 1, MOST + 1));
-        assert!(ask(&retries, 1, MOST + 2));
+    }
+
+    #[test]
+    fn long_tries_end() {
+        let retries = asked();
+        let mut now = 0;
+        for freed in 1..=10 {
+            now += GAP * SECOND;
+            assert!(ask(&retries, freed, now));
+        }
+        now += GAP * SECOND;
+        assert!(!ask(&retries, 0, now));
     }
 
     #[test]
     fn tries_of_long_ago_do_not_count() {
-        let retries = Retries::new();
-        for freed in 1..=MOST {
-            assert!(ask(&retries, 1, freed));
+        let retries = asked();
+        for now in 0..=MOST * SECOND {
+            // CAST: A small number.
+            assert!(ask(&retries, now as usize + 1, now));
         }
-        assert!(retries.ask(1, 0, false, GAP + 1, GAP));
-        for freed in 2..=MOST {
-            assert!(retries.ask(1, freed, false, 2 * GAP + 1, GAP));
-        }
-        assert!(!retries.ask(1, 0, false, 2 * GAP + 1, GAP));
+        let now = (MOST + GAP) * SECOND + 1;
+        assert!(ask(&retries, 0, now));
     }
 }

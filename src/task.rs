@@ -71,16 +71,9 @@ pub(crate) fn user() -> u32 {
     }
 }
 
-/// Sleeps for a jiffy.
-#[doc(alias = "schedule_timeout_uninterruptible")]
-pub(crate) fn pause() {
-    // SAFETY: The callers may sleep.
-    unsafe { bindings::schedule_timeout_uninterruptible(1) };
-}
-
 /// Returns the ID of the current thread, in the initial PID namespace.
 pub(crate) fn thread() -> i32 {
-    // SAFETY: `current` is the running task, and this field never changes.
+    // SAFETY: `current` is the running task, and only the task itself changes its ID.
     unsafe { (*current!().as_ptr()).pid }
 }
 

@@ -95,8 +95,8 @@ thresholds_are_told() {
 	sed -n 's/^| `\([A-Z_]*\)` | `\([a-z/.]*\)` | `\([^`]*\)` | .*/\1 \2 \3/p' "$1/docs/reclaim.md" >"$TMP/table"
 	while read -r name file value; do
 		count=$((count + 1))
-		grep -qE "^const $name: [a-z_0-9]+ = " "$1/$file" &&
-			[[ $(sed -n "s/^const $name: [a-z_0-9]* = \(.*\);\$/\1/p" "$1/$file") == "$value" ]] ||
+		grep -qE "^const $name: [A-Za-z_0-9]+ = " "$1/$file" &&
+			[[ $(sed -n "s/^const $name: [A-Za-z_0-9]* = \(.*\);\$/\1/p" "$1/$file") == "$value" ]] ||
 			{ echo "$name is not $value in $file" && wrong=1; }
 	done <"$TMP/table" >"$TMP/said"
 	for name in $(sed -n 's/^const \([A-Z_]*\): usize = .*/\1/p' "$1/src/mood.rs"); do
