@@ -282,7 +282,7 @@ TEST_F(events, memory_is_charged)
 			TH_LOG("%s", line);
 		charged++;
 	}
-	/* An area, its name and backing, two for the backing to be listed, two accounts, four ranges. */
+	/* An area, its name, its backing, what lists that, two accounts, and four ranges. */
 	EXPECT_LE(11, charged);
 }
 

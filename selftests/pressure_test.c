@@ -400,7 +400,7 @@ TEST_F_TIMEOUT(huge, ranges_that_have_to_wait_hide_nothing, 300)
 }
 
 /* Has the kernel split all huge pages of a mapping of this process. */
-static long split_huge_pages(const char *map, size_t pages)
+static long split_mapping(const char *map, size_t pages)
 {
 	char text[128];
 
@@ -449,7 +449,7 @@ TEST_F_TIMEOUT(huge, range_that_its_reclaimer_has_locked_lets_others_go, 300)
 		free = memory_pages("MemFree");
 		EXPECT_EQ(0, write_number(AT_FDCWD, MIN_FREE,
 					  (free + self->pages / 2) * page_size() / 1024));
-		ret = split_huge_pages(huge[i], pages);
+		ret = split_mapping(huge[i], pages);
 		write_number(AT_FDCWD, MIN_FREE, 2048);
 		if (pin(locked[i], 0, 0) == ASHMEM_NOT_PURGED)
 			EXPECT_TRUE(are_intact(huge[i], 0, pages));

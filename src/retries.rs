@@ -138,8 +138,7 @@ mod tests {
         for is_purging in [false, true] {
             let retries = asked();
             for now in 0..=MOST * SECOND {
-                // CAST: A small number.
-                assert!(retries.ask(1, now as usize + 1, is_purging, now, SECOND));
+                assert!(retries.ask(1, now + 1, is_purging, now, SECOND));
             }
             let now = MOST * SECOND + 1;
             assert!(!retries.ask(1, 0, is_purging, now, SECOND));
@@ -163,8 +162,7 @@ mod tests {
     fn tries_of_long_ago_do_not_count() {
         let retries = asked();
         for now in 0..=MOST * SECOND {
-            // CAST: A small number.
-            assert!(ask(&retries, now as usize + 1, now));
+            assert!(ask(&retries, now + 1, now));
         }
         let now = (MOST + GAP) * SECOND + 1;
         assert!(ask(&retries, 0, now));
