@@ -778,7 +778,7 @@ static const char *complaint_in(int log, bool is_busy)
  */
 #define QUIET	4
 
-TEST_F_TIMEOUT(failing, load_leaves_nothing, 300)
+TEST_F_TIMEOUT(failing, load_leaves_nothing, 900)
 {
 	const char *path = getenv("MODULE"), *complaint = NULL;
 	unsigned int n, places = 0, refused = 0;
