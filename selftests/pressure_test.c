@@ -29,6 +29,13 @@ FIXTURE(machine)
 };
 
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
+#define FEW_FREE	(2 * MIB / page_size())
+
+/* Has the kernel reclaim until that many pages are free. */
+static long keep_free(size_t pages)
+{
+	return write_number(AT_FDCWD, MIN_FREE, pages * page_size() / 1024);
+}
 
 /*
  * Runs on one CPU, and allocates only memory of its node, because unpinned pages of one
@@ -438,7 +445,7 @@ TEST_F_TIMEOUT(huge, range_that_its_reclaimer_has_locked_lets_others_go, 300)
 	}
 	/* Little is left in any zone. */
 	EXPECT_TRUE(tenant_starts(&tenant, -EBADF, CHUNK));
-	write_number(AT_FDCWD, MIN_FREE, 2048);
+	keep_free(FEW_FREE);
 	while (memory_pages("MemFree") > 4 * (long)step && tenant_grows(&tenant, step))
 		;
 	for (int i = 0; i < LOCKS && !ret; i++) {
@@ -447,12 +454,12 @@ TEST_F_TIMEOUT(huge, range_that_its_reclaimer_has_locked_lets_others_go, 300)
 		EXPECT_EQ(0, unpin(self->fd, 0, 0));
 		/* The next allocation has to reclaim half of what the second region has. */
 		free = memory_pages("MemFree");
-		EXPECT_EQ(0, write_number(AT_FDCWD, MIN_FREE,
-					  (free + self->pages / 2) * page_size() / 1024));
+		EXPECT_EQ(0, keep_free(free + self->pages / 2));
 		ret = split_mapping(huge[i], pages);
-		write_number(AT_FDCWD, MIN_FREE, 2048);
-		if (pin(locked[i], 0, 0) == ASHMEM_NOT_PURGED)
+		keep_free(FEW_FREE);
+		if (pin(locked[i], 0, 0) == ASHMEM_NOT_PURGED) {
 			EXPECT_TRUE(are_intact(huge[i], 0, pages));
+		}
 		purged += pin(self->fd, 0, 0) == ASHMEM_WAS_PURGED;
 	}
 	write_number(AT_FDCWD, MIN_FREE, min_free);
@@ -505,18 +512,18 @@ TEST_F_TIMEOUT(machine, nobody_is_killed_while_another_cgroup_has_pages, 300)
 	if (ret)
 		SKIP(return, "cgroup v2 with memory: %s", strerror(-ret));
 	no_more_swap(&self->zram);
-	for (int i = 0; i < HOMES; i++)
+	for (int i = 0; i < HOMES; i++) {
 		ASSERT_TRUE(tenant_starts(self->others + i, self->cgroups.homes[i], unpinned));
+	}
 	ASSERT_TRUE(tenant_starts(&self->tenant, -EBADF, CHUNK));
 	self->min_free = read_number(AT_FDCWD, MIN_FREE);
-	ASSERT_EQ(0, write_number(AT_FDCWD, MIN_FREE, 2048));
+	ASSERT_EQ(0, keep_free(FEW_FREE));
 	while ((free = memory_pages("MemFree")) > 10 * step) {
 		ASSERT_TRUE(tenant_grows(&self->tenant, step));
 	}
 	EXPECT_EQ(HOMES * unpinned + CHUNK, shrinker_count(self->shrinker, ANY_CGROUP));
 	/* More than one tenant has, and less than both have. */
-	ASSERT_EQ(0, write_number(AT_FDCWD, MIN_FREE,
-				  (free + 3 * unpinned / 2) * page_size() / 1024));
+	ASSERT_EQ(0, keep_free(free + 3 * unpinned / 2));
 	EXPECT_TRUE(tenant_grows(&self->tenant, step / 4));
 	EXPECT_EQ(0, tenant_ends(&self->tenant));
 	log_machine(_metadata, "more must be free", vm_events("pswpout"),
