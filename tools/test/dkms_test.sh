@@ -85,9 +85,21 @@ source_builds() {
 	done
 }
 
+# names_untested_kernel: whether the reasons for a failed build are the compiler's error and
+# that the kernel is untested, but nothing else that is. A copy has another doctor and Makefile.
+names_untested_kernel() {
+	local copy=$TMP/copy/usr/src/rust-ashmem-$VERSION
+	make -C "$TOP" dkms-source DESTDIR="$TMP/copy" >"$TMP/said"
+	printf '%s\n' '#!/bin/sh' 'echo "note     Debian 99, where this advice is untested"' \
+		'echo "note     kernel 99.1 is untested"' >"$copy/tools/doctor.sh"
+	printf '%s\n' 'version:;@echo 99' 'modules:;@echo "error: no field"; false' >"$copy/Makefile"
+	! "$copy/tools/dkms.sh" build 99.1-test "$TMP/headers" >"$TMP/said" 2>&1 || return
+	[[ $(grep -A 2 '^error: The module' "$TMP/said") == "error: The module cannot be built for Linux 99.1-test:"$'\n'"error: no field"$'\n'"note     kernel 99.1 is untested" ]]
+}
+
 mkdir "$TMP/headers"
 echo CONFIG_RUST=y >"$TMP/headers/.config"
-echo 1..11
+echo 1..12
 result "missing requirements are in DKMS's output" refuses '^MISSING +headers: .*/headers lacks Makefile'
 result "missing requirements are in DKMS's output if that is a file" refuses_in_file
 result "the next command is printed" tells_command
@@ -97,6 +109,7 @@ result "without DKMS everything is printed once" has_words_alone
 result "the changelog of the package has the module's version" changelog_agrees
 result "the package depends on all that the metadata needs" depends
 result "the source for DKMS is complete" source_builds
+result "a failed build names a kernel that is untested, nothing else" names_untested_kernel
 result "without DESTDIR the source is not copied" eval \
 	'! make -C "$TOP" dkms-source DESTDIR= >"$TMP/said" 2>&1 && grep -q "DESTDIR is not set" "$TMP/said"'
 result "the source can be copied from any directory" eval '(cd / && "$TOP/tools/dkms.sh" source "$TMP/other") >"$TMP/said" 2>&1'
