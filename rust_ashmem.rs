@@ -58,7 +58,7 @@
 //! mmap_lock                 held by the core around mmap()
 //!   Area::inner             Mutex; may be held across allocations, never across
 //!                           an access to user memory
-//! Reclaim::counting         Mutex; taken to read the statistics, and held for long
+//! Reclaim::counting         Mutex; taken to read the statistics, and held throughout
 //!   Reclaim::backings       Mutex; may be held across allocations
 //!   ------------------------ memory reclaim may begin here ------------------------
 //!     Backing::unpinned     spinlock; held for at most about 64 ranges at a time

@@ -40,7 +40,7 @@
 #define PROT_RW		(PROT_READ | PROT_WRITE)
 #define PROT_ALL	(PROT_READ | PROT_WRITE | PROT_EXEC)
 
-/* Returns a value unchanged, even a large size_t that looks like an errno. */
+/* Returns -errno for -1, and any other value unchanged, even a size_t that looks like an errno. */
 static inline long answer(long ret)
 {
 	return ret == -1 ? -errno : ret;

@@ -284,23 +284,23 @@ TEST_F(debugfs, size_of_what_was_never_mapped_is_not_summed_up)
 
 TEST_F(debugfs, stats_tell_what_has_happened)
 {
-	long long unpinned = stat_of("unpinned_so_far"), purged, found, hand;
+	long long unpinned = stat_of("pages_unpinned"), purged, found, manual;
 
 	ASSERT_LE(0, unpinned);
 	ASSERT_EQ(0, set_size(self->fd, SIZE));
 	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
 	if (!purge_or_skip(self->fd))
 		return;
-	purged = stat_of("purged_for_everything");
-	hand = stat_of("purged_for_hand");
+	purged = stat_of("purged_ioctl");
+	manual = stat_of("purged_manual");
 	found = stat_of("pins_of_purged");
 	ASSERT_EQ(0, unpin(self->fd, 0, 3));
 	ASSERT_EQ(0, unpin(self->fd, 0, 3));
 	ASSERT_EQ(0, unpin(self->fd, 2, 2));
-	EXPECT_EQ(unpinned + 4, stat_of("unpinned_so_far"));
+	EXPECT_EQ(unpinned + 4, stat_of("pages_unpinned"));
 	ASSERT_EQ(4, purge_all(self->fd));
-	EXPECT_EQ(purged + 4, stat_of("purged_for_everything"));
-	EXPECT_EQ(hand, stat_of("purged_for_hand"));
+	EXPECT_EQ(purged + 4, stat_of("purged_ioctl"));
+	EXPECT_EQ(manual, stat_of("purged_manual"));
 	ASSERT_EQ(1, pin(self->fd, 0, 1));
 	ASSERT_EQ(0, pin(self->fd, 0, 1));
 	ASSERT_EQ(1, pin(self->fd, 0, 0));
@@ -308,13 +308,13 @@ TEST_F(debugfs, stats_tell_what_has_happened)
 	/* The statistics include regions that were closed. */
 	ASSERT_EQ(0, close(self->fd));
 	self->fd = -EBADF;
-	EXPECT_EQ(unpinned + 4, stat_of("unpinned_so_far"));
+	EXPECT_EQ(unpinned + 4, stat_of("pages_unpinned"));
 	EXPECT_EQ(found + 2, stat_of("pins_of_purged"));
 }
 
-TEST_F(debugfs, stats_tell_of_purges_by_hand)
+TEST_F(debugfs, stats_tell_of_manual_purges)
 {
-	long long hand = stat_of("purged_for_hand");
+	long long manual = stat_of("purged_manual");
 
 	ASSERT_EQ(0, set_size(self->fd, SIZE));
 	ASSERT_NE(MAP_FAILED, map_filled(self->fd, 8));
@@ -323,7 +323,7 @@ TEST_F(debugfs, stats_tell_of_purges_by_hand)
 	ASSERT_EQ(0, unpin(self->fd, 0, 8));
 	if (write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "2"))
 		SKIP(return, "/proc/sys/vm/drop_caches cannot be written");
-	EXPECT_EQ(hand + 8, stat_of("purged_for_hand"));
+	EXPECT_EQ(manual + 8, stat_of("purged_manual"));
 }
 
 /* Drops the lines of other processes, whose names may look like addresses. */
@@ -512,7 +512,7 @@ static bool has_steady(const char *text, size_t first)
 
 TEST_F_TIMEOUT(debugfs, reading_does_not_mind_what_happens_meanwhile, 180)
 {
-	long long last = stat_of("unpinned_so_far");
+	long long last = stat_of("pages_unpinned");
 	size_t reads = 0, first = SIZE;
 	int fds[STEADY], file;
 	struct rlimit limit;
@@ -539,7 +539,7 @@ TEST_F_TIMEOUT(debugfs, reading_does_not_mind_what_happens_meanwhile, 180)
 	ASSERT_TRUE(wait_for_turns(MANY, child));
 	/* Until each region has been replaced twice. */
 	while (reads < 10 || *turns < 3 * MANY) {
-		long long now = stat_of("unpinned_so_far");
+		long long now = stat_of("pages_unpinned");
 
 		/* It never decreases, even if regions are closed. */
 		ASSERT_LE(last, now);

@@ -173,7 +173,7 @@ TEST_F(events, unpin_and_pin_are_told)
 	expect_events("unpin: # first=0 pages=16\n");
 	if (!purge_or_skip(self->fd))
 		return;
-	expect_events("purge: # first=0 pages=16 why=everything\n");
+	expect_events("purge: # first=0 pages=16 why=ioctl\n");
 	ASSERT_EQ(1, pin(self->fd, 15, 0));
 	expect_events("pin: # first=15 pages=1 was_purged=1\n");
 }
@@ -203,8 +203,8 @@ TEST_F(events, each_range_is_purged_by_itself)
 	ASSERT_EQ(0, unpin(self->fd, 1, 3));
 	recorded(self->buffer);
 	ASSERT_EQ(5, purge_all(self->fd));
-	expect_events("purge: # first=1 pages=3 why=everything\n"
-		      "purge: # first=9 pages=2 why=everything\n");
+	expect_events("purge: # first=1 pages=3 why=ioctl\n"
+		      "purge: # first=9 pages=2 why=ioctl\n");
 	ASSERT_EQ(0, purge_all(self->fd));
 	expect_events("");
 }
@@ -220,7 +220,7 @@ static size_t count(const char *text, const char *words)
 	return count;
 }
 
-TEST_F(events, scan_by_hand_is_told)
+TEST_F(events, manual_scan_is_told)
 {
 	unsigned long long inode;
 	const char *text;
@@ -236,13 +236,13 @@ TEST_F(events, scan_by_hand_is_told)
 		SKIP(return, "/proc/sys/vm/drop_caches cannot be written");
 	inode = inode_of(self->fd);
 	text = recorded(self->buffer);
-	snprintf(purge, sizeof(purge), "purge: inode=%llu first=4 pages=8 why=hand\n", inode);
+	snprintf(purge, sizeof(purge), "purge: inode=%llu first=4 pages=8 why=manual\n", inode);
 	EXPECT_EQ(1, count(text, purge));
-	EXPECT_LE(1, count(text, " why=hand mood="));
-	EXPECT_EQ(1, count(text, " purged=8 left_out=0\n"));
+	EXPECT_LE(1, count(text, " why=manual mood="));
+	EXPECT_EQ(1, count(text, " purged=8 skipped=0\n"));
 	EXPECT_EQ(count(text, "scan_begin: cgroup="), count(text, "scan_end: cgroup="));
 	ASSERT_LT(strstr(text, "scan_begin:"), strstr(text, purge));
-	ASSERT_LT(strstr(text, purge), strstr(text, " purged=8 left_out=0\n"));
+	ASSERT_LT(strstr(text, purge), strstr(text, " purged=8 skipped=0\n"));
 }
 
 /* Each allocation of the driver is charged to the memory cgroup of the caller. */
@@ -319,9 +319,9 @@ TEST_F(events, scan_tells_where_and_how_much)
 	ASSERT_EQ(0, shrinker_scan(shrinker, &place, 5));
 	text = recorded(self->buffer);
 	snprintf(expected, sizeof(expected),
-		 "scan_begin: cgroup=%llu node=%d wanted=5 why=hand mood=%s\n"
-		 "purge: inode=%llu first=4 pages=8 why=hand\n"
-		 "scan_end: cgroup=%llu node=%d purged=8 left_out=0\n",
+		 "scan_begin: cgroup=%llu node=%d wanted=5 why=manual mood=%s\n"
+		 "purge: inode=%llu first=4 pages=8 why=manual\n"
+		 "scan_end: cgroup=%llu node=%d purged=8 skipped=0\n",
 		 place.cgroup, place.node, mood_of(text), inode_of(self->fd),
 		 place.cgroup, place.node);
 	EXPECT_STREQ(expected, text);

@@ -12,7 +12,7 @@
 
 #define MODEL_PAGES	24
 
-/* The most ranges possible, one more during a change, and 0 for none. */
+/* A range for each page, a spare one during a change, and 0 for none. */
 #define MODEL_RANGES	(MODEL_PAGES + 2)
 
 struct model_range {

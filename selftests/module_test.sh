@@ -7,7 +7,7 @@
 # HOLD    the program built from hold.c; by default the one beside this script
 # LOOPS   how often to load and unload (100)
 #
-# Needs root, and only busybox. At the end, the module is loaded or not as before.
+# Needs root, and only busybox. Leaves the module loaded if it was, and unloaded if not.
 
 NAME=rust_ashmem
 DEVICE=${ASHMEM_DEVICE:-/dev/ashmem}

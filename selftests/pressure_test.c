@@ -499,8 +499,8 @@ TEST_F_TIMEOUT(machine, nobody_is_killed_while_pages_can_be_purged, 300)
 }
 
 /*
- * If suddenly more pages must be free than one cgroup has, one reclaim takes those of another,
- * too: the kernel may not try a second time.
+ * If the node lacks more pages than one cgroup has unpinned, a single reclaim run also purges
+ * another's: the kernel may not try a second time.
  */
 TEST_F_TIMEOUT(machine, nobody_is_killed_while_another_cgroup_has_pages, 300)
 {

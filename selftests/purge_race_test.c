@@ -366,8 +366,9 @@ TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 }
 
 /*
- * A purge leaves out regions that are unpinned for the first time after it began. They come
- * after all others; so the one that was last before is gone by then.
+ * A purge leaves out regions that are unpinned for the first time after it began. These come
+ * after all others. So the test closes the region that was last when the purge began; what is
+ * purged after that would be a later one.
  */
 TEST_F_TIMEOUT(busy, purge_spares_what_others_unpin_later, 300)
 {

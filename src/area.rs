@@ -81,7 +81,7 @@ struct Inner {
     name: Name,
     mask: ProtMask,
     /// The process that opened the area, by its ID in the initial PID namespace. It never
-    /// changes, so it needs no lock; it is in `Inner` because that has padding after `mask`.
+    /// changes, and is under the lock only because `Inner` has padding after `mask`.
     opener: i32,
 }
 

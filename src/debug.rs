@@ -147,12 +147,12 @@ impl Text for Shared {
         line(m, "unpinned", tally.pages);
         line(m, "purged", tally.purged);
         line(m, "ranges", tally.ranges);
-        line(m, "unpinned_so_far", past.unpinned);
+        line(m, "pages_unpinned", past.unpinned);
         for why in Why::ALL {
-            seq_print!(m, "purged_for_");
+            seq_print!(m, "purged_");
             line(m, why.name(), past.purged(why));
         }
-        line(m, "left_out_so_far", past.left_out);
+        line(m, "ranges_skipped", past.skipped);
         line(m, "pins_of_purged", past.found_purged);
         Ok(())
     }

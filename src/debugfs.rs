@@ -2,8 +2,8 @@
 
 //! A directory in debugfs whose open files hold a reference to this module.
 //!
-//! Files made with the kernel crate's `debugfs` module hold none in Linux 7.2 and 7.3, because
-//! they have no owner: closing one after the module was unloaded would call code that is gone.
+//! Files made with the kernel crate's `debugfs` module hold none up to Linux 7.3, because they
+//! have no owner: closing one after the module was unloaded would call code that is gone.
 //!
 //! C headers: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h),
 //! [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h).

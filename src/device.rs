@@ -122,7 +122,7 @@ impl MiscDevice for Area {
 
     fn open(file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
         let shared = &misc::Registration::context_of(device, file)?.shared;
-        shared.regions.add(Area::new(shared.clone(), task::pid()))
+        shared.regions.add(Area::new(shared.clone(), task::tgid()))
     }
 
     fn mmap(area: &Open, _file: &File, vma: &VmaNew) -> Result {
@@ -255,7 +255,7 @@ fn read_name(arg: usize, buf: &mut [u8]) -> Result<&[u8]> {
         .to_bytes())
 }
 
-/// `ASHMEM_GET_NAME`: copies the name and its NUL to user memory, and writes nothing behind the
+/// `ASHMEM_GET_NAME`: copies the name and its NUL to user memory, and writes nothing after the
 /// NUL.
 ///
 /// Fails with `EFAULT`.

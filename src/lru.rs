@@ -106,7 +106,7 @@ impl<T> Drop for Item<T> {
 #[cold]
 #[inline(never)]
 fn tell_of_leak() {
-    pr_err!("an item was dropped while it is on a list\n");
+    pr_err!("leaking an object that was dropped while on a list\n");
 }
 
 // SAFETY: The object of an item never moves, and only shared references to it are given away,
@@ -140,7 +140,6 @@ unsafe impl<V> tree::Boxed for Item<tree::Node<V>> {
 /// Returns the serial number of the current task's memory cgroup, which is never reused.
 ///
 /// Without memory cgroups, all tasks have the same number. Does not sleep.
-///
 #[doc(alias = "mem_cgroup_from_task")]
 pub(crate) fn cgroup_of_caller() -> u64 {
     #[cfg(CONFIG_MEMCG)]

@@ -126,7 +126,7 @@ impl<T: Device> Registration<T> {
 
     /// The file operations of [`MiscDevice`], with those that it lacks.
     ///
-    /// Sets the owner because Linux 7.2 leaves it null: the module could be unloaded while
+    /// Sets the owner, which Linux before 7.3 leaves null: the module could be unloaded while
     /// files are open.
     const OPERATIONS: bindings::file_operations = bindings::file_operations {
         owner: module::this_module(),

@@ -8,7 +8,7 @@ use kernel::bindings;
 
 /// Returns `THIS_MODULE`, which is null in built-in code.
 ///
-/// The kernel crate has it, too, but under different names in 7.2 and 7.3.
+/// The kernel crate has it, too, but Linux 7.3 changed its name.
 #[cfg(MODULE)]
 pub(crate) const fn this_module() -> *mut bindings::module {
     extern "C" {
@@ -39,7 +39,7 @@ pub(crate) fn get() {}
 /// Declares the version of the module, like `MODULE_VERSION()` in C. `modinfo` shows it, and
 /// `/sys/module/rust_ashmem/version` once the module is loaded.
 ///
-/// `module!` has no key for the version in Linux 7.2 and 7.3, so this macro emits the
+/// Up to Linux 7.3, `module!` has no key for the version, so this macro emits the
 /// `.modinfo` entry in the same form as `module!` does.
 macro_rules! version {
     ($version:literal) => {

@@ -32,8 +32,8 @@ pub(crate) struct Readings {
     pub(crate) free: usize,
     /// The sum of the high watermarks of all zones: with that many free pages, `kswapd` sleeps.
     pub(crate) high: usize,
-    /// The sum, over all zones, of the free pages that are missing to the high watermark. It
-    /// can be above 0 although `free` is above `high`.
+    /// The number of pages by which zones are below their high watermarks, summed over those that
+    /// are. It can be above 0 although `free` is above `high`.
     pub(crate) lacking: usize,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Caller {
     /// Whether the allocation needs the pages. False for `kswapd`, which reclaims before pages
     /// are needed, and for `__GFP_NORETRY`, as with high-order allocations that can fall back
     /// to single pages.
-    pub(crate) insists: bool,
+    pub(crate) needs_pages: bool,
 }
 
 /// How short of memory a node is.
@@ -63,7 +63,7 @@ pub(crate) enum Mood {
 #[doc(alias = "SWAP_CLUSTER_MAX")]
 const SCANNED: usize = 32;
 /// The same, if reclaim of that kind did not ask for a while in between. It is more than two CPUs
-/// together may not yet have added to the statistics of the node.
+/// can have counted together without having added it to the statistics of the node.
 const SCANNED_AND_PAUSED: usize = 8 * SCANNED;
 /// Up to one in this many scanned pages may be anonymous although memory is not short: reclaim
 /// scans some even where there are plenty of file pages.
@@ -99,7 +99,7 @@ pub(crate) struct Times {
 /// limit of a memory cgroup. Each has a history of its own, because one may trim the page cache
 /// while the other swaps.
 #[derive(Clone, Default)]
-pub(crate) struct Node {
+pub(crate) struct History {
     last: Readings,
     asked: Option<Jiffies>,
     for_node: Seen,
@@ -107,13 +107,13 @@ pub(crate) struct Node {
     mood: Option<Mood>,
 }
 
-impl Node {
+impl History {
     /// Adds new readings to the history, and returns the mood of the node for the caller. Does
     /// not sleep.
     ///
     /// Reclaim asks for each memory cgroup in turn, so new readings are mostly about the pages
     /// of that cgroup. If it has none, the mood stays as it was.
-    pub(crate) fn look(
+    pub(crate) fn update(
         &mut self,
         read: &Readings,
         caller: Caller,
@@ -133,7 +133,7 @@ impl Node {
             scanned.leave_out_kswapd();
             &mut self.for_limits
         } else {
-            if !caller.insists {
+            if !caller.needs_pages {
                 scanned.leave_out_limits();
             }
             &mut self.for_node
@@ -145,7 +145,7 @@ impl Node {
         let is_short = seen.is_swapped || seen.is_needed || is_tiny;
         let plenty = read.high.saturating_mul(if is_short { PLENTY } else { 1 });
         let mood = match is_short {
-            _ if !caller.insists && read.lacking == 0 && read.free > plenty => Mood::Plenty,
+            _ if !caller.needs_pages && read.lacking == 0 && read.free > plenty => Mood::Plenty,
             true => Mood::Short,
             false => Mood::Calm,
         };
@@ -153,7 +153,7 @@ impl Node {
         mood
     }
 
-    /// Returns the result of the last [`Node::look()`], if there was one.
+    /// Returns the result of the last [`History::update()`], if there was one.
     pub(crate) fn mood(&self) -> Option<Mood> {
         self.mood
     }
@@ -164,7 +164,7 @@ impl Node {
 /// Reclaim does not tell shrinkers. But at a limit, the caller needs pages while the node lacks
 /// none.
 pub(crate) fn is_at_limit(read: &Readings, caller: Caller) -> bool {
-    caller.insists && read.lacking == 0
+    caller.needs_pages && read.lacking == 0
 }
 
 /// Pages that were scanned or refaulted between two readings.
@@ -188,7 +188,7 @@ impl Scanned {
 
     /// Leaves out as many anonymous pages as were not scanned by `kswapd`, but no file pages.
     /// They may have been scanned for limits of cgroups that have nothing unpinned, for which
-    /// nobody asks.
+    /// reclaim does not call the shrinker.
     fn leave_out_limits(&mut self) {
         let by_others = self
             .anon
@@ -203,8 +203,8 @@ impl Scanned {
     }
 }
 
-/// When there are enough pages to judge: `pages`, of which one in `few` may be a sign by
-/// chance; and the same with pauses in between.
+/// How many pages are enough to judge: memory is short if, of at least `pages`, more than one in
+/// `few` is a sign of it; and the same with pauses in between.
 struct Enough {
     pages: usize,
     few: usize,
@@ -314,12 +314,12 @@ mod tests {
         gap: 100,
     };
 
-    const KSWAPD: Caller = Caller { insists: false };
-    const TASK: Caller = Caller { insists: true };
+    const KSWAPD: Caller = Caller { needs_pages: false };
+    const TASK: Caller = Caller { needs_pages: true };
 
     /// A node with its statistics and the time.
     struct Watched {
-        node: Node,
+        node: History,
         read: Readings,
         now: Jiffies,
     }
@@ -328,7 +328,7 @@ mod tests {
         /// Returns a node after the first queries, with counters that are about to wrap.
         fn new() -> Self {
             let mut watched = Self {
-                node: Node::default(),
+                node: History::default(),
                 read: Readings {
                     anon_scanned: usize::MAX - 10,
                     file_scanned: usize::MAX - 100,
@@ -341,20 +341,20 @@ mod tests {
                 },
                 now: Jiffies::MAX - 2,
             };
-            assert_eq!(watched.look(TASK), Mood::Calm);
-            assert_eq!(watched.look(KSWAPD), Mood::Calm);
+            assert_eq!(watched.update(TASK), Mood::Calm);
+            assert_eq!(watched.update(KSWAPD), Mood::Calm);
             watched
         }
 
-        fn look(&mut self, caller: Caller) -> Mood {
-            self.node.look(&self.read, caller, self.now, TIMES)
+        fn update(&mut self, caller: Caller) -> Mood {
+            self.node.update(&self.read, caller, self.now, TIMES)
         }
 
         /// Counts pages that a task or `kswapd` has scanned.
         fn count(&mut self, caller: Caller, anon: usize, file: usize) {
             self.read.anon_scanned = self.read.anon_scanned.wrapping_add(anon);
             self.read.file_scanned = self.read.file_scanned.wrapping_add(file);
-            if !caller.insists {
+            if !caller.needs_pages {
                 let all = anon.wrapping_add(file);
                 self.read.kswapd_scanned = self.read.kswapd_scanned.wrapping_add(all);
             }
@@ -363,7 +363,7 @@ mod tests {
         /// Counts pages that a task has scanned, and returns the mood afterwards.
         fn scan(&mut self, anon: usize, file: usize) -> Mood {
             self.count(TASK, anon, file);
-            self.look(TASK)
+            self.update(TASK)
         }
 
         fn refault(&mut self, pages: usize) {
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn what_was_before_is_no_sign() {
-        assert_eq!(Watched::new().look(TASK), Mood::Calm);
+        assert_eq!(Watched::new().update(TASK), Mood::Calm);
     }
 
     #[test]
@@ -419,10 +419,10 @@ mod tests {
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
         for _ in 0..100 {
             watched.wait(TIMES.pause);
-            assert_eq!(watched.look(TASK), Mood::Short);
+            assert_eq!(watched.update(TASK), Mood::Short);
         }
         watched.wait(TIMES.pause + 1);
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        assert_eq!(watched.update(TASK), Mood::Calm);
     }
 
     #[test]
@@ -441,13 +441,13 @@ mod tests {
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
         watched.count(KSWAPD, 4 * SCANNED, SCANNED);
         watched.wait(TIMES.pause + 1);
-        assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        assert_eq!(watched.update(KSWAPD), Mood::Calm);
         watched.count(KSWAPD, 0, 1000);
-        assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        assert_eq!(watched.update(KSWAPD), Mood::Calm);
     }
 
     #[test]
-    fn seldom_signs_are_seen() {
+    fn rare_signs_are_seen() {
         let mut watched = Watched::new();
         for _ in 1..16 {
             watched.wait(TIMES.gap);
@@ -503,11 +503,11 @@ mod tests {
             watched.count(TASK, 1000, 0);
             // Calm, whether the limit has asked in between or not.
             watched.count(KSWAPD, 0, 1000);
-            assert_eq!(watched.look(KSWAPD), Mood::Calm);
+            assert_eq!(watched.update(KSWAPD), Mood::Calm);
             watched.count(TASK, 1000, 0);
-            assert_eq!(watched.look(TASK), Mood::Short);
+            assert_eq!(watched.update(TASK), Mood::Short);
             watched.count(KSWAPD, 0, 1000);
-            assert_eq!(watched.look(KSWAPD), Mood::Calm);
+            assert_eq!(watched.update(KSWAPD), Mood::Calm);
         }
     }
 
@@ -516,9 +516,9 @@ mod tests {
         let mut watched = Watched::new();
         for _ in 0..100 {
             watched.count(KSWAPD, 1000, 0);
-            assert_eq!(watched.look(KSWAPD), Mood::Short);
+            assert_eq!(watched.update(KSWAPD), Mood::Short);
             watched.count(TASK, 0, 1000);
-            assert_eq!(watched.look(TASK), Mood::Calm);
+            assert_eq!(watched.update(TASK), Mood::Calm);
         }
     }
 
@@ -527,7 +527,7 @@ mod tests {
         let mut watched = Watched::new();
         watched.count(TASK, SCANNED, 0);
         watched.count(KSWAPD, SCANNED, SCANNED);
-        assert_eq!(watched.look(KSWAPD), Mood::Short);
+        assert_eq!(watched.update(KSWAPD), Mood::Short);
     }
 
     #[test]
@@ -535,7 +535,7 @@ mod tests {
         let mut watched = Watched::new();
         watched.read.lacking = 1;
         assert_eq!(watched.scan(SCANNED, 0), Mood::Short);
-        assert_eq!(watched.look(KSWAPD), Mood::Short);
+        assert_eq!(watched.update(KSWAPD), Mood::Short);
     }
 
     #[test]
@@ -543,10 +543,10 @@ mod tests {
         let mut watched = Watched::new();
         watched.read.lacking = 1;
         watched.count(KSWAPD, SCANNED, 0);
-        assert_eq!(watched.look(KSWAPD), Mood::Short);
-        assert_eq!(watched.look(TASK), Mood::Short);
+        assert_eq!(watched.update(KSWAPD), Mood::Short);
+        assert_eq!(watched.update(TASK), Mood::Short);
         watched.read.lacking = 0;
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        assert_eq!(watched.update(TASK), Mood::Calm);
     }
 
     #[test]
@@ -559,7 +559,7 @@ mod tests {
         // Reclaim of the other kind asks meanwhile, so this is a gap for one kind only.
         watched.read.lacking = 1;
         watched.wait(TIMES.gap);
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        assert_eq!(watched.update(TASK), Mood::Calm);
         watched.wait(1);
         watched.read.lacking = 0;
         assert_eq!(watched.scan(1, 0), Mood::Calm);
@@ -598,29 +598,29 @@ mod tests {
         let mut watched = Watched::new();
         watched.read.cached = watched.read.high - 1;
         // But not if no page is lacking, or only in one zone.
-        assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        assert_eq!(watched.update(KSWAPD), Mood::Calm);
         watched.read.lacking = 1;
         watched.read.free = 10 * watched.read.high;
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        assert_eq!(watched.update(TASK), Mood::Calm);
         watched.read.free = watched.read.high - 1;
-        assert_eq!(watched.look(KSWAPD), Mood::Short);
-        assert_eq!(watched.look(TASK), Mood::Short);
+        assert_eq!(watched.update(KSWAPD), Mood::Short);
+        assert_eq!(watched.update(TASK), Mood::Short);
         watched.read.cached = watched.read.high;
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        assert_eq!(watched.update(TASK), Mood::Calm);
     }
 
     #[test]
-    fn plenty_is_enough_for_who_does_not_insist() {
+    fn plenty_unless_pages_are_needed() {
         let mut watched = Watched::new();
         (watched.read.free, watched.read.lacking) = (watched.read.high + 1, 1);
-        assert_eq!(watched.look(KSWAPD), Mood::Calm);
+        assert_eq!(watched.update(KSWAPD), Mood::Calm);
         watched.read.lacking = 0;
-        assert_eq!(watched.look(KSWAPD), Mood::Plenty);
-        assert_eq!(watched.look(TASK), Mood::Calm);
+        assert_eq!(watched.update(KSWAPD), Mood::Plenty);
+        assert_eq!(watched.update(TASK), Mood::Calm);
         watched.count(KSWAPD, SCANNED, 0);
-        assert_eq!(watched.look(KSWAPD), Mood::Short);
+        assert_eq!(watched.update(KSWAPD), Mood::Short);
         watched.read.free = PLENTY * watched.read.high + 1;
-        assert_eq!(watched.look(KSWAPD), Mood::Plenty);
+        assert_eq!(watched.update(KSWAPD), Mood::Plenty);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The question that the kernel asks before its OOM killer kills a process.
+//! An OOM notifier, which can have the kernel try reclaim again instead of killing a process.
 //!
 //! C header: [`include/linux/oom.h`](srctree/include/linux/oom.h).
 
@@ -48,8 +48,8 @@ unsafe impl<S: Send + Sync + 'static> Sync for Registration<S> {}
 impl<S: Send + Sync + 'static> Registration<S> {
     /// Registers a notifier. From now on, `may_retry` is called before the kernel kills a
     /// process for want of memory, but not for the limit of a memory cgroup. If it returns
-    /// true, the kernel kills none, and the current task tries to reclaim memory again. Only if
-    /// an administrator asked for the kill, it makes no difference.
+    /// true, the kernel kills none, and the current task tries to reclaim memory again. A kill
+    /// that was requested with SysRq takes place whatever it returns.
     ///
     /// `may_retry` may sleep, but must not allocate memory, nor take a lock that is held across
     /// allocations. May sleep. Fails with `ENOMEM`.

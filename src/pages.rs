@@ -130,7 +130,7 @@ impl PageRange {
 
     /// Returns the pages of this range that come after `other`.
     pub(crate) fn after(self, other: Self) -> Option<Self> {
-        // INVARIANT: The new range ends where this one does, and does not begin behind that.
+        // INVARIANT: The new range ends where this one does, and does not begin after that.
         (other.last < self.last).then(|| Self {
             first: self.first.max(other.last + 1),
             last: self.last,

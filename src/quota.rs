@@ -19,7 +19,7 @@ use kernel::{
 
 /// The maximum number of ranges that can be charged to a user without `CAP_SYS_RESOURCE`.
 ///
-/// They take 6 MiB. Programs unpin a range for each object of a cache: hundreds, or a few
+/// They take about 6 MiB. Programs unpin a range for each object of a cache: hundreds, or a few
 /// thousand. In an area with four or more ranges, up to two ranges that were pinned again may
 /// still be charged.
 const MOST: usize = 1 << 16;

@@ -238,7 +238,7 @@ impl Backing {
             let result = pages.map_or(Ok(None), |pages| {
                 unpinned.unpin(pages, &mut spare, cgroup, &mut Listed(&self.reclaim))
             });
-            // Before a spare is allocated, or one that is left over is freed.
+            // Neither allocate a spare nor free one that is left over under the lock.
             drop(unpinned);
             match result {
                 Ok(None) => return Ok(()),
@@ -399,7 +399,7 @@ impl Backing {
             }
             Readiness::Ready => (),
         }
-        // Before others can see that the range is gone from its list.
+        // Counted before the range leaves its list, so that may_retry() never misses it.
         self.reclaim.under_way.add(1, Relaxed);
         if !unpinned.begin_purge(range, &mut Listed(&self.reclaim)) {
             self.reclaim.under_way.add(-1, Relaxed);
@@ -441,14 +441,14 @@ impl Backing {
             // it by now, it was merged with pages that were unpinned meanwhile. It is found,
             // because ranges are looked up by their last page.
             let found = unpinned.purge_next(start, &mut order);
-            if matches!(start, Start::Behind(_)) && unpinned.take_awaited() {
+            if matches!(start, Start::After(_)) && unpinned.take_awaited() {
                 self.purge_ended.notify_all();
             }
             let last = match found {
                 Found::Begun(range) => {
                     drop(unpinned);
                     might_sleep();
-                    self.note_purge(range, Why::Everything);
+                    self.note_purge(range, Why::Ioctl);
                     if self.file.has_any(range) {
                         self.file.punch(range);
                     }
@@ -458,7 +458,7 @@ impl Backing {
                         return purged;
                     }
                     unpinned = self.unpinned.lock();
-                    start = Start::Behind(range);
+                    start = Start::After(range);
                     continue;
                 }
                 Found::Purging(range, purge) => {
@@ -530,7 +530,7 @@ pub(crate) struct Past {
     /// Pins that found purged pages.
     pub(crate) found_purged: usize,
     /// Ranges that a scan could not purge.
-    pub(crate) left_out: usize,
+    pub(crate) skipped: usize,
     purged: [usize; Why::ALL.len()],
 }
 
@@ -600,7 +600,7 @@ pub(crate) struct Reclaim {
     lru: Lru<Object>,
     /// The history of each node of memory, by its number.
     #[pin]
-    nodes: SpinLock<KVec<mood::Node>>,
+    nodes: SpinLock<KVec<mood::History>>,
     #[pin]
     backings: Mutex<Backings>,
     /// Held by [`Reclaim::past()`], which can only run once at a time.
@@ -609,7 +609,7 @@ pub(crate) struct Reclaim {
     /// The number of pages that were purged, by reason.
     purged: [Atomic<usize>; Why::ALL.len()],
     /// The number of ranges that scans could not purge.
-    left_out: Atomic<usize>,
+    skipped: Atomic<usize>,
     /// The number of pages that scans have purged, in memory or swapped out. It may wrap.
     freed: Atomic<usize>,
     /// The number of purges by scans that are under way.
@@ -624,7 +624,7 @@ impl Reclaim {
     pub(crate) fn register() -> Result<Registration<Self>> {
         let shrinker = Unregistered::new(c"ashmem")?;
         let lru = Lru::new(c"ashmem_unpinned", &shrinker);
-        let nodes = KVec::from_elem(mood::Node::default(), vmstat::nodes(), GFP_KERNEL)?;
+        let nodes = KVec::from_elem(mood::History::default(), vmstat::nodes(), GFP_KERNEL)?;
         let reclaim = Arc::pin_init(
             try_pin_init!(Self {
                 lru <- lru,
@@ -639,7 +639,7 @@ impl Reclaim {
                 }, "Reclaim::backings"),
                 counting <- new_mutex!((), "Reclaim::counting"),
                 purged: [const { Atomic::new(0) }; Why::ALL.len()],
-                left_out: Atomic::new(0),
+                skipped: Atomic::new(0),
                 freed: Atomic::new(0),
                 under_way: Atomic::new(0),
                 retries: Retries::new(),
@@ -647,7 +647,7 @@ impl Reclaim {
             GFP_KERNEL,
         )?;
         if !reclaim.lru.is_per_cgroup() {
-            pr_info!("cgroup.memory=nokmem: limits of memory cgroups purge nothing\n");
+            pr_info!("cgroup.memory=nokmem: nothing is purged at memory cgroup limits\n");
         }
         Ok(shrinker.register(reclaim))
     }
@@ -720,7 +720,7 @@ impl Reclaim {
         for (to, purged) in sum.purged.iter_mut().zip(&self.purged) {
             *to = purged.load(Relaxed);
         }
-        sum.left_out = self.left_out.load(Relaxed);
+        sum.skipped = self.skipped.load(Relaxed);
         sum
     }
 
@@ -771,9 +771,9 @@ const BATCH: usize = 64;
 /// The maximum number of ranges that are sampled to estimate the average size of all.
 const SAMPLE: usize = 64;
 
-/// The maximum number of ranges that a scan passes over because they cannot be purged now; and
-/// the same for ranges with nothing in memory, of which it may be more if many pages are
-/// wanted. This is high enough to reach younger ranges, and low enough not to take long.
+/// A scan stops after this many ranges that cannot be purged now. It also stops after this many
+/// ranges with nothing in memory, or after [`EMPTY_RANGES`] for each wanted page if that is more.
+/// This is high enough to reach younger ranges, and low enough not to take long.
 const TRIES: usize = 4096;
 
 /// The number of ranges with nothing in memory that count as one page.
@@ -798,7 +798,7 @@ impl Shrinker for Reclaim {
         let read = vmstat::read(place.node());
         // CAST: Not negative.
         let mood = match nodes.get_mut(place.node() as usize) {
-            Some(node) => node.look(&read, place.caller(), vmstat::now(), times),
+            Some(node) => node.update(&read, place.caller(), vmstat::now(), times),
             None => Mood::Short,
         };
         drop(nodes);
@@ -842,7 +842,7 @@ impl Shrinker for Reclaim {
     }
 
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan {
-        self.purge_oldest(place, wanted, Why::Hand)
+        self.purge_oldest(place, wanted, Why::Manual)
     }
 }
 
@@ -856,18 +856,19 @@ impl Reclaim {
         if is_kswapd() || task::was_killed() {
             return false;
         }
-        // In this order, a purge that ends meanwhile is seen in one of them.
+        // `under_way` first: a purge that ends between the two loads is then in `freed`.
         let is_purging = self.under_way.load(Acquire) != 0;
         let freed = self.freed.load(Relaxed);
         let second = msecs_to_jiffies(1000);
         self.retries
-            .ask(task::thread(), freed, is_purging, vmstat::now(), second)
+            .ask(task::pid(), freed, is_purging, vmstat::now(), second)
     }
 
     /// Purges the oldest ranges of a place, until about `wanted` pages have been freed. May
     /// sleep.
     fn purge_oldest(&self, place: &Place<'_>, wanted: usize, why: Why) -> Scan {
         let so_far = reclaimed();
+        // count() is what is left, so a third of it is a quarter of what there was.
         if so_far >= ENOUGH && so_far >= self.count(place) / 3 {
             return Scan::Stop;
         }
@@ -875,7 +876,7 @@ impl Reclaim {
             let nodes = self.nodes.lock();
             // CAST: Not negative.
             let node = nodes.get(place.node() as usize);
-            let mood = node.and_then(mood::Node::mood);
+            let mood = node.and_then(mood::History::mood);
             drop(nodes);
             record(place.cgroup(), place.node(), wanted, why, mood);
         });
@@ -900,7 +901,7 @@ impl Reclaim {
             }
         }
         // OVERFLOW: Counting that far would take too long.
-        self.left_out.add(vain, Relaxed);
+        self.skipped.add(vain, Relaxed);
         trace::scan_end(|record| record(place.cgroup(), place.node(), freed, vain));
         match freed + empty {
             0 => Scan::Stop,

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_meanwhile_is_no_matter() -> Result {
+    fn concurrent_changes_are_tolerated() -> Result {
         let registry = empty()?;
         let mut owners = filled(&registry, 2 * BATCH)?;
         let (mut walk, mut seen) = (Walk::default(), 0);

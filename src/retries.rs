@@ -11,12 +11,12 @@ use kernel::{
     time::Jiffies, //
 };
 
-/// The number of tasks that are told apart. More tasks share what they may try.
+/// The number of slots. Tasks whose IDs belong to the same slot share its time.
 const TASKS: usize = 64;
 
-/// A task may try again for this many seconds in a row. That is long enough to purge everything,
-/// but not endless: what was purged may be useless to the task, as when it may only use the
-/// memory of another node.
+/// A task may try again for this many seconds in a row, in which a try counts as one second at
+/// most. That is long enough to purge everything, but not endless: what was purged may be
+/// useless to the task, as when it may only use the memory of another node.
 const MOST: Jiffies = 10;
 
 /// After this many seconds without a question, earlier tries do not count.
@@ -55,7 +55,7 @@ impl Retries {
 
     /// Returns whether the task with this ID should try again: pages were freed since it last
     /// asked, or are being freed. `freed` is the number of pages that have been freed so far.
-    /// `second` is a second.
+    /// `second` is the number of jiffies in a second.
     pub(crate) fn ask(
         &self,
         task: i32,

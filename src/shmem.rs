@@ -56,7 +56,7 @@ extern "C" {
     fn shmem_truncate_range(inode: *mut c_void, first: u64, last: u64);
 }
 
-/// `VM_MAYSHARE`. The constant of this name in the kernel crate is `VM_MAYEXEC` in Linux 7.2.
+/// `VM_MAYSHARE`. In Linux 7.1 and 7.2, the kernel crate's constant of this name is `VM_MAYEXEC`.
 const MAYSHARE: bindings::vm_flags_t = 1 << bindings::VMA_MAYSHARE_BIT;
 
 /// Returns whether a mapping is shared, that is, maps the area's memory.
@@ -104,7 +104,6 @@ static OPERATIONS: SetOnce<Operations> = SetOnce::new();
 /// Must be called once, before the first [`ShmemFile`] is created.
 ///
 /// Fails with `ENODEV` if this kernel's shmem cannot be used, or with `ENOMEM`.
-///
 pub(crate) fn init() -> Result {
     let probe = RawFile::new(b"dev/ashmem\0", 0, Default::default())?;
 
@@ -114,7 +113,7 @@ pub(crate) fn init() -> Result {
 
     let vm_ops = learn_vm_ops(&probe, &table);
     let (Some(vm_ops), Some(get_unmapped_area)) = (vm_ops, table.get_unmapped_area) else {
-        pr_err!("this kernel maps shmem files in a way that is not known to this version\n");
+        pr_err!("unsupported kernel: mmap() of shmem does more than set vm_ops\n");
         return Err(ENODEV);
     };
     table.owner = module::this_module();

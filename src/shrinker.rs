@@ -54,7 +54,7 @@ impl Place<'_> {
     /// Returns what kind of reclaim the call is part of.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
-            insists: !is_kswapd()
+            needs_pages: !is_kswapd()
                 && self.control.gfp_mask & (1 << bindings::___GFP_NORETRY_BIT) == 0,
         }
     }
@@ -106,11 +106,11 @@ pub(crate) trait Shrinker: Send + Sync {
     /// allocations may only be tried. May sleep.
     fn relieve(&self, place: &Place<'_>) -> usize;
 
-    /// Returns how many objects could be freed. Called for a scan by hand: a write to
+    /// Returns how many objects could be freed. Called for a manual scan: a write to
     /// `/proc/sys/vm/drop_caches` or to the shrinker's debugfs files. Must not sleep.
     fn count(&self, place: &Place<'_>) -> usize;
 
-    /// Frees about `wanted` objects. Called for a scan by hand; otherwise like
+    /// Frees about `wanted` objects. Called for a manual scan; otherwise like
     /// [`Shrinker::relieve()`].
     fn scan(&self, place: &Place<'_>, wanted: usize) -> Scan;
 }
@@ -220,7 +220,7 @@ pub(crate) fn account_reclaimed(pages: usize) {
     }
 }
 
-/// Returns whether memory reclaim is calling. Otherwise it is a scan by hand: a write to
+/// Returns whether memory reclaim is calling. Otherwise it is a manual scan: a write to
 /// `/proc/sys/vm/drop_caches` or to the shrinker's debugfs files.
 fn is_reclaim() -> bool {
     !reclaim_state().is_null()
@@ -263,7 +263,7 @@ const ALWAYS: c_ulong = 1 << bindings::DEF_PRIORITY;
 /// The lowest count for which that is above 0 at priority 3 and below.
 const AS_LAST_RESORT: c_ulong = 1 << 3;
 
-/// The number of objects that a scan by hand reports as scanned if nothing can be freed: large
+/// The number of objects that a manual scan reports as scanned if nothing can be freed: large
 /// enough that `do_shrink_slab()` soon stops calling. As pages of 4 KiB, it is 4 GiB.
 const ALL: c_ulong = 1 << 20;
 
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_by_hand_is_told_numbers() {
+    fn manual_scan_is_told_counts() {
         for urgency in [Urgency::Never, Urgency::LastResort, Urgency::Now] {
             let answers = |number| answers(&objects(number, urgency), bindings::GFP_KERNEL);
             assert_eq!(answers(7), (7, 7, 8));

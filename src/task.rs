@@ -72,13 +72,13 @@ pub(crate) fn user() -> u32 {
 }
 
 /// Returns the ID of the current thread, in the initial PID namespace.
-pub(crate) fn thread() -> i32 {
+pub(crate) fn pid() -> i32 {
     // SAFETY: `current` is the running task, and only the task itself changes its ID.
     unsafe { (*current!().as_ptr()).pid }
 }
 
-/// Returns the ID of the current process, in the initial PID namespace.
-pub(crate) fn pid() -> i32 {
+/// Returns the thread group ID of the current process, in the initial PID namespace.
+pub(crate) fn tgid() -> i32 {
     // SAFETY: `current` is the running task, and this field never changes.
     unsafe { (*current!().as_ptr()).tgid }
 }

@@ -25,22 +25,22 @@ pub(crate) enum Why {
     /// A node is short of memory.
     Node = 1,
     /// Somebody wrote to `/proc/sys/vm/drop_caches` or to the shrinker's debugfs files.
-    Hand = 2,
+    Manual = 2,
     /// `ASHMEM_PURGE_ALL_CACHES`.
-    Everything = 3,
+    Ioctl = 3,
 }
 
 impl Why {
     /// All reasons, in the order of their numbers.
-    pub(crate) const ALL: [Self; 4] = [Self::Cgroup, Self::Node, Self::Hand, Self::Everything];
+    pub(crate) const ALL: [Self; 4] = [Self::Cgroup, Self::Node, Self::Manual, Self::Ioctl];
 
     /// Returns the name of the reason, as on the C side.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
             Self::Node => "node",
-            Self::Hand => "hand",
-            Self::Everything => "everything",
+            Self::Manual => "manual",
+            Self::Ioctl => "ioctl",
         }
     }
 }
@@ -172,10 +172,10 @@ events! {
             cgroup => u64, node => c_int, wanted as u64 => u64, why as u8 => u8, number(mood) => u8
         );
 
-    /// A scan has ended. `purged` is about how many pages it freed, `left_out` how many ranges
+    /// A scan has ended. `purged` is about how many pages it freed, `skipped` how many ranges
     /// it could not purge.
-    scan_end(cgroup: u64, node: c_int, purged: usize, left_out: usize)
+    scan_end(cgroup: u64, node: c_int, purged: usize, skipped: usize)
         => ashmem_scan_end(
-            cgroup => u64, node => c_int, purged as u64 => u64, left_out as u64 => u64
+            cgroup => u64, node => c_int, purged as u64 => u64, skipped as u64 => u64
         );
 }

@@ -414,7 +414,7 @@ impl<B: Boxed> Iterator for Drain<B> {
         // so this reads only nodes that have not been taken back.
         self.next = node_of(unsafe { bindings::rb_next_postorder(node.as_ptr().cast()) });
         // SAFETY: By the invariant the node was given to the tree and not taken back.
-        // INVARIANT: `next` is behind it now.
+        // INVARIANT: `next` comes after it now.
         Some(unsafe { B::from_raw(node) })
     }
 }

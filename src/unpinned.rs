@@ -122,8 +122,8 @@ pub(crate) struct Pinned {
 pub(crate) enum Start {
     /// At this page.
     At(usize),
-    /// Behind this range, whose pages the caller has purged.
-    Behind(PageRange),
+    /// After this range, whose pages the caller has purged.
+    After(PageRange),
 }
 
 /// What [`Unpinned::purge_next()`] finds.
@@ -133,7 +133,7 @@ pub(crate) enum Found {
     Begun(PageRange),
     /// A range that another task is purging, and the number of that purge.
     Purging(PageRange, usize),
-    /// Nothing to purge up to this page. There may be more behind it.
+    /// Nothing to purge up to this page. There may be more after it.
     NothingTo(usize),
     /// Nothing to purge, and no more ranges.
     Nothing,
@@ -282,7 +282,7 @@ impl Purges {
         // OVERFLOW: Counting that far would take too long, here and below.
         self.begun = self.begun.wrapping_add(1);
         self.under_way += 1;
-        // INVARIANT: The range is being purged, so it counts as purged and cannot be purged.
+        // INVARIANT: The range is being purged: it counts as purged and is not purgeable.
         range.state.store(PURGED | self.begun.wrapping_mul(PURGE));
         order.remove(range);
         true
@@ -330,10 +330,10 @@ impl Purges {
 /// # Invariants
 ///
 /// - No two ranges have a page in common.
-/// - Each range was purged, or can be purged, or both. If pinned pages are merged with a purged
-///   range, all of the new range counts as purged, as in the C driver. But unlike there, it can be
-///   purged.
-/// - A range that is being purged counts as purged, cannot be purged and does not change.
+/// - Each range counts as purged, is purgeable, or both. If pinned pages are merged with a purged
+///   range, all of the new range counts as purged, as in the C driver. But unlike there, it is
+///   purgeable.
+/// - A range that is being purged counts as purged, is not purgeable and does not change.
 /// - `ranges` is the number of ranges.
 pub(crate) struct Unpinned<B: Boxed, const PIECE: usize = 64> {
     tree: Tree<B>,
@@ -672,16 +672,16 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     }
 
     /// Finds the next range that can be purged or is being purged. If it can be purged, begins
-    /// the purge, as [`Unpinned::begin_purge()`] does. From [`Start::Behind`], ends the purge
+    /// the purge, as [`Unpinned::begin_purge()`] does. From [`Start::After`], ends the purge
     /// of that range first, as [`Unpinned::end_purge()`] does, but the caller must call
     /// [`Unpinned::take_awaited()`].
     pub(crate) fn purge_next(&mut self, start: Start, order: &mut impl Order<B>) -> Found {
         let page = match start {
             Start::At(page) => page,
-            Start::Behind(ended) => ended.last(),
+            Start::After(ended) => ended.last(),
         };
         let mut ranges = self.tree.iter_from(page);
-        if let Start::Behind(_) = start {
+        if let Start::After(_) = start {
             // If the range was removed by `take()`, there are no others.
             if let Some(range) = ranges.next() {
                 self.purges.end(&range);
@@ -1057,7 +1057,7 @@ mod tests {
                         same &= found == Found::Purging(range, purge);
                         same &= self.real.is_under_way(range, purge);
                         ended = Some((range, purge));
-                        Start::Behind(range)
+                        Start::After(range)
                     }
                     Found::Purging(..) => return false,
                     Found::NothingTo(last) => Start::At(last + 1),

@@ -60,11 +60,12 @@ check_distro() {
 	[ -z "$(system_says sealed)" ] || note "/usr is read-only here: $(system_says sealed)"
 }
 
-# is_older RELEASE: whether a kernel is too old. False if the release cannot be parsed.
+# is_older RELEASE [SERIES]: whether a kernel is older than that series, by default too old for
+# the driver. False if the release cannot be parsed.
 is_older() {
 	local major minor old_major old_minor
 	IFS=.-+ read -r major minor _ <<<"$1"
-	IFS=. read -r old_major old_minor <<<"$OLDEST_KERNEL"
+	IFS=. read -r old_major old_minor <<<"${2:-$OLDEST_KERNEL}"
 	case $major$minor in *[!0-9]* | '') return 1 ;; esac
 	[ $((major * 1000 + ${minor:-0})) -lt $((old_major * 1000 + old_minor)) ]
 }
@@ -93,7 +94,7 @@ conclude() {
 		echo "next: make$MAKEVARS && ${RMMOD}sudo insmod rust_ashmem.ko"
 		exit
 	fi
-	echo 'otherwise: make demo (works in a virtual machine, on any Debian 12 or 13)'
+	echo 'otherwise: make demo (works in a virtual machine, on any Debian 12 or 13 for amd64)'
 	exit 1
 }
 
@@ -138,7 +139,7 @@ find_config() {
 
 check_config() {
 	local opt
-	for opt in RUST MODULES SHMEM TMPFS MMU; do
+	for opt in 64BIT RUST MODULES SHMEM TMPFS MMU; do
 		if is $opt; then ok "CONFIG_$opt=y (from $FROM)"
 		else missing both "CONFIG_$opt is not set (in $FROM)" "boot a kernel built with CONFIG_$opt=y"; fi
 	done
@@ -148,6 +149,9 @@ check_config() {
 	if is RANDSTRUCT; then
 		missing both "CONFIG_RANDSTRUCT=y (in $FROM)" 'boot a kernel without it: Rust cannot use randomized structures'
 	else ok "CONFIG_RANDSTRUCT is off (from $FROM)"; fi
+	if (is CFI || is CFI_CLANG) && is_older "$KREL" 7.1; then
+		missing both "CONFIG_CFI=y before Linux 7.1 (in $FROM)" 'boot Linux 7.1 or later, or a kernel without it: the kernel would reject a callback of the driver'
+	fi
 }
 
 # Only one driver can register the misc device `ashmem`.

@@ -93,9 +93,9 @@ prove_metadata() {
 	missing=$(missing_from "$ROOT$HEADERS/Module.symvers" <<<"$symbols")
 	[[ -n $symbols ]] || die "The metadata exports no symbol." "Rebuild it: sudo make metadata-clean, then sudo make metadata."
 	[[ -z $missing ]] ||
-		die "$(wc -l <<<"$missing") of $(wc -l <<<"$symbols") Rust symbols of the metadata are not Linux $RELEASE's, such as ${missing%%$'\n'*}." \
+		die "$(wc -l <<<"$missing") of $(wc -l <<<"$symbols") Rust symbols in the metadata are not exported by Linux $RELEASE, such as ${missing%%$'\n'*}." \
 			"It was built by another rustc or from another source. Rebuild it: sudo make metadata-clean, then sudo make metadata."
-	say "All $(wc -l <<<"$symbols") Rust symbols of the metadata are Linux $RELEASE's."
+	say "Linux $RELEASE exports all $(wc -l <<<"$symbols") Rust symbols in the metadata."
 }
 
 # build_metadata DIRECTORY: builds there what modules need. The vDSO of 32-bit programs is

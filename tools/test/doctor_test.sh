@@ -39,6 +39,7 @@ machine() {
 	CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-14 (Test) 14.2.0"
 	CONFIG_GCC_VERSION=140200
 	CONFIG_X86=y
+	CONFIG_64BIT=y
 	CONFIG_RUST=y
 	CONFIG_RUSTC_VERSION_TEXT="$RUSTC_TEXT"
 	CONFIG_MODULES=y
@@ -99,7 +100,7 @@ expect() {
 }
 
 echo 'KTAP version 1'
-echo '1..68'
+echo '1..71'
 ENV=
 
 machine
@@ -237,6 +238,17 @@ expect 'old series, other headers' 1 no no '6\.12\.9 is older than 6\.18, too ol
 
 machine; config MODVERSIONS=y; config RANDSTRUCT=y
 expect 'MODVERSIONS, RANDSTRUCT' 1 no no '^MISSING +CONFIG_MODVERSIONS=y without CONFIG_EXTENDED' '^MISSING +CONFIG_RANDSTRUCT=y'
+
+machine; sed -i /64BIT/d "$M/boot/config-$KREL"
+expect '32-bit kernel' 1 no no '^MISSING +CONFIG_64BIT is not set'
+
+machine; config CFI=y
+expect 'CFI' 0 yes yes
+
+machine; config CFI_CLANG=y; mv "$M/boot/config-$KREL" "$M/boot/config-6.18.9"; mv "$M/lib/modules/$KREL" "$M/lib/modules/6.18.9"
+KREL=6.18.9 K=$M/lib/modules/6.18.9/build; echo "$KREL" >"$K/include/config/kernel.release"
+expect 'CFI before 7.1' 1 no no '^MISSING +CONFIG_CFI=y before Linux 7\.1 .*: boot Linux 7\.1 or later'
+KREL=7.3.4-test
 
 machine; config 'CC_VERSION_TEXT="Test clang version 19.1.7 (1)"'; config CLANG_VERSION=190107
 program "$M/usr/bin/clang-19" 'Test clang version 19.1.7 (1)'; program "$M/usr/bin/clang" 'Test clang version 14.0.6'

@@ -81,7 +81,7 @@ checks() {
 # is_made_anew: whether a rebuild is tried, which fails without a cache, after scripts was replaced.
 is_made_anew() {
 	: >"$HEADERS/rust/target.json"
-	says 0 'All 1 Rust symbols' lay "$HEADERS" && rm "$HEADERS/scripts/target.json" || return 1
+	says 0 'exports all 1 Rust symbols' lay "$HEADERS" && rm "$HEADERS/scripts/target.json" || return 1
 	MAY_INSTALL=no XDG_CACHE_HOME=/proc says 1 'cannot|Packages are missing' lay "$HEADERS"
 }
 
@@ -143,13 +143,13 @@ checks_without_kernel() {
 headers
 module "$TMP/lib/modules/$RELEASE/kernel/zram.ko" "$VERMAGIC" kfree
 echo "1..23"
-result "metadata that fits is accepted" says 0 'All 1 Rust symbols' lay "$HEADERS"
+result "metadata that fits is accepted" says 0 'exports all 1 Rust symbols' lay "$HEADERS"
 result "another rustc is refused" eval 'rustc "rustc 1.95.0 (test)"; says 1 \
 	"is .rustc 1\.95\.0 \(test\)., but Linux .* was built by .rustc 1\.85\.1" lay "$HEADERS"'
 rustc "$RUSTC_TEXT"
 result "metadata made by another rustc is refused" eval \
 	'echo "EXPORT_SYMBOL_RUST_GPL($OTHER);" >>"$HEADERS/rust/exports_kernel_generated.h"
-	says 1 "1 of 2 Rust symbols of the metadata are not Linux .*, such as $OTHER" lay "$HEADERS"'
+	says 1 "1 of 2 Rust symbols in the metadata are not exported by Linux .*, such as $OTHER" lay "$HEADERS"'
 headers
 result "metadata without symbols is refused" eval \
 	': >"$HEADERS/rust/exports_kernel_generated.h"; says 1 "exports no symbol" lay "$HEADERS"'

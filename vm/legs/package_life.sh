@@ -163,7 +163,7 @@ misfit() {
 	sed -i '/\t_RNv.*6kernel/d' "$symvers"
 	build_first || failed=1
 	cp -p "$TMP/symvers" "$symvers"
-	((failed)) && refused 'cannot be built for Linux|symbols of the metadata are not Linux' &&
+	((failed)) && refused 'cannot be built for Linux|symbols in the metadata are not exported' &&
 		said '_RNv.* undefined|such as _RNv'
 }
 
@@ -205,7 +205,7 @@ upgrade() {
 second_kernel() {
 	# shellcheck disable=SC2046
 	packages install $(kernel_packages "$SECOND") && said "Making the Rust metadata of Linux ${SECOND//+/\\+}" &&
-		said 'All [0-9]+ Rust symbols of the metadata' && is_installed "$NEXT" "$SECOND" && is_installed "$NEXT" "$FIRST"
+		said 'exports all [0-9]+ Rust symbols in the metadata' && is_installed "$NEXT" "$SECOND" && is_installed "$NEXT" "$FIRST"
 }
 
 no_cache_left() {

@@ -41,7 +41,7 @@ tells_floor() {
 		"docs/halium.md Linux $OLDEST_KERNEL or later" \
 		"docs/troubleshooting.md $OLDEST_KERNEL are skipped" \
 		"src/compat/Kbuild ashmem-lacks-$OLDEST_KERNEL := " \
-		"src/compat/Kbuild takes $OLDEST_KERNEL and later" \
+		"src/compat/Kbuild needs $OLDEST_KERNEL or later" \
 		'dkms.conf BUILD_EXCLUSIVE_KERNEL_MIN="#OLDEST_KERNEL#"' \
 		'debian/control ${oldest:Kernel}'; do
 		grep -qF -e "${file#* }" "$TOP/${file%% *}" || { echo "$file" && wrong=1; }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Trace events of ashmem; docs/observability.md says what they mean. What they record
- * is relied upon: fields may be added, but none is changed or removed.
+ * Trace events of ashmem. Programs rely on the fields: some may be added, but none is
+ * changed or removed.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM ashmem
@@ -15,19 +15,20 @@
 #ifndef _TRACE_ASHMEM_ONCE
 #define _TRACE_ASHMEM_ONCE
 
-/* A name of any bytes as printable ones, the others and backslashes in octal. */
+/* Prints unprintable bytes and backslashes of a name in octal. */
 #define ashmem_escape(name, len, to, room)				\
 	string_escape_mem(name, len, to, room, ESCAPE_NAP | ESCAPE_OCTAL | ESCAPE_APPEND, "\\")
 
 /* The same as in src/trace.rs. */
 #define ashmem_show_why(why)						\
-	__print_symbolic(why, { 0, "cgroup" }, { 1, "node" }, { 2, "hand" }, { 3, "everything" })
+	__print_symbolic(why, { 0, "cgroup" }, { 1, "node" }, { 2, "manual" }, { 3, "ioctl" })
 
 #define ashmem_show_mood(mood)						\
 	__print_symbolic(mood, { 0, "plenty" }, { 1, "calm" }, { 2, "short" }, { 3, "none" })
 
 #endif /* _TRACE_ASHMEM_ONCE */
 
+/* A mapping was made. */
 TRACE_EVENT(ashmem_map,
 
 	TP_PROTO(u64 inode, u64 size, const char *name, size_t len),
@@ -53,6 +54,7 @@ TRACE_EVENT(ashmem_map,
 	TP_printk("inode=%llu size=%llu name=%s", __entry->inode, __entry->size, __get_str(name))
 );
 
+/* The last descriptor of a region that was ever mapped was closed. */
 TRACE_EVENT(ashmem_close,
 
 	TP_PROTO(u64 inode, u64 size),
@@ -72,6 +74,7 @@ TRACE_EVENT(ashmem_close,
 	TP_printk("inode=%llu size=%llu", __entry->inode, __entry->size)
 );
 
+/* ASHMEM_UNPIN succeeded for the pages that the caller named. */
 TRACE_EVENT(ashmem_unpin,
 
 	TP_PROTO(u64 inode, u64 first, u64 pages),
@@ -94,6 +97,7 @@ TRACE_EVENT(ashmem_unpin,
 		  __entry->inode, __entry->first, __entry->pages)
 );
 
+/* ASHMEM_PIN succeeded for the pages that the caller named. */
 TRACE_EVENT(ashmem_pin,
 
 	TP_PROTO(u64 inode, u64 first, u64 pages, bool was_purged),
@@ -118,6 +122,7 @@ TRACE_EVENT(ashmem_pin,
 		  __entry->inode, __entry->first, __entry->pages, __entry->was_purged)
 );
 
+/* A range is about to be purged. */
 TRACE_EVENT(ashmem_purge,
 
 	TP_PROTO(u64 inode, u64 first, u64 pages, u8 why),
@@ -142,6 +147,7 @@ TRACE_EVENT(ashmem_purge,
 		  __entry->pages, ashmem_show_why(__entry->why))
 );
 
+/* A scan begins, which is to purge the wanted number of pages. */
 TRACE_EVENT(ashmem_scan_begin,
 
 	TP_PROTO(u64 cgroup, int node, u64 wanted, u8 why, u8 mood),
@@ -168,28 +174,29 @@ TRACE_EVENT(ashmem_scan_begin,
 		  __entry->wanted, ashmem_show_why(__entry->why), ashmem_show_mood(__entry->mood))
 );
 
+/* A scan has ended. It purged some pages, and skipped ranges that it could not purge. */
 TRACE_EVENT(ashmem_scan_end,
 
-	TP_PROTO(u64 cgroup, int node, u64 purged, u64 left_out),
+	TP_PROTO(u64 cgroup, int node, u64 purged, u64 skipped),
 
-	TP_ARGS(cgroup, node, purged, left_out),
+	TP_ARGS(cgroup, node, purged, skipped),
 
 	TP_STRUCT__entry(
 		__field(u64, cgroup)
 		__field(u64, purged)
-		__field(u64, left_out)
+		__field(u64, skipped)
 		__field(int, node)
 	),
 
 	TP_fast_assign(
 		__entry->cgroup = cgroup;
 		__entry->purged = purged;
-		__entry->left_out = left_out;
+		__entry->skipped = skipped;
 		__entry->node = node;
 	),
 
-	TP_printk("cgroup=%llu node=%d purged=%llu left_out=%llu", __entry->cgroup, __entry->node,
-		  __entry->purged, __entry->left_out)
+	TP_printk("cgroup=%llu node=%d purged=%llu skipped=%llu", __entry->cgroup, __entry->node,
+		  __entry->purged, __entry->skipped)
 );
 
 #endif /* _TRACE_ASHMEM_H */
