@@ -852,8 +852,8 @@ impl Reclaim {
     /// have risen meanwhile.
     pub(crate) fn may_retry(&self) -> bool {
         // With MGLRU, `kswapd` may ask for a kill although it has reclaimed enough. A task that
-        // was killed gets memory at once.
-        if is_kswapd() || task::was_killed() {
+        // was killed or exits gets memory at once, and frees its own soon.
+        if is_kswapd() || task::was_killed() || task::is_exiting() {
             return false;
         }
         // `under_way` first: a purge that ends between the two loads is then in `freed`.

@@ -14,28 +14,34 @@ use kernel::{
 /// The number of slots. Tasks whose IDs belong to the same slot share its time.
 const TASKS: usize = 64;
 
-/// A task may try again for this many seconds in a row, in which a try counts as one second at
-/// most. That is long enough to purge everything, but not endless: what was purged may be
-/// useless to the task, as when it may only use the memory of another node.
+/// A task may try again for this many seconds, in which a try counts as one second at most. That
+/// is long enough to purge everything, but not endless: what was purged may be useless to the
+/// task, as when it may only use the memory of another node.
 const MOST: Jiffies = 10;
 
-/// After this many seconds without a question, earlier tries do not count.
+/// These seconds are available again this many seconds after a task last asked, or used up what
+/// it had. Not as soon as a task is refused, because not every refusal kills a process: the kernel
+/// kills none for an allocation without `__GFP_FS`.
 const GAP: Jiffies = 60;
 
 /// What tasks were told. Those who ask hold the kernel's `oom_lock`, so nobody else asks at the
 /// same time.
 pub(crate) struct Retries {
     slots: [Slot; TASKS],
+    /// The number of pages that had been freed when any task asked last.
+    freed: Atomic<usize>,
+    /// When that number was first seen.
+    changed: Atomic<Jiffies>,
 }
 
 struct Slot {
     /// The ID of the task that asked last.
     task: Atomic<i32>,
-    /// When that was.
+    /// When that was, not counting questions after the time was used up.
     asked: Atomic<Jiffies>,
     /// The number of pages that had been freed then.
     freed: Atomic<usize>,
-    /// For how many jiffies in a row tasks have tried again.
+    /// For how many jiffies tasks have tried again.
     tried: Atomic<Jiffies>,
 }
 
@@ -50,6 +56,8 @@ impl Retries {
                     tried: Atomic::new(0),
                 }
             }; TASKS],
+            freed: Atomic::new(0),
+            changed: Atomic::new(0),
         }
     }
 
@@ -68,17 +76,27 @@ impl Retries {
         let Some(slot) = self.slots.get(task as usize % TASKS) else {
             return false;
         };
-        let since = now.wrapping_sub(slot.asked.xchg(now, Relaxed));
-        let tried = if since <= GAP * second {
-            // The task may have done something else meanwhile.
-            slot.tried.load(Relaxed) + since.min(second)
-        } else {
-            0
-        };
+        if self.freed.xchg(freed, Relaxed) != freed {
+            self.changed.store(now, Relaxed);
+        }
+        let since = now.wrapping_sub(slot.asked.load(Relaxed));
+        let mut tried = slot.tried.load(Relaxed);
+        if since > GAP * second {
+            tried = 0;
+        }
+        // The task may have done something else meanwhile.
+        let next = tried + since.min(second);
+        if next > MOST * second {
+            return false;
+        }
+        slot.asked.store(now, Relaxed);
+        // It is not known what a task that shares the slot saw when it last asked.
         let is_other = slot.task.xchg(task, Relaxed) != task;
-        let has_freed = slot.freed.xchg(freed, Relaxed) != freed || (is_other && freed != 0);
-        let may_retry = (has_freed || is_purging) && tried <= MOST * second;
-        slot.tried.store(if may_retry { tried } else { 0 }, Relaxed);
+        let is_recent = now.wrapping_sub(self.changed.load(Relaxed)) <= second;
+        let has_freed = slot.freed.xchg(freed, Relaxed) != freed || (is_other && is_recent);
+        let may_retry = has_freed || is_purging;
+        slot.tried
+            .store(if may_retry { next } else { tried }, Relaxed);
         may_retry
     }
 }
@@ -88,6 +106,8 @@ mod tests {
     use super::*;
 
     const SECOND: Jiffies = 100;
+    /// When the tests begin: long after anything was freed.
+    const START: Jiffies = 1000 * SECOND;
 
     /// Returns what a task is told that asked before, without any purge under way.
     fn ask(retries: &Retries, freed: usize, now: Jiffies) -> bool {
@@ -96,59 +116,76 @@ mod tests {
 
     fn asked() -> Retries {
         let retries = Retries::new();
-        assert!(!ask(&retries, 0, 0));
+        ask(&retries, 0, START);
         retries
+    }
+
+    #[test]
+    fn nothing_freed_is_no_reason() {
+        assert!(!ask(&Retries::new(), 0, START));
     }
 
     #[test]
     fn pages_that_came_back_are_worth_a_try() {
         let retries = asked();
-        assert!(ask(&retries, 5, 0));
-        assert!(!ask(&retries, 5, 0));
-        assert!(ask(&retries, 6, 0));
+        assert!(ask(&retries, 5, START));
+        assert!(!ask(&retries, 5, START));
+        assert!(ask(&retries, 6, START));
         // The count may wrap.
-        assert!(ask(&retries, 0, 0));
+        assert!(ask(&retries, 0, START));
     }
 
     #[test]
     fn purges_under_way_are_worth_a_try() {
         let retries = asked();
-        assert!(retries.ask(1, 0, true, 0, SECOND));
-        assert!(retries.ask(1, 0, true, 0, SECOND));
-        assert!(!ask(&retries, 0, 0));
+        assert!(retries.ask(1, 0, true, START, SECOND));
+        assert!(retries.ask(1, 0, true, START, SECOND));
+        assert!(!ask(&retries, 0, START));
     }
 
     #[test]
     fn each_task_has_its_own_try() {
         let retries = asked();
-        assert!(ask(&retries, 5, 0));
-        assert!(retries.ask(2, 5, false, 0, SECOND));
-        assert!(!retries.ask(2, 5, false, 0, SECOND));
-        assert!(!ask(&retries, 5, 0));
-        // Also tasks that share a slot.
+        assert!(ask(&retries, 5, START));
+        assert!(retries.ask(2, 5, false, START, SECOND));
+        assert!(!retries.ask(2, 5, false, START, SECOND));
+        assert!(!ask(&retries, 5, START));
+        assert!(retries.ask(i32::MAX, 5, false, START, SECOND));
+    }
+
+    #[test]
+    fn tasks_that_share_a_slot_see_recent_purges() {
+        let retries = asked();
         let other = 1 + TASKS as i32;
-        assert!(retries.ask(other, 5, false, 0, SECOND));
-        assert!(!retries.ask(other, 5, false, 0, SECOND));
-        assert!(retries.ask(i32::MAX, 5, false, 0, SECOND));
+        assert!(ask(&retries, 5, START));
+        assert!(retries.ask(other, 5, false, START, SECOND));
+        assert!(!retries.ask(other, 5, false, START, SECOND));
+        assert!(ask(&retries, 5, START + SECOND));
+        assert!(!retries.ask(other, 5, false, START + SECOND + 1, SECOND));
+        assert!(!ask(&retries, 5, START + SECOND + 1));
     }
 
     #[test]
     fn tries_end() {
         for is_purging in [false, true] {
             let retries = asked();
-            for now in 0..=MOST * SECOND {
-                assert!(retries.ask(1, now + 1, is_purging, now, SECOND));
+            let ask = |freed, now| retries.ask(1, freed, is_purging, START + now, SECOND);
+            for now in 0..MOST * SECOND {
+                assert!(ask(now + 1, now));
             }
-            let now = MOST * SECOND + 1;
-            assert!(!retries.ask(1, 0, is_purging, now, SECOND));
-            assert!(retries.ask(1, 1, is_purging, now, SECOND));
+            let last = MOST * SECOND;
+            assert!(ask(1, last));
+            for now in [last + 1, last + SECOND, last + GAP * SECOND] {
+                assert!(!ask(now, now));
+            }
+            assert!(ask(2, last + GAP * SECOND + 1));
         }
     }
 
     #[test]
     fn long_tries_end() {
         let retries = asked();
-        let mut now = 0;
+        let mut now = START;
         for freed in 1..=10 {
             now += GAP * SECOND;
             assert!(ask(&retries, freed, now));
@@ -158,12 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn tries_of_long_ago_do_not_count() {
+    fn only_tries_use_up_time() {
         let retries = asked();
-        for now in 0..=MOST * SECOND {
-            assert!(ask(&retries, now + 1, now));
+        for now in 1..100 * SECOND {
+            assert!(!ask(&retries, 0, START + now));
         }
-        let now = (MOST + GAP) * SECOND + 1;
-        assert!(ask(&retries, 0, now));
+        assert!(ask(&retries, 1, START + 100 * SECOND));
+    }
+
+    #[test]
+    fn refusals_do_not_restore_time() {
+        let retries = asked();
+        let mut tries = 0;
+        for now in (0..GAP * SECOND).step_by(SECOND as usize) {
+            let was_tried = ask(&retries, now + 1, START + now);
+            tries += usize::from(was_tried);
+            ask(&retries, now + 1, START + now);
+        }
+        assert_eq!(tries, MOST as usize + 1);
     }
 }

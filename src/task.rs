@@ -130,6 +130,13 @@ impl Process {
     }
 }
 
+/// Returns whether the current task is exiting.
+#[doc(alias = "PF_EXITING")]
+pub(crate) fn is_exiting() -> bool {
+    // SAFETY: `current` is the running task, and only the task itself changes its flags.
+    unsafe { (*current!().as_ptr()).flags & bindings::PF_EXITING != 0 }
+}
+
 /// Returns whether the current task was killed, so that nobody will see the result of its
 /// system call.
 #[doc(alias = "fatal_signal_pending")]
