@@ -331,6 +331,33 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 	}
 }
 
+/* What is written after close() stays, even if a purge was under way at the time. */
+TEST_F_TIMEOUT(busy, data_written_after_close_stays, 300)
+{
+	size_t last = (LARGE - 1) * self->page;
+
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver does not wait");
+	for (int round = 0; round < 10; round++) {
+		int fd = area_create(LARGE * self->page);
+		char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+		pid_t child;
+
+		ASSERT_NE(MAP_FAILED, map);
+		for (size_t i = 0; i < LARGE; i++)
+			map[i * self->page] = 'a';
+		ASSERT_EQ(0, unpin(fd, 0, 0));
+		child = purge_without(fd, self->fds[0]);
+		ASSERT_LT(0, child);
+		wait_for_purge_of(map);
+		ASSERT_EQ(0, close(fd));
+		map[last] = 'b';
+		EXPECT_EQ(0, exit_status_of(child));
+		EXPECT_EQ('b', map[last]);
+		munmap(map, LARGE * self->page);
+	}
+}
+
 /* A purge takes all ranges that were unpinned before, even if they are split or joined. */
 TEST_F_TIMEOUT(busy, purge_takes_what_was_unpinned_before, 300)
 {

@@ -128,7 +128,8 @@ impl Area {
 
     /// Forgets all unpinned ranges, so that reclaim no longer purges pages of this area.
     ///
-    /// Mappings may outlive the area; their pages count as pinned from then on. Must be called
+    /// Mappings may outlive the area; their pages count as pinned from then on. Waits for purges
+    /// that are under way. Must be called
     /// before the area is dropped, and no other method may be called after it. May sleep.
     pub(crate) fn close(&self) {
         if let Some(backing) = self.backing() {

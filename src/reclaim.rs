@@ -12,6 +12,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Full,
             Relaxed,
             Release, //
         },
@@ -293,13 +294,19 @@ impl Backing {
         sum
     }
 
-    /// Drops all ranges, which pins all pages for good. Nobody may pin or unpin pages
-    /// afterwards. May sleep.
+    /// Drops all ranges, which pins all pages for good, and waits for purges that are under way.
+    /// Nobody may pin or unpin pages afterwards. May sleep.
     pub(crate) fn forget(&self) {
         let Some(membership) = self.membership.as_ref() else {
             return;
         };
-        let mut ranges = self.unpinned.lock().take();
+        let mut unpinned = self.unpinned.lock();
+        let mut ranges = unpinned.take();
+        // They would take what is written to the pages from now on, too.
+        while unpinned.is_purging_any() {
+            self.purge_ended.wait(&mut unpinned);
+        }
+        drop(unpinned);
         if ranges.count() >= MANY {
             // The ranges may well be the oldest of their memory cgroup. Then it is cheaper to
             // remove them by walking the list.
@@ -399,8 +406,8 @@ impl Backing {
             }
             Readiness::Ready => (),
         }
-        // Counted before the range leaves its list, so that may_retry() never misses it.
-        self.reclaim.under_way.add(1, Relaxed);
+        // Before the range leaves its list, so that may_retry() sees at least one of the two.
+        self.reclaim.under_way.fetch_add(1, Full);
         if !unpinned.begin_purge(range, &mut Listed(&self.reclaim)) {
             self.reclaim.under_way.add(-1, Relaxed);
             return None;

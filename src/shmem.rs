@@ -32,7 +32,8 @@ use kernel::{
     iov::IovIterDest,
     mm::virt::VmaNew,
     prelude::*,
-    sync::SetOnce, //
+    sync::SetOnce,
+    task::might_sleep, //
 };
 
 use crate::{
@@ -474,6 +475,7 @@ impl ShmemFile {
         }
         let mut batch: bindings::folio_batch = pin_init::zeroed();
         loop {
+            might_sleep();
             // SAFETY: The mapping is valid, and the batch is empty.
             let count =
                 unsafe { bindings::filemap_get_folios(mapping, &mut next, last, &mut batch) };

@@ -314,9 +314,11 @@ impl Purges {
         Found::NothingTo(end)
     }
 
-    /// Ends the purge of a range.
-    fn end<O>(&mut self, range: &Range<O>) {
-        range.state.store(PURGED);
+    /// Ends the purge of a range, or of one that was removed by [`Unpinned::take()`].
+    fn end<O, B: Boxed<Value = Range<O>>>(&mut self, range: Option<Held<'_, B>>) {
+        if let Some(range) = range {
+            range.state.store(PURGED);
+        }
         self.under_way -= 1;
     }
 }
@@ -648,10 +650,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// Ends the purge of a range, which may have been removed by [`Unpinned::take()`]
     /// meanwhile. Returns whether somebody may be waiting for a purge to end.
     pub(crate) fn end_purge(&mut self, pages: PageRange) -> bool {
-        let range = exactly(&self.tree, pages);
-        if let Some(range) = range.filter(|range| range.purge() != 0) {
-            self.purges.end(&range);
-        }
+        self.purges.end(exactly(&self.tree, pages));
         self.take_awaited()
     }
 
@@ -659,6 +658,14 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
     /// so, notes that the caller may wait.
     pub(crate) fn is_purging(&mut self, pages: PageRange) -> bool {
         let is_purging = self.purges.under_way != 0 && self.finds_purging(pages);
+        self.awaited |= is_purging;
+        is_purging
+    }
+
+    /// Returns whether any purge is under way, also of a range that [`Unpinned::take()`] removed.
+    /// If so, notes that the caller may wait.
+    pub(crate) fn is_purging_any(&mut self) -> bool {
+        let is_purging = self.purges.under_way != 0;
         self.awaited |= is_purging;
         is_purging
     }
@@ -683,9 +690,7 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         let mut ranges = self.tree.iter_from(page);
         if let Start::After(_) = start {
             // If the range was removed by `take()`, there are no others.
-            if let Some(range) = ranges.next() {
-                self.purges.end(&range);
-            }
+            self.purges.end(ranges.next());
         }
         self.purges.begin_one(ranges, page, PIECE, order)
     }
@@ -703,11 +708,13 @@ impl<O, B: Boxed<Value = Range<O>>, const PIECE: usize> Unpinned<B, PIECE> {
         is_under_way
     }
 
-    /// Removes all ranges and returns them, so that everything is pinned. Callers that wait for
-    /// the end of a purge remain noted, and the number of pages unpinned so far is kept.
+    /// Removes all ranges and returns them, so that everything is pinned once the purges under
+    /// way have ended. Callers that wait for the end of a purge remain noted, and the number of
+    /// pages unpinned so far is kept.
     pub(crate) fn take(&mut self) -> Self {
         let mut empty = Self::new();
         empty.awaited = self.awaited;
+        empty.purges.under_way = self.purges.under_way;
         empty.so_far = self.so_far;
         core::mem::replace(self, empty)
     }
@@ -1358,6 +1365,28 @@ mod tests {
         drop(pair.real.take());
         assert!(!pair.real.is_under_way(range, 4));
         assert!(pair.real.end_purge(range));
+        Ok(())
+    }
+
+    #[test]
+    fn purge_outlives_its_range() -> Result {
+        let range = PageRange::from_ends(1, 1);
+        for is_last in [false, true] {
+            let mut pair = Pair::new();
+            assert!(!pair.real.is_purging_any());
+            pair.step(Step::Unpin(range))?;
+            assert!(pair.real.begin_purge(range, &mut pair.order));
+            drop(pair.real.take());
+            assert!(pair.real.is_purging_any());
+            if is_last {
+                let found = pair.real.purge_next(Start::After(range), &mut pair.order);
+                assert_eq!(found, Found::Nothing);
+                assert!(pair.real.take_awaited());
+            } else {
+                assert!(pair.real.end_purge(range));
+            }
+            assert!(!pair.real.is_purging_any());
+        }
         Ok(())
     }
 
