@@ -234,10 +234,10 @@ static pid_t purge_without(int unused, int fd)
 #define LARGE	8192
 
 /*
- * Fills and unpins a large region, and starts a child that purges it, without @unused. Returns
- * when that begins.
+ * Fills and unpins the large region @fd, and starts a child that purges it with the descriptor
+ * @by, and without @unused. Returns when the purge begins.
  */
-static pid_t purge_large_without(int unused, int fd, char *map)
+static pid_t purge_large_without(int unused, int by, int fd, char *map)
 {
 	pid_t child;
 
@@ -245,7 +245,7 @@ static pid_t purge_large_without(int unused, int fd, char *map)
 		map[i * page_size()] = 'a';
 	if (unpin(fd, 0, 0))
 		return -1;
-	child = purge_without(unused, fd);
+	child = purge_without(unused, by);
 	if (child > 0)
 		wait_for_purge_of(map);
 	return child;
@@ -261,7 +261,7 @@ TEST_F_TIMEOUT(busy, pin_waits_for_a_purge_under_way, 300)
 	ASSERT_NE(MAP_FAILED, map);
 	for (int round = 0; round < 10; round++) {
 		int status;
-		pid_t child = purge_large_without(-EBADF, fd, map);
+		pid_t child = purge_large_without(-EBADF, fd, fd, map);
 
 		ASSERT_LT(0, child);
 		ASSERT_EQ(ASHMEM_WAS_PURGED, pin(fd, 0, 0));
@@ -291,7 +291,7 @@ TEST_F_TIMEOUT(busy, purge_waits_for_another_purge, 300)
 		pid_t child;
 
 		ASSERT_LE(0, pin(fd, 0, 0));
-		child = purge_large_without(-EBADF, fd, map);
+		child = purge_large_without(-EBADF, fd, fd, map);
 		ASSERT_LT(0, child);
 		early += map[last] == 'a';
 		ASSERT_LE(0, purge_all(fd));
@@ -314,12 +314,8 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 		pid_t children[2];
 
 		ASSERT_NE(MAP_FAILED, map);
-		for (size_t i = 0; i < LARGE; i++)
-			map[i * self->page] = 'a';
-		ASSERT_EQ(0, unpin(fd, 0, 0));
-		children[0] = purge_without(fd, self->fds[0]);
+		children[0] = purge_large_without(fd, self->fds[0], fd, map);
 		ASSERT_LT(0, children[0]);
-		wait_for_purge_of(map);
 		children[1] = purge_without(fd, self->fds[0]);
 		ASSERT_LT(0, children[1]);
 		sched_yield();
@@ -335,6 +331,7 @@ TEST_F_TIMEOUT(busy, purge_ends_though_the_region_is_closed, 300)
 TEST_F_TIMEOUT(busy, data_written_after_close_stays, 300)
 {
 	size_t last = (LARGE - 1) * self->page;
+	int early = 0;
 
 	if (getenv("ASHMEM_C_DRIVER"))
 		SKIP(return, "the C driver does not wait");
@@ -344,18 +341,49 @@ TEST_F_TIMEOUT(busy, data_written_after_close_stays, 300)
 		pid_t child;
 
 		ASSERT_NE(MAP_FAILED, map);
-		for (size_t i = 0; i < LARGE; i++)
-			map[i * self->page] = 'a';
-		ASSERT_EQ(0, unpin(fd, 0, 0));
-		child = purge_without(fd, self->fds[0]);
+		child = purge_large_without(fd, self->fds[0], fd, map);
 		ASSERT_LT(0, child);
-		wait_for_purge_of(map);
+		early += map[last] == 'a';
 		ASSERT_EQ(0, close(fd));
 		map[last] = 'b';
 		EXPECT_EQ(0, exit_status_of(child));
 		EXPECT_EQ('b', map[last]);
 		munmap(map, LARGE * self->page);
 	}
+	TH_LOG("in %d of 10 rounds the purge was still under way", early);
+}
+
+/* A purge of everything also waits for the purge of a region that was closed meanwhile. */
+TEST_F_TIMEOUT(busy, purge_waits_for_that_of_a_closed_region, 300)
+{
+	size_t last = (LARGE - 1) * self->page;
+	int early = 0;
+
+	if (getenv("ASHMEM_C_DRIVER"))
+		SKIP(return, "the C driver does not wait");
+	for (int round = 0; round < 10; round++) {
+		int fd = area_create(LARGE * self->page);
+		char *map = area_map(fd, LARGE * self->page, PROT_RW, MAP_SHARED);
+		pid_t children[2];
+
+		ASSERT_NE(MAP_FAILED, map);
+		children[0] = purge_large_without(fd, self->fds[0], fd, map);
+		ASSERT_LT(0, children[0]);
+		/* This child has the last descriptor, so its close() waits. */
+		children[1] = fork();
+		if (children[1] == 0)
+			_exit(0);
+		ASSERT_EQ(0, close(fd));
+		sched_yield();
+		early += map[last] == 'a';
+		ASSERT_LE(0, purge_all(self->fds[0]));
+		EXPECT_EQ(0, map[last]);
+		for (int i = 0; i < 2; i++) {
+			EXPECT_EQ(0, exit_status_of(children[i]));
+		}
+		munmap(map, LARGE * self->page);
+	}
+	TH_LOG("in %d of 10 rounds the purge was still under way", early);
 }
 
 /* A purge takes all ranges that were unpinned before, even if they are split or joined. */
@@ -418,7 +446,7 @@ TEST_F_TIMEOUT(busy, purge_spares_what_others_unpin_later, 300)
 			ASSERT_NE(MAP_FAILED, self->shares[i].map);
 		}
 		ASSERT_EQ(0, unpin(self->fds[0], 0, 0));
-		child = purge_large_without(self->fds[0], fd, map);
+		child = purge_large_without(self->fds[0], fd, fd, map);
 		ASSERT_LT(0, child);
 		close(self->fds[0]);
 		self->fds[0] = -EBADF;

@@ -128,9 +128,9 @@ impl Area {
 
     /// Forgets all unpinned ranges, so that reclaim no longer purges pages of this area.
     ///
-    /// Mappings may outlive the area; their pages count as pinned from then on. Waits for purges
-    /// that are under way. Must be called
-    /// before the area is dropped, and no other method may be called after it. May sleep.
+    /// Mappings may outlive the area; their pages count as pinned from then on, so this waits for
+    /// purges that are under way. Must be called before the area is dropped, and no other method
+    /// may be called after it. May sleep.
     pub(crate) fn close(&self) {
         if let Some(backing) = self.backing() {
             backing.forget();

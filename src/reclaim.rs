@@ -262,6 +262,14 @@ impl Backing {
         }
     }
 
+    /// Sleeps while any purge is under way. Only for a backing without ranges: others might be
+    /// purged all the time.
+    fn wait_for_all_purges(&self, unpinned: &mut Locked<'_>) {
+        while unpinned.is_purging_any() {
+            self.purge_ended.wait(unpinned);
+        }
+    }
+
     /// Returns whether all of the pages are pinned.
     pub(crate) fn is_pinned(&self, pages: PageRange) -> bool {
         self.unpinned.lock().is_pinned(pages)
@@ -300,13 +308,7 @@ impl Backing {
         let Some(membership) = self.membership.as_ref() else {
             return;
         };
-        let mut unpinned = self.unpinned.lock();
-        let mut ranges = unpinned.take();
-        // They would take what is written to the pages from now on, too.
-        while unpinned.is_purging_any() {
-            self.purge_ended.wait(&mut unpinned);
-        }
-        drop(unpinned);
+        let mut ranges = self.unpinned.lock().take();
         if ranges.count() >= MANY {
             // The ranges may well be the oldest of their memory cgroup. Then it is cheaper to
             // remove them by walking the list.
@@ -318,6 +320,9 @@ impl Backing {
         self.reclaim.lru.discard(ranges.drain());
         // This also drops the spare objects that were kept, and their charges.
         drop(ranges);
+        let mut unpinned = self.unpinned.lock();
+        self.wait_for_all_purges(&mut unpinned);
+        drop(unpinned);
         // Up to here, `Reclaim::past()` counted this backing with those that exist.
         self.reclaim.dismiss(membership, self.past());
     }
@@ -482,7 +487,13 @@ impl Backing {
                     unpinned = self.unpinned.lock();
                     last
                 }
-                Found::Nothing => return purged,
+                Found::Nothing => {
+                    // The area may have been closed while it was purged.
+                    if unpinned.count() == 0 {
+                        self.wait_for_all_purges(&mut unpinned);
+                    }
+                    return purged;
+                }
             };
             if task::was_killed() {
                 return purged;
@@ -859,8 +870,9 @@ impl Reclaim {
     /// have risen meanwhile.
     pub(crate) fn may_retry(&self) -> bool {
         // With MGLRU, `kswapd` may ask for a kill although it has reclaimed enough. A task that
-        // was killed or exits gets memory at once, and frees its own soon.
-        if is_kswapd() || task::was_killed() || task::is_exiting() {
+        // was killed gets memory at once. For an allocation that must not enter file systems, no
+        // process is killed anyway.
+        if is_kswapd() || task::was_killed() || task::has_nofs_scope() {
             return false;
         }
         // `under_way` first: a purge that ends between the two loads is then in `freed`.

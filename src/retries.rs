@@ -19,9 +19,9 @@ const TASKS: usize = 64;
 /// task, as when it may only use the memory of another node.
 const MOST: Jiffies = 10;
 
-/// These seconds are available again this many seconds after a task last asked, or used up what
-/// it had. Not as soon as a task is refused, because not every refusal kills a process: the kernel
-/// kills none for an allocation without `__GFP_FS`.
+/// These seconds are available again this many seconds after the last try began. Not as soon as a
+/// task is refused, because not every refusal kills a process: the kernel kills none for an
+/// allocation without `__GFP_FS`.
 const GAP: Jiffies = 60;
 
 /// What tasks were told. Those who ask hold the kernel's `oom_lock`, so nobody else asks at the
@@ -37,10 +37,10 @@ pub(crate) struct Retries {
 struct Slot {
     /// The ID of the task that asked last.
     task: Atomic<i32>,
-    /// When that was, not counting questions after the time was used up.
-    asked: Atomic<Jiffies>,
     /// The number of pages that had been freed then.
     freed: Atomic<usize>,
+    /// When the last try began.
+    began: Atomic<Jiffies>,
     /// For how many jiffies tasks have tried again.
     tried: Atomic<Jiffies>,
 }
@@ -51,8 +51,8 @@ impl Retries {
             slots: [const {
                 Slot {
                     task: Atomic::new(0),
-                    asked: Atomic::new(0),
                     freed: Atomic::new(0),
+                    began: Atomic::new(0),
                     tried: Atomic::new(0),
                 }
             }; TASKS],
@@ -79,24 +79,23 @@ impl Retries {
         if self.freed.xchg(freed, Relaxed) != freed {
             self.changed.store(now, Relaxed);
         }
-        let since = now.wrapping_sub(slot.asked.load(Relaxed));
+        // It is not known what a task that shares the slot saw when it last asked.
+        let is_other = slot.task.xchg(task, Relaxed) != task;
+        let is_recent = now.wrapping_sub(self.changed.load(Relaxed)) <= MOST * second;
+        let has_freed = slot.freed.xchg(freed, Relaxed) != freed || (is_other && is_recent);
+
+        let since = now.wrapping_sub(slot.began.load(Relaxed));
         let mut tried = slot.tried.load(Relaxed);
         if since > GAP * second {
             tried = 0;
         }
         // The task may have done something else meanwhile.
-        let next = tried + since.min(second);
-        if next > MOST * second {
-            return false;
+        tried += since.min(second);
+        let may_retry = (has_freed || is_purging) && tried <= MOST * second;
+        if may_retry {
+            slot.began.store(now, Relaxed);
+            slot.tried.store(tried, Relaxed);
         }
-        slot.asked.store(now, Relaxed);
-        // It is not known what a task that shares the slot saw when it last asked.
-        let is_other = slot.task.xchg(task, Relaxed) != task;
-        let is_recent = now.wrapping_sub(self.changed.load(Relaxed)) <= second;
-        let has_freed = slot.freed.xchg(freed, Relaxed) != freed || (is_other && is_recent);
-        let may_retry = has_freed || is_purging;
-        slot.tried
-            .store(if may_retry { next } else { tried }, Relaxed);
         may_retry
     }
 }
@@ -160,9 +159,10 @@ mod tests {
         assert!(ask(&retries, 5, START));
         assert!(retries.ask(other, 5, false, START, SECOND));
         assert!(!retries.ask(other, 5, false, START, SECOND));
-        assert!(ask(&retries, 5, START + SECOND));
-        assert!(!retries.ask(other, 5, false, START + SECOND + 1, SECOND));
-        assert!(!ask(&retries, 5, START + SECOND + 1));
+        let now = START + MOST * SECOND;
+        assert!(ask(&retries, 5, now));
+        assert!(!retries.ask(other, 5, false, now + 1, SECOND));
+        assert!(!ask(&retries, 5, now + 1));
     }
 
     #[test]
@@ -170,15 +170,15 @@ mod tests {
         for is_purging in [false, true] {
             let retries = asked();
             let ask = |freed, now| retries.ask(1, freed, is_purging, START + now, SECOND);
-            for now in 0..MOST * SECOND {
+            // The first counts as a second.
+            let last = (MOST - 1) * SECOND;
+            for now in 0..=last {
                 assert!(ask(now + 1, now));
             }
-            let last = MOST * SECOND;
-            assert!(ask(1, last));
             for now in [last + 1, last + SECOND, last + GAP * SECOND] {
-                assert!(!ask(now, now));
+                assert!(!ask(0, now));
             }
-            assert!(ask(2, last + GAP * SECOND + 1));
+            assert!(ask(1, last + GAP * SECOND + 1));
         }
     }
 
@@ -204,14 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn refusals_do_not_restore_time() {
+    fn only_time_without_tries_restores_time() {
         let retries = asked();
-        let mut tries = 0;
-        for now in (0..GAP * SECOND).step_by(SECOND as usize) {
-            let was_tried = ask(&retries, now + 1, START + now);
-            tries += usize::from(was_tried);
-            ask(&retries, now + 1, START + now);
-        }
-        assert_eq!(tries, MOST as usize + 1);
+        let mut freed = 0;
+        let mut tries = |from| {
+            let mut tries = 0;
+            for now in (from..from + (GAP - 10) * SECOND).step_by(SECOND as usize) {
+                freed += 1;
+                tries += usize::from(ask(&retries, freed, now));
+                // Refused, because nothing was freed since.
+                tries += usize::from(ask(&retries, freed, now));
+            }
+            tries
+        };
+        assert_eq!(tries(START), MOST as usize);
+        assert_eq!(tries(START + (MOST + GAP) * SECOND), MOST as usize);
     }
 }

@@ -130,11 +130,13 @@ impl Process {
     }
 }
 
-/// Returns whether the current task is exiting.
-#[doc(alias = "PF_EXITING")]
-pub(crate) fn is_exiting() -> bool {
+/// Returns whether none of the current task's allocations may enter file systems.
+#[doc(alias = "memalloc_nofs_save")]
+pub(crate) fn has_nofs_scope() -> bool {
+    const NOFS: c_uint = bindings::PF_MEMALLOC_NOFS | bindings::PF_MEMALLOC_NOIO;
+
     // SAFETY: `current` is the running task, and only the task itself changes its flags.
-    unsafe { (*current!().as_ptr()).flags & bindings::PF_EXITING != 0 }
+    unsafe { (*current!().as_ptr()).flags & NOFS != 0 }
 }
 
 /// Returns whether the current task was killed, so that nobody will see the result of its
