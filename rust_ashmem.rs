@@ -67,8 +67,8 @@
 //! ```
 //!
 //! Pages are purged with none of these locks held. Instead, a range is marked while it is
-//! being purged. A task that wants to pin it, to merge it with others, or to close the
-//! area waits on `Backing::purge_ended`.
+//! being purged. A task that wants to pin it, to merge it with others, or to close
+//! the area, waits on `Backing::purge_ended`.
 //!
 //! A fault on user memory takes `mmap_lock`, so user memory is never accessed
 //! under `Area::inner`.

@@ -6,7 +6,7 @@
 #include <sched.h>
 
 #include "kselftest_harness.h"
-#include "ashmem.h"
+#include "reclaim.h"
 
 #define PAGES	16
 #define WORKERS	3
@@ -353,6 +353,20 @@ TEST_F_TIMEOUT(busy, data_written_after_close_stays, 300)
 	TH_LOG("in %d of 10 rounds the purge was still under way", early);
 }
 
+/* Waits until a process sleeps and no signal can wake it, or until it has exited. */
+static void wait_until_blocked(pid_t pid)
+{
+	char path[32], stat[256], *name_end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	do {
+		usleep(50);
+		if (read_text(AT_FDCWD, path, stat, sizeof(stat)) < 0)
+			return;
+		name_end = strrchr(stat, ')');
+	} while (name_end && !strchr("DZ", name_end[2]));
+}
+
 /* A purge of everything also waits for the purge of a region that was closed meanwhile. */
 TEST_F_TIMEOUT(busy, purge_waits_for_that_of_a_closed_region, 300)
 {
@@ -373,8 +387,9 @@ TEST_F_TIMEOUT(busy, purge_waits_for_that_of_a_closed_region, 300)
 		children[1] = fork();
 		if (children[1] == 0)
 			_exit(0);
+		ASSERT_LT(0, children[1]);
 		ASSERT_EQ(0, close(fd));
-		sched_yield();
+		wait_until_blocked(children[1]);
 		early += map[last] == 'a';
 		ASSERT_LE(0, purge_all(self->fds[0]));
 		EXPECT_EQ(0, map[last]);
