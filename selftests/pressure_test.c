@@ -504,7 +504,7 @@ TEST_F_TIMEOUT(machine, nobody_is_killed_while_pages_can_be_purged, 300)
  */
 TEST_F_TIMEOUT(machine, nobody_is_killed_while_another_cgroup_has_pages, 300)
 {
-	long unpinned = 6 * MIB / page_size(), step = MIB / page_size(), free, ret;
+	long unpinned = 6 * MIB / page_size(), step = MIB / page_size(), free, left, ret;
 
 	if (!large_file())
 		SKIP(return, "more than 2 GiB of memory to fill");
@@ -521,9 +521,13 @@ TEST_F_TIMEOUT(machine, nobody_is_killed_while_another_cgroup_has_pages, 300)
 	while ((free = memory_pages("MemFree")) > 10 * step) {
 		ASSERT_TRUE(tenant_grows(&self->tenant, step));
 	}
-	EXPECT_EQ(HOMES * unpinned + CHUNK, shrinker_count(self->shrinker, ANY_CGROUP));
-	/* More than one tenant has, and less than both have. */
-	ASSERT_EQ(0, keep_free(free + 3 * unpinned / 2));
+	/* kswapd may have purged some already. */
+	left = shrinker_count(self->shrinker, ANY_CGROUP);
+	TH_LOG("%ld pages can be purged", left);
+	if (left * 3 / 4 <= unpinned)
+		SKIP(return, "too many pages were purged early");
+	/* More than any tenant has unpinned, and less than all have. */
+	ASSERT_EQ(0, keep_free(free + left * 3 / 4));
 	EXPECT_TRUE(tenant_grows(&self->tenant, step / 4));
 	EXPECT_EQ(0, tenant_ends(&self->tenant));
 	log_machine(_metadata, "more must be free", vm_events("pswpout"),
