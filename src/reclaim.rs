@@ -320,6 +320,7 @@ impl Backing {
         self.reclaim.lru.discard(ranges.drain());
         // This also drops the spare objects that were kept, and their charges.
         drop(ranges);
+        // A purge under way would take what is written to the pages from now on, too.
         let mut unpinned = self.unpinned.lock();
         self.wait_for_all_purges(&mut unpinned);
         drop(unpinned);
