@@ -250,10 +250,14 @@ TEST_F(events, memory_is_charged)
 {
 	static char text[TRACE];
 	char name[ASHMEM_NAME_LEN] = "", *line, *rest;
+	struct cgroups cgroups;
 	size_t charged = 0;
+	long ret;
 
-	if (!is_in_text("/proc/cgroups", "memory"))
-		SKIP(return, "no memory cgroups");
+	ret = cgroups_open(&cgroups);
+	if (ret)
+		SKIP(return, "cgroup v2 with memory: %s", strerror(-ret));
+	cgroups_close(&cgroups);
 	if (write_text(self->buffer, "events/kmem/kmalloc/enable", "1") ||
 	    write_text(self->buffer, "events/kmem/kmem_cache_alloc/enable", "1"))
 		SKIP(return, "the kernel has no events of kmem");
