@@ -100,5 +100,6 @@ fi
 # Missing packages of all legs are reported at once.
 need "${LEGS[@]%%  *}"
 run_legs "$JOBS" "${LEGS[@]}"
+list_skipped "${LEGS[@]%%  *}"
 say "Times: $(sed 's/ s / s, /g' <<<"${TIMES[*]}"); in all $SECONDS s"
 conclude

@@ -62,6 +62,26 @@ tell_tested() {
 	say "$1: Linux ${release:-?}, ${machine:-?}, pages of ${kib:-?} KiB, rustc ${rustc:-$(version_of "$RUSTC")}"
 }
 
+# list_skipped MACHINE...: prints the tests that all machines skipped. One machine lacks what
+# another has, so if there are several, each test should run on one of them.
+list_skipped() {
+	local files=() machine
+	for machine in "$@"; do
+		[[ ! -e $OUT/$machine/results ]] || files+=("$OUT/$machine/results")
+	done
+	((${#files[@]} > 1)) || return 0
+	awk '
+		/^## begin / { suite = $3; sub(/,$/, "", suite) }
+		/^ok / && / # SKIP / { skipped[suite ": " $3 ":" substr($0, index($0, " # SKIP ") + 7)] = suite " " $3; next }
+		/^ok / { ran[suite " " $3] }
+		END {
+			for (test in skipped)
+				if (!(skipped[test] in ran))
+					print "  " test
+		}' "${files[@]}" | sort >"$OUT/skipped"
+	[[ ! -s $OUT/skipped ]] || printf '%s\n' "Skipped on every machine:" "$(<"$OUT/skipped")"
+}
+
 # conclude: prints the failures and the counts. Fails if a test has failed or none has
 # passed.
 conclude() {

@@ -66,6 +66,21 @@ gets_stuck() {
 	! boots "$1"
 }
 
+# lists_skipped WANTED RESULTS...: whether these are the tests that all machines with these
+# results skipped.
+lists_skipped() {
+	local OUT=$TMP/skips wanted=$1 results machines=()
+	shift
+	rm -rf "$OUT"
+	for results in "$@"; do
+		machines+=("m${#machines[@]}")
+		mkdir -p "$OUT/${machines[-1]}"
+		printf '## begin a_test (64-bit)\n%b' "$results" >"$OUT/${machines[-1]}/results"
+	done
+	list_skipped "${machines[@]}" none >"$TMP/said"
+	[[ $(<"$TMP/said") == "$wanted" ]]
+}
+
 # legs LEG...: runs legs two at a time; the output of conclude is in TMP/concluded.
 legs() {
 	LOGS=$TMP/legs
@@ -172,7 +187,7 @@ interrupts_all() {
 GOOD='## begin a\nTAP version 13\n1..3\nok 1 x\nok 2 y # SKIP why\nok 3 z\n## status 0\n'
 KUNIT='## begin kunit\n1..1\n    KTAP version 1\n    1..2\n    ok 1 x\n    ok 2 y\nok 1 s\n## status 0\n'
 
-echo "1..58"
+echo "1..61"
 result "good results are counted" counts "$GOOD" "2 0 1"
 result "results with carriage returns are counted" counts "${GOOD//\\n/\\r\\n}" "2 0 1"
 result "KUnit's suites do not count as tests" counts "$KUNIT" "2 0 0"
@@ -234,6 +249,11 @@ result "a machine ends with the script that started it" ends_machine
 result "a machine that boots is not stopped" boots 'sleep 0.5; echo word >>$R; sleep 1000'
 result "a machine that gets stuck is found" gets_stuck 'sleep 1000'
 result "an interrupted step leaves nothing behind" interrupts_all
+here='ok 1 x\nok 2 y # SKIP no huge pages\n' there='ok 1 y # SKIP no swap\nok 2 x # SKIP no swap\n'
+result "tests that all machines skipped are listed" lists_skipped \
+	$'Skipped on every machine:\n  a_test: y: no huge pages\n  a_test: y: no swap' "$here" "$there"
+result "a test that one machine runs is not listed" lists_skipped '' "$here" "$there" 'ok 1 y\n'
+result "what one machine skips is not listed if there are no others" lists_skipped '' "$here"
 good='good  echo 3 passed, 0 failed, 1 skipped'
 printf 'echo "failed: bad: x"; echo "2 passed, 1 failed, 0 skipped"; exit 1\n' >"$TMP/bad"
 printf 'echo $$ >"%s"; sleep 1000\n' "$TMP/pid" >"$TMP/leg"
