@@ -209,7 +209,7 @@ mod tests {
         let mut freed = 0;
         let mut tries = |from| {
             let mut tries = 0;
-            for now in (from..from + (GAP - 10) * SECOND).step_by(SECOND as usize) {
+            for now in (from..from + (GAP - 10) * SECOND).step_by(SECOND) {
                 freed += 1;
                 tries += usize::from(ask(&retries, freed, now));
                 // Refused, because nothing was freed since.
@@ -217,7 +217,7 @@ mod tests {
             }
             tries
         };
-        assert_eq!(tries(START), MOST as usize);
-        assert_eq!(tries(START + (MOST + GAP) * SECOND), MOST as usize);
+        assert_eq!(tries(START), MOST);
+        assert_eq!(tries(START + (MOST + GAP) * SECOND), MOST);
     }
 }
