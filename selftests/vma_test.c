@@ -58,6 +58,7 @@ FIXTURE(both)
 	int fd;
 	size_t huge, len, pages;
 	char *private, *shared;
+	bool were_off;		/* huge pages, before the test */
 };
 
 FIXTURE_SETUP(both)
@@ -81,26 +82,31 @@ FIXTURE_SETUP(both)
 
 FIXTURE_TEARDOWN(both)
 {
+	if (self->were_off)
+		write_text(AT_FDCWD, THP "enabled", "never");
 	if (self->fd >= 0)
 		close(self->fd);
 }
 
-/* Fills the private mapping with huge pages, or skips. */
-#define fill_huge() __fill_huge(_metadata, self->private, self->len)
-
-static bool __fill_huge(struct __test_metadata *_metadata, char *map, size_t len)
+/*
+ * Fills the private mapping with huge pages, or skips. With less than 512 MiB of memory, the
+ * kernel turns huge pages off at boot; so this turns them on.
+ */
+static bool fill_huge(struct __test_metadata *_metadata, FIXTURE_DATA(both) *self)
 {
-	bool advised = !madvise(map, len, MADV_HUGEPAGE);
-
-	memset(map, 'p', len);
-	if (!advised || smaps_of(map, "AnonHugePages:") <= 0)
+	self->were_off = is_in_text(THP "enabled", "[never]") &&
+			 !write_text(AT_FDCWD, THP "enabled", "madvise");
+	if (madvise(self->private, self->len, MADV_HUGEPAGE))
+		SKIP(return false, "madvise(MADV_HUGEPAGE): %s", strerror(errno));
+	memset(self->private, 'p', self->len);
+	if (smaps_of(self->private, "AnonHugePages:") <= 0)
 		SKIP(return false, "no huge pages for private memory");
 	return true;
 }
 
 TEST_F(both, purge_spares_private_huge_pages)
 {
-	if (!fill_huge())
+	if (!fill_huge(_metadata, self))
 		return;
 	memset(self->shared, 's', self->len);
 	ASSERT_EQ(0, unpin(self->fd, 0, 0));
@@ -111,7 +117,7 @@ TEST_F(both, purge_spares_private_huge_pages)
 
 TEST_F(both, hole_in_shared_memory_spares_private_huge_pages)
 {
-	if (!fill_huge())
+	if (!fill_huge(_metadata, self))
 		return;
 	memset(self->shared, 's', self->len);
 	ASSERT_EQ(0, madvise(self->shared, self->len, MADV_REMOVE));
@@ -124,7 +130,7 @@ TEST_F(both, purge_spares_huge_pages_of_another_process)
 {
 	pid_t child;
 
-	if (!fill_huge())
+	if (!fill_huge(_metadata, self))
 		return;
 	child = fork();
 	if (child == 0) {

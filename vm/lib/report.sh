@@ -71,6 +71,7 @@ list_skipped() {
 	done
 	((${#files[@]} > 1)) || return 0
 	awk '
+		{ sub(/\r$/, "") }
 		/^## begin / { suite = $3; sub(/,$/, "", suite) }
 		/^ok / && / # SKIP / { skipped[suite ": " $3 ":" substr($0, index($0, " # SKIP ") + 7)] = suite " " $3; next }
 		/^ok / { ran[suite " " $3] }

@@ -252,7 +252,7 @@ result "an interrupted step leaves nothing behind" interrupts_all
 here='ok 1 x\nok 2 y # SKIP no huge pages\n' there='ok 1 y # SKIP no swap\nok 2 x # SKIP no swap\n'
 result "tests that all machines skipped are listed" lists_skipped \
 	$'Skipped on every machine:\n  a_test: y: no huge pages\n  a_test: y: no swap' "$here" "$there"
-result "a test that one machine runs is not listed" lists_skipped '' "$here" "$there" 'ok 1 y\n'
+result "a test that one machine runs is not listed" lists_skipped '' "$here" "$there" 'ok 1 y\r\n'
 result "what one machine skips is not listed if there are no others" lists_skipped '' "$here"
 good='good  echo 3 passed, 0 failed, 1 skipped'
 printf 'echo "failed: bad: x"; echo "2 passed, 1 failed, 0 skipped"; exit 1\n' >"$TMP/bad"
