@@ -92,21 +92,23 @@ FIXTURE_TEARDOWN(both)
  * Fills the private mapping with huge pages, or skips. With less than 512 MiB of memory, the
  * kernel turns huge pages off at boot; so this turns them on.
  */
-static bool fill_huge(struct __test_metadata *_metadata, FIXTURE_DATA(both) *self)
+#define fill_huge() __fill_huge(_metadata, self->private, self->len, &self->were_off)
+
+static bool __fill_huge(struct __test_metadata *_metadata, char *map, size_t len, bool *were_off)
 {
-	self->were_off = is_in_text(THP "enabled", "[never]") &&
-			 !write_text(AT_FDCWD, THP "enabled", "madvise");
-	if (madvise(self->private, self->len, MADV_HUGEPAGE))
+	*were_off = is_in_text(THP "enabled", "[never]") &&
+		    !write_text(AT_FDCWD, THP "enabled", "madvise");
+	if (madvise(map, len, MADV_HUGEPAGE))
 		SKIP(return false, "madvise(MADV_HUGEPAGE): %s", strerror(errno));
-	memset(self->private, 'p', self->len);
-	if (smaps_of(self->private, "AnonHugePages:") <= 0)
+	memset(map, 'p', len);
+	if (smaps_of(map, "AnonHugePages:") <= 0)
 		SKIP(return false, "no huge pages for private memory");
 	return true;
 }
 
 TEST_F(both, purge_spares_private_huge_pages)
 {
-	if (!fill_huge(_metadata, self))
+	if (!fill_huge())
 		return;
 	memset(self->shared, 's', self->len);
 	ASSERT_EQ(0, unpin(self->fd, 0, 0));
@@ -117,7 +119,7 @@ TEST_F(both, purge_spares_private_huge_pages)
 
 TEST_F(both, hole_in_shared_memory_spares_private_huge_pages)
 {
-	if (!fill_huge(_metadata, self))
+	if (!fill_huge())
 		return;
 	memset(self->shared, 's', self->len);
 	ASSERT_EQ(0, madvise(self->shared, self->len, MADV_REMOVE));
@@ -130,7 +132,7 @@ TEST_F(both, purge_spares_huge_pages_of_another_process)
 {
 	pid_t child;
 
-	if (!fill_huge(_metadata, self))
+	if (!fill_huge())
 		return;
 	child = fork();
 	if (child == 0) {
